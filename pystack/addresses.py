@@ -25,3 +25,15 @@ def parse_network(text: str) -> tuple[int, int]:
         return 0, 0
     parsed = ipaddress.IPv4Network(text)
     return v4(int(parsed.network_address)), parsed.prefixlen
+
+
+def wrong(text: str, error: ValueError) -> str:
+    """Return why a text is no address with a prefix length. `error` is the module ipaddress's, which calls a length a netmask."""
+    address, slash, length = text.partition("/")
+    try:
+        ipaddress.IPv4Address(address)
+    except ValueError:
+        return str(error)
+    if slash and not (length.isascii() and length.isdigit() and len(length) <= 2 and int(length) <= 32):
+        return f"prefix length {length or '(none)'} is not in 0..32"
+    return str(error)

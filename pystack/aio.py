@@ -13,13 +13,12 @@ that reads the frames to the one that runs the loop, nor these descriptors: a so
 
 import asyncio
 import errno
-import os
 import selectors
 from collections.abc import Coroutine, Iterator
 from contextvars import copy_context
 from typing import Any
 
-from pystack.loops import _SelectorEventLoop, bind_task, loops_of
+from pystack.loops import _SelectorEventLoop, bind_task, loops_of, sendfile
 from pystack.patching import live
 from pystack.runtime.realtime import RealtimeHost
 from pystack.runtime.selecting import Selection
@@ -30,8 +29,6 @@ from pystack.sockets.sockbase import SocketBase
 
 #: where asyncio's own loop looks up the functions of `socket`, so that a program may replace them
 _base: Any = asyncio.base_events
-#: bytes of a file that are read at once
-_PIECE = 1 << 18
 
 
 class Selector(SelectorBase):
@@ -219,21 +216,7 @@ class EventLoop(_SelectorEventLoop):
         """Do what os.sendfile does for the kernel's sockets. (asyncio calls this for `sock_sendfile` and `sendfile`.)"""
         if not isinstance(sock, SocketBase) and lookup(sock.fileno()) is None:
             return await super()._sock_sendfile_native(sock, file, offset, count)  # type: ignore[misc,no-any-return]
-        try:
-            fileno = file.fileno()
-            size = os.fstat(fileno).st_size
-        except (AttributeError, OSError) as exc:
-            raise asyncio.SendfileNotAvailableError("not a regular file") from exc
-        end = size if count is None else min(size, offset + count)
-        at = offset
-        try:
-            while at < end and (data := os.pread(fileno, min(end - at, _PIECE), at)):
-                await self.sock_sendall(sock, data)
-                at += len(data)
-        finally:
-            if at > offset:
-                os.lseek(fileno, at, os.SEEK_SET)
-        return at - offset
+        return await sendfile(self, sock, file, offset, count)
 
 
 def _new_loop(host: RealtimeHost) -> EventLoop:

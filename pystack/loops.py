@@ -1,6 +1,7 @@
 """New event loops of asyncio, while a program is patched: each kind of host has its own, and code without a stack has asyncio's."""
 
 import asyncio
+import os
 from collections.abc import Callable
 from contextvars import copy_context
 from functools import wraps
@@ -9,6 +10,8 @@ from typing import Any
 from pystack.patching import Replacement, group
 from pystack.sockets import current
 
+#: bytes of a file that sendfile reads at once
+_PIECE = 1 << 18
 _makers: list[tuple[type, Callable[[Any], Any]]] = []
 
 
@@ -33,6 +36,25 @@ def bind_task(host: Any, arguments: dict[str, Any]) -> None:
         if context is None:
             context = arguments["context"] = copy_context()
         context.run(current.bind, host)
+
+
+async def sendfile(loop: Any, sock: Any, file: Any, offset: int, count: int | None) -> int:
+    """Do what os.sendfile does for the kernel's sockets. (asyncio calls it for `sock_sendfile` and `sendfile`.)"""
+    try:
+        fileno = file.fileno()
+        size = os.fstat(fileno).st_size
+    except (AttributeError, OSError) as exc:
+        raise asyncio.SendfileNotAvailableError("not a regular file") from exc
+    end = size if count is None else min(size, offset + count)
+    at = offset
+    try:
+        while at < end and (data := os.pread(fileno, min(end - at, _PIECE), at)):
+            await loop.sock_sendall(sock, data)
+            at += len(data)
+    finally:
+        if at > offset:
+            os.lseek(fileno, at, os.SEEK_SET)
+    return at - offset
 
 
 _new_event_loop = asyncio.new_event_loop

@@ -159,6 +159,11 @@ cdef enum:
     NF_ACCEPT = 1
     NF_STOLEN = 2
     NF_COUNTED = 6
+    NFT_CONTINUE = -1
+    NFT_BREAK = -2
+    NFT_JUMP = -3
+    NFT_GOTO = -4
+    NFT_RETURN = -5
     T_SERVICE = 103
     T_IGMP_CHANGE = 104
     T_IGMP_ANSWER = 105

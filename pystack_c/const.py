@@ -214,6 +214,12 @@ NF_DROP = 0
 NF_ACCEPT = 1
 NF_STOLEN = 2
 NF_COUNTED = 6
+# What a statement of an nftables rule returns beside these verdicts (filter/nft); the numbers are Linux's
+NFT_CONTINUE = -1
+NFT_BREAK = -2
+NFT_JUMP = -3
+NFT_GOTO = -4
+NFT_RETURN = -5
 
 # The only kind of timer that services have (pystack_c/services)
 T_SERVICE = 103

@@ -51,6 +51,7 @@ cdef class Core:
     cdef public object hooks
     cdef public object conntrack
     cdef public object nat
+    cdef public object nftables
     cdef public addr_t ok_src
     cdef public addr_t ok_dst
     cdef public Iface ok_iface

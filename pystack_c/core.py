@@ -92,6 +92,8 @@ class Core:
         #: filter.conntrack_table.Conntrack and filter.nat_rules.Nat, or None while they are off
         self.conntrack: Any = None
         self.nat: Any = None
+        #: filter.nft.ruleset.Ruleset, or None before the first ruleset
+        self.nftables: Any = None
 
     def transmit(self, tx: Transmit) -> None:
         """Pass a finished frame to its interface. The driver takes it with poll_transmit."""

@@ -155,6 +155,16 @@ KINDS: dict[str, tuple[tuple[str, ...], str]] = {
         ("what", "old", "old_port", "new", "new_port"),
         "the address or port of a packet was translated; `what` is source or destination",
     ),
+    "nft.trace": (
+        ("table", "chain", "handle", "verdict", "mark"),
+        "a rule matched a packet that is traced (meta nftrace set 1); handle 0 is the policy, or the end of a chain",
+    ),
+    "nft.log": (("prefix", "place", "length", "mark"), "a rule of the packet filter logged a packet"),
+    "nft.queue": (
+        ("number", "ident", "place", "length"),
+        "a rule of the packet filter gave a packet to the application, which decides about it",
+    ),
+    "nft.load": (("tables", "chains", "rules"), "a ruleset of the packet filter was loaded"),
     "icmp.in": (("type", "code"), "an ICMP message was accepted"),
     "icmp.out": (("type", "code"), "an ICMP message is sent"),
     "icmp.error": (("error",), "the socket whose packet an ICMP error quotes received the error as this errno"),

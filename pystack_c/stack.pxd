@@ -39,6 +39,7 @@ cdef class Stack(Core):
     cpdef track(self, bint on=*)
     @cython.locals(rule=NatRule)
     cpdef add_nat(self, int place, int action, addr_t low=*, addr_t high=*, int port_low=*, int port_high=*, bint fully_random=*, Iface iface=*, int proto=*, addr_t src=*, int src_length=*, addr_t dst=*, int dst_length=*, int match_low=*, int match_high=*)
+    cpdef nft(self, str text)
     @cython.locals(mask=addr_t)
     cdef tuple _prefix(self, addr_t addr, int prefixlen)
     cdef addr_t _checked(self, addr_t addr, int prefixlen) except? 0xFFFFFFFF

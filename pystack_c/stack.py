@@ -13,9 +13,11 @@ from pystack_c.core import LINK_RFC, Core
 from pystack_c.endpoint import Endpoint
 from pystack_c.filter import conntrack, nat
 from pystack_c.filter.nat_rules import NatRule, Range
+from pystack_c.filter.nft.ruleset import Ruleset
 from pystack_c.iface import Iface, LocalAddr
 from pystack_c.ingress import icmpv4 as icmp_input
 from pystack_c.ingress import ipv4 as ip_input
+from pystack_c.ip.refusal import Refusal
 from pystack_c.link import arp, neighbor
 from pystack_c.packet import Packet, Transmit
 from pystack_c.probe import TIMERS
@@ -227,6 +229,15 @@ class Stack(Core):
         rule.port_low = match_low
         rule.port_high = match_high
         nat.add_rule(self, place, rule)
+
+    def nft(self, text: str) -> None:
+        """Change the packet filter by commands in nft's JSON (libnftables-json(5)): `{"nftables": [...]}`, or the list alone.
+
+        Raises filter.nft.errors.NftError, and changes nothing, if one of the commands is wrong or not supported.
+        """
+        if self.nftables is None:
+            self.nftables = Ruleset(self, Refusal(self))
+        self.nftables.load_text(text)
 
     def _prefix(self, addr: int, prefixlen: int) -> tuple[int, int]:
         """Return a prefix and its mask of 128 bits. A length of 0 matches every address."""

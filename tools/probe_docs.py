@@ -36,6 +36,7 @@ GROUPS = (
     ("ARP", ("arp.",)),
     ("IP, routes, ICMP, IGMP", ("route", "ip.", "icmp.", "igmp.")),
     ("Connection tracking and address translation", ("ct.", "nat.")),
+    ("Packet filter", ("nft.",)),
     ("UDP and raw sockets", ("udp.", "raw.")),
     ("TCP", ("tcp.",)),
 )

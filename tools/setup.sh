@@ -32,7 +32,8 @@ test_services=(valkey-server:valkey-server sshd:openssh-server kea-dhcp4:kea-dhc
 test_service_files=(/usr/lib/postgresql:postgresql)
 # the benchmark's peers and tools; each may be missing
 bench_tools=(wrk:wrk go:golang-go taskset:util-linux ip:iproute2 ping:iputils-ping)
-bench_files=(/usr/include/lwip/lwip/tcp.h:liblwip-dev /usr/share/gocode/src/gvisor.dev/gvisor:golang-gvisor-gvisor-dev)
+bench_files=(/usr/include/lwip/lwip/tcp.h:liblwip-dev /usr/include/ns3/core-module.h:libns3-dev
+    /usr/share/gocode/src/gvisor.dev/gvisor:golang-gvisor-gvisor-dev)
 
 missing_packages() {
     local pair

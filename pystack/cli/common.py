@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from pystack.addresses import parse_addr, parse_network
+from pystack.addresses import parse_addr, parse_network, wrong
 from pystack.cli import devices
 from pystack.cli.filters import FILTER_OPTION, filtered, needs_write
 from pystack.cli.link import LINK_OPTIONS, chosen
@@ -83,7 +83,7 @@ class AddressType(click.ParamType):
                 self.fail(f"{value!r} needs a prefix length, such as /24", param, ctx)
             return str(ipaddress.IPv4Interface(value))
         except ValueError as error:
-            self.fail(f"{value!r}: {error}", param, ctx)
+            self.fail(f"{value!r}: {wrong(value, error) if self.prefix else error}", param, ctx)
 
 
 _OPTIONS = [
@@ -202,7 +202,7 @@ def parse_route(text: str) -> tuple[int, int, int]:
             raise ValueError("write NET=GATEWAY")
         return (*parse_network(net), parse_addr(gateway))
     except ValueError as error:
-        raise click.UsageError(f"--route {text}: {error}") from None
+        raise click.UsageError(f"--route {text}: {wrong(net, error)}") from None
 
 
 def parse_mac(text: str) -> int:
@@ -303,9 +303,23 @@ def bring_up(settings: Settings, control: bool = False, gate: "StepGate | None" 
             narrator.flush = lambda: running.host.inspect(lambda stack: probe.flush())
         for address in settings.address if settings.dhcp else settings.address[1:]:
             running.add_address(address)
+        _look_at_gateway(settings)
         for route in routes:
             _add_route(running, *route)
         yield running
+
+
+def _look_at_gateway(settings: Settings) -> None:
+    """Warn if the gateway is in no network of the stack. (On a TUN device, there is no ARP, and any gateway will do.)"""
+    networks = [ipaddress.IPv4Interface(address).network for address in settings.address]
+    if settings.gateway is None or settings.tun:
+        return
+    if not any(ipaddress.IPv4Address(settings.gateway) in network for network in networks):
+        where = ", ".join(map(str, networks))
+        echo(
+            f"pystack: warning: the gateway {settings.gateway} is outside {where}, so it is reachable only if it answers ARP all the same",
+            err=True,
+        )
 
 
 def _add_route(running: "Running", network: int, prefixlen: int, gateway: int) -> None:

@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "traceroute": ("pystack.cli.traceroute:traceroute", "Show the path of packets from the stack."),
     "replay": ("pystack.cli.replay:replay", "Run a recording again and compare every byte."),
     "step": ("pystack.cli.step:step", "Step through a recording or a scenario, forwards and backwards."),
+    "time": ("pystack.cli.time:time", "Show where the time of a request went, span by span."),
     "plot": ("pystack.cli.plot:plot", "Draw a recording or a scenario into a .png, .svg or .pdf file."),
     "sweep": ("pystack.cli.sweep:sweep", "Run a function with many parameters and seeds, and keep each result."),
     "pkt": ("pystack.cli.pkt:pkt", "Run packetdrill scripts against the stack, in virtual time."),

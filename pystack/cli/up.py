@@ -50,10 +50,22 @@ def introduce(settings: Settings, running: Any, started: list[Any]) -> None:
         f"MTU {running.iface.mtu}, seed {running.stack.seed}; press Ctrl-C to stop",
         err=True,
     )
+    if _made(running.device):
+        echo(
+            f"  {running.iface.name} did not exist, so pystack made it; it is removed when pystack stops",
+            err=True,
+        )
     if running.link is not None:
         echo(f"  link: {running.link.link_text()}; offload is off", err=True)
     for service in started:
         echo(f"  {service!r}", err=True)
+
+
+def _made(device: Any) -> bool:
+    """Return whether a device, or the one that it wraps, is a TAP that did not exist before."""
+    while hasattr(device, "device"):
+        device = device.device
+    return bool(getattr(device, "made", False))
 
 
 def wait_for_the_end(host: Any) -> None:

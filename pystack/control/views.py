@@ -125,6 +125,12 @@ def conntrack(stack: Any) -> list[dict[str, Any]]:
     return rows
 
 
+def ruleset(stack: Any) -> list[dict[str, Any]]:
+    """Return the packet filter, as `nft -j list ruleset` does."""
+    rules = stack.nftables
+    return [] if rules is None else rules.dump()
+
+
 def _half(half: Any) -> dict[str, Any]:
     """Return one direction of a tracked connection."""
     row = {"src": text(half.src), "dst": text(half.dst)}
@@ -201,6 +207,7 @@ VIEWS: dict[str, Callable[..., Any]] = {
     "sockets": sockets,
     "neighbours": neighbours,
     "conntrack": conntrack,
+    "nft": ruleset,
     "routes": routes,
     "addresses": addresses,
     "counters": counters,

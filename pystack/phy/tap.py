@@ -77,7 +77,8 @@ class TapDevice:
         self.gso_max = GSO_MAX if offload else 0
         self.tx_dropped = 0
         self.tx_errors = 0
-        self._fd, self.name = ns.call(netns, _open, name, mode, offload, multi_queue)
+        #: `made`: the device did not exist before
+        self._fd, self.name, self.made = ns.call(netns, _open, name, mode, offload, multi_queue)
         #: reads and writes the descriptor; the driver uses it directly
         self.frame_io = FrameIO(self._fd, 0, offload)
         if offload and not any(name.startswith("MALLOC_") for name in os.environ):
@@ -152,10 +153,10 @@ class TapDevice:
         self.close()
 
 
-def _open(name: str, mode: str, offload: bool, multi_queue: bool) -> tuple[int, str]:
+def _open(name: str, mode: str, offload: bool, multi_queue: bool) -> tuple[int, str, bool]:
     """Open /dev/net/tun in the current namespace, and attach to the device or create it.
 
-    Returns (fd, the device's name).
+    Returns (fd, the device's name, whether it was created).
     """
     flags = (IFF_TAP if mode == "tap" else IFF_TUN) | IFF_NO_PI
     if offload:
@@ -167,6 +168,7 @@ def _open(name: str, mode: str, offload: bool, multi_queue: bool) -> tuple[int, 
     except FileNotFoundError as exc:
         raise FileNotFoundError(exc.errno, "/dev/net/tun does not exist (try: modprobe tun)", "/dev/net/tun") from None
     try:
+        made = not ns.exists(name)
         try:
             answer = fcntl.ioctl(fd, TUNSETIFF, ns.ifreq(name, struct.pack("=H", flags)))
         except PermissionError as exc:
@@ -178,4 +180,4 @@ def _open(name: str, mode: str, offload: bool, multi_queue: bool) -> tuple[int, 
     except BaseException:
         os.close(fd)
         raise
-    return fd, answer[:16].rstrip(b"\0").decode()
+    return fd, answer[:16].rstrip(b"\0").decode(), made

@@ -20,6 +20,7 @@ CALLS = {
     "pystack_c.sockets.raw": "Linux raw(7)",
     "pystack_c.sockets.packets": "Linux packet(7)",
     "pystack_c.link.acd": "RFC 5227 2.1",
+    "pystack_c.ingress.queued": "Linux nfnetlink_queue",
 }
 
 

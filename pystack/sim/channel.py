@@ -22,7 +22,7 @@ Arrivals = list[tuple[int, bytes]]
 Action = Callable[[bytes, int], "Arrivals | str"]
 
 
-class Chance(NamedTuple):
+class Chance(NamedTuple):  # python
     """What chance decides for one frame."""
 
     #: "loss", "burst", or "" if the frame is not lost
@@ -51,16 +51,16 @@ class Stats:
         self.wait_max = 0  # the longest time for which a frame waited before its first bit was sent, in ns
         self.busy = 0  # the time for which the wire was in use, in ns
 
-    def dropped(self) -> int:
+    def dropped(self) -> int:  # python
         """All drops."""
         return sum(self.drops.values())
 
-    def as_dict(self) -> dict[str, object]:
+    def as_dict(self) -> dict[str, object]:  # python
         """All values by name."""
-        return dict(vars(self))
+        return {name: getattr(self, name) for name in _COUNTS}
 
 
-class Rule:
+class Rule:  # python
     """An action on chosen frames. The frames that `match` accepts are counted from 1, and `chosen(n)` picks among them."""
 
     def __init__(self, match: Match | None, chosen: Callable[[int], bool], action: Action):
@@ -77,14 +77,14 @@ class Rule:
         return self.chosen(self.count)
 
 
-def flip_bit(frame: bytes, bit: int) -> bytes:
+def flip_bit(frame: bytes, bit: int) -> bytes:  # python
     """The frame with one bit (counted from the first byte's highest) changed."""
     out = bytearray(frame)
     out[bit >> 3] ^= 0x80 >> (bit & 7)
     return bytes(out)
 
 
-def mark_ce(frame: bytes, at: int) -> bytes:
+def mark_ce(frame: bytes, at: int) -> bytes:  # python
     """The frame with its IPv4 packet, which begins at `at`, marked CE. The frame is unchanged if the packet is not ECN-capable (RFC 3168 5)."""
     if len(frame) < at + 20 or frame[at] >> 4 != 4 or frame[at + 1] & 3 in (0, 3):
         return frame
@@ -155,6 +155,8 @@ class Channel:
         self.duplicate = duplicate
         self.corrupt = corrupt
         self.jitter = jitter
+        #: called with each frame, the time and what arrives; it returns what arrives instead (stepper/branch.py)
+        self.meddle: Callable[[bytes, int, Arrivals], Arrivals] | None = None
         self.up = True
         for setting in SETTINGS:
             check_setting(setting, getattr(self, setting))
@@ -170,31 +172,36 @@ class Channel:
         self._starts: deque[tuple[int, int]] = deque()  # (start of sending, length) of the frames that wait
         self._waiting_bytes = 0
 
+    @property
+    def free_at(self) -> int:
+        """The time at which the wire has sent all that was accepted, in ns."""
+        return self._free_at
+
     # -- rules by number -------------------------------------------------------------------------------------------
 
-    def drop(self, *numbers: int, match: Match | None = None) -> Rule:
+    def drop(self, *numbers: int, match: Match | None = None) -> Rule:  # python
         """From now on, lose these frames, counted from 1 among those that `match` accepts."""
         return self.rule(match, lambda n: n in numbers, lambda frame, arrival: "rule")
 
-    def drop_every(self, period: int, match: Match | None = None) -> Rule:
+    def drop_every(self, period: int, match: Match | None = None) -> Rule:  # python
         """Lose every `period`-th frame."""
         return self.rule(match, lambda n: n % period == 0, lambda frame, arrival: "rule")
 
-    def drop_if(self, match: Match) -> Rule:
+    def drop_if(self, match: Match) -> Rule:  # python
         """Lose all frames that `match` accepts."""
         return self.rule(match, lambda n: True, lambda frame, arrival: "rule")
 
-    def hold(self, *numbers: int, extra: int, match: Match | None = None) -> Rule:
+    def hold(self, *numbers: int, extra: int, match: Match | None = None) -> Rule:  # python
         """Let these frames arrive `extra` ns later."""
         return self.rule(match, lambda n: n in numbers, lambda frame, arrival: [(arrival + extra, frame)])
 
-    def repeat(self, *numbers: int, match: Match | None = None, extra: int = 0) -> Rule:
+    def repeat(self, *numbers: int, match: Match | None = None, extra: int = 0) -> Rule:  # python
         """Let these frames arrive twice, the second time `extra` ns later."""
         return self.rule(
             match, lambda n: n in numbers, lambda frame, arrival: [(arrival, frame), (arrival + extra, frame)]
         )
 
-    def flip(self, *numbers: int, bit: int, match: Match | None = None) -> Rule:
+    def flip(self, *numbers: int, bit: int, match: Match | None = None) -> Rule:  # python
         """Change bit `bit` of these frames (negative: from the end)."""
         return self.rule(
             match,
@@ -202,7 +209,7 @@ class Channel:
             lambda frame, arrival: [(arrival, flip_bit(frame, bit if bit >= 0 else len(frame) * 8 + bit))],
         )
 
-    def rule(self, match: Match | None, chosen: Callable[[int], bool], action: Action) -> Rule:
+    def rule(self, match: Match | None, chosen: Callable[[int], bool], action: Action) -> Rule:  # python
         """Add a rule. The first rule that applies decides, and all rules count."""
         rule = Rule(match, chosen, action)
         self.rules.append(rule)
@@ -212,6 +219,12 @@ class Channel:
 
     def send(self, frame: bytes, now: int) -> Arrivals:
         """Take a frame from the sender. Returns the times and bytes of what arrives at the other end; [] if nothing does."""
+        arrivals = self._send(frame, now)
+        if self.meddle is not None:
+            arrivals = self.meddle(frame, now, arrivals)
+        return arrivals
+
+    def _send(self, frame: bytes, now: int) -> Arrivals:
         stats = self.stats
         length = len(frame)
         stats.frames += 1
@@ -221,7 +234,7 @@ class Channel:
         if self.mtu and length - self.header > self.mtu:
             return self._lost("mtu")
         if self.trace is not None:
-            _, rate, self.delay = self.trace.at(now)
+            _, rate, self.delay = self.trace.at(now)  # object
             self.rate = rate or 0
         sent = now
         if self.rate:
@@ -245,16 +258,16 @@ class Channel:
             stats.delivered_bytes += length
             return [(sent + self.delay, frame)]
         arrivals = self._wire(frame, sent + self.delay)
-        for _, data in arrivals:
+        for _, data in arrivals:  # object
             stats.delivered += 1
             stats.delivered_bytes += len(data)
         return arrivals
 
-    def _lost(self, reason: str) -> Arrivals:
+    def _lost(self, reason: str) -> Arrivals:  # python
         self.stats.drops[reason] = self.stats.drops.get(reason, 0) + 1
         return []
 
-    def _burst_loses(self, burst: Burst) -> bool:
+    def _burst_loses(self, burst: Burst) -> bool:  # python
         """Take the step of the chain for a frame. Returns True if the frame is lost."""
         lost = self._rngs["burst loss"].random() < (burst.bad if self._bad else burst.good)
         if self._rngs["burst"].random() < (burst.r if self._bad else burst.p):
@@ -264,7 +277,7 @@ class Channel:
     def _transmit(self, length: int, now: int) -> int:
         """The time at which the last bit will have been sent, or -1 if the queue is full."""
         stats = self.stats
-        starts = self._starts
+        starts = self._starts  # object
         while starts and starts[0][0] <= now:
             self._waiting_bytes -= starts.popleft()[1]
         start = self._free_at
@@ -286,7 +299,7 @@ class Channel:
         self._free_at = start + duration
         return self._free_at
 
-    def _duration(self, length: int, start: int) -> tuple[int, int]:
+    def _duration(self, length: int, start: int) -> tuple[int, int]:  # python
         """The time in ns for which the frame occupies the wire from `start` on, rounded up, and the excess in units of 1 / rate of a ns.
 
         It is never faster than the rate. The excess does not add up over frames that follow each other, because the next frame begins earlier.
@@ -296,14 +309,14 @@ class Channel:
         duration, over = divmod(ahead - bits * 1_000_000_000, self.rate)
         return -duration, over
 
-    def arrival_of(self, length: int, now: int, queued: bool) -> int:
+    def arrival_of(self, length: int, now: int, queued: bool) -> int:  # python
         """The time at which the frame that was sent just now, and lost, would have arrived. `queued`: it had its place on the wire."""
         if self.rate:
             start = max(now, self._free_at)
             now = start + (0 if queued else self._duration(length, start)[0])
         return now + self.delay
 
-    def _wire(self, frame: bytes, arrival: int) -> Arrivals:
+    def _wire(self, frame: bytes, arrival: int) -> Arrivals:  # python
         """Apply what happens on the way: the rules first, then chance."""
         arrivals: Arrivals = [(arrival, frame)]
         done: Arrivals | str | None = None
@@ -331,10 +344,10 @@ class Channel:
             arrivals = [(at, flip_bit(data, bit)) for at, data in arrivals]
         if chance.twice:
             self.stats.duplicated += 1
-            arrivals = [*arrivals, arrivals[-1]]
+            arrivals = [*arrivals, arrivals[len(arrivals) - 1]]  # compiled code does not count from the end
         return arrivals
 
-    def chance(self, frame: bytes) -> Chance:
+    def chance(self, frame: bytes) -> Chance:  # python
         """Draw what happens to a frame by chance. A subclass may decide otherwise. `stats.frames` is the frame's number, from 1 on."""
         rngs = self._rngs
         lost = self.loss > 0 and rngs["loss"].random() < self.loss
@@ -345,17 +358,17 @@ class Channel:
         extra = rngs["jitter"].below(self.jitter + 1) if self.jitter else 0
         return Chance("loss" if lost else "burst" if in_burst else "", late, twice, corrupt, extra)
 
-    def bit(self, frame: bytes) -> int:
+    def bit(self, frame: bytes) -> int:  # python
         """Draw the bit of a corrupted frame that is flipped."""
         return self._rngs["bit"].below(len(frame) * 8)
 
-    def _count_rule(self, frame: bytes, arrival: int, arrivals: Arrivals) -> None:
+    def _count_rule(self, frame: bytes, arrival: int, arrivals: Arrivals) -> None:  # python
         stats = self.stats
         stats.duplicated += len(arrivals) - 1
         stats.reordered += arrivals[0][0] > arrival
         stats.corrupted += arrivals[0][1] != frame
 
-    def set(self, **settings: object) -> None:
+    def set(self, **settings: object) -> None:  # python
         """Change settings by name, as in the constructor. An unknown name is a TypeError, a value that is not allowed a ValueError.
 
         Nothing is changed then.
@@ -368,6 +381,10 @@ class Channel:
             setattr(self, name, value)
 
 
+_COUNTS = (
+    "frames", "bytes", "delivered", "delivered_bytes", "drops", "duplicated", "corrupted", "reordered", "marked", "queue_max",
+    "wait_max", "busy",
+)  # fmt: skip
 _RANDOM = ("loss", "burst", "burst loss", "reorder", "duplicate", "corrupt", "jitter", "bit")
 SETTINGS = (
     "delay", "rate", "queue", "queue_bytes", "mark", "mtu", "overhead", "loss", "burst", "trace", "reorder", "reorder_delay",

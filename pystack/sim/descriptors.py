@@ -1,7 +1,8 @@
 """Calls of `os` and `fcntl` that concern a descriptor, for the numbers of simulated sockets, which are no descriptors of the kernel.
 
 Servers make their listeners inheritable (hypercorn), and clients set FD_CLOEXEC (pymongo), although nothing ever inherits a simulated socket.
-A simulated socket remembers whether it is inheritable. Calls that would change the socket itself raise an error.
+A simulated socket remembers whether it is inheritable. Calls that would change the socket itself raise an error. Functions that read and
+write by the number, os.sendfile included, are in sockets/files.py.
 """
 
 import errno
@@ -54,6 +55,10 @@ def _set_inheritable(handle: Handle, inheritable: Any) -> None:
         _inheritable.pop(handle.number, None)
 
 
+def _get_blocking(handle: Handle) -> bool:
+    return handle.blocking
+
+
 def _refused(handle: Handle, *args: Any) -> Any:
     raise OSError(errno.EOPNOTSUPP, "a simulated socket has no descriptor of the kernel: call its setblocking()")
 
@@ -64,13 +69,15 @@ def _fcntl(handle: Handle, command: int, argument: Any = 0) -> int:
     if command == fcntl.F_SETFD:
         _set_inheritable(handle, not int(argument) & fcntl.FD_CLOEXEC)
         return 0
+    if command == fcntl.F_GETFL:
+        return os.O_RDWR | (0 if handle.blocking else os.O_NONBLOCK)
     return int(_refused(handle))
 
 
 _OS = {
     "get_inheritable": _for_sockets(os.get_inheritable, _get_inheritable),
     "set_inheritable": _for_sockets(os.set_inheritable, _set_inheritable),
-    "get_blocking": _for_sockets(os.get_blocking, _refused),
+    "get_blocking": _for_sockets(os.get_blocking, _get_blocking),
     "set_blocking": _for_sockets(os.set_blocking, _refused),
 }
 _FCNTL = _for_sockets(fcntl.fcntl, _fcntl)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
+from pystack.sim.causes import after_a_time, go_on, step_of
 from pystack.sim.scheduler import SimError
 from pystack.sockets import current
 
@@ -59,13 +60,16 @@ class Green:
         self.error: BaseException | None = None
         self.ended: list[Callable[[], None]] = []
         self._timer_at = -1
+        #: the steps (sim/causes.py) that began the wait, and that woke the program
+        self._parked: Any = None
+        self._cause = step_of(hub.net)
         self._state: Any = (None, (None, None))
         context = Context() if context is None else context
         context.run(current.bind, host)
         self.greenlet = _greenlet.greenlet(self._run)
         self.greenlet.gr_context = context
         hub.programs.append(self)
-        hub.net.after(0, self.switch)
+        hub.net.after(0, self._begin)
 
     def _run(self) -> None:
         try:
@@ -80,6 +84,10 @@ class Green:
             call()
         if isinstance(self.error, KeyboardInterrupt) and not self.hub.ending:
             raise self.error  # in the code that steps the network: nobody may look at how a thread ended
+
+    def _begin(self) -> None:
+        go_on(self.hub.net, self._cause)
+        self.switch()
 
     def switch(self) -> None:
         """Run the program until it waits. Only the code that steps the network calls this."""
@@ -117,6 +125,7 @@ class Green:
             return True
         self.waiting = waiting
         self.deadline = deadline
+        self._parked = step_of(hub.net)
         waiting.resume = self._wake
         if deadline is not None:
             self._arm(max(deadline, hub.net.now))
@@ -128,10 +137,11 @@ class Green:
         return bool(waiting.fired)
 
     def _wake(self) -> None:
-        self.hub.net.after(0, self._go_on, self.waiting)
+        self.hub.net.after(0, self._go_on, self.waiting, step_of(self.hub.net))
 
-    def _go_on(self, waiting: Any) -> None:
+    def _go_on(self, waiting: Any, step: Any) -> None:
         if self.waiting is waiting:
+            go_on(self.hub.net, step)
             self.switch()
 
     def _arm(self, deadline: int) -> None:
@@ -147,6 +157,7 @@ class Green:
         if self.waiting is None or self.deadline is None:
             return
         if self.deadline <= self.hub.net.now:
+            after_a_time(self.hub.net, self._parked)
             self.switch()
         else:
             self._arm(self.deadline)

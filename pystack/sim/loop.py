@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 from pystack import socket as _socket
-from pystack.loops import bind_task
+from pystack.loops import bind_task, sendfile
 from pystack.sim import green
+from pystack.sim.causes import after_a_time, go_on, step_of
 from pystack.sim.scheduler import SimError
 from pystack.sim.selector import SimSelector, here
 from pystack.sim.session import session
@@ -44,6 +45,37 @@ class SimFuture(asyncio.Future):  # type: ignore[type-arg]
 
     def __hash__(self) -> int:
         return self.number
+
+
+class Woken:
+    """A callback of a loop whose network is recorded: it runs as part of the step (sim/causes.py) that made it."""
+
+    def __init__(self, callback: Any, net: Any):
+        self.callback = callback
+        self.net = net
+        self.step = step_of(net)
+
+    def __call__(self, *args: Any) -> Any:
+        """Run it. If time has passed, its step has waited for that time."""
+        after_a_time(self.net, self.step)
+        return self.callback(*args)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.callback, name)
+
+
+class Ready(Woken):
+    """The callback for a socket: it runs as part of the step in which the socket became ready."""
+
+    def __init__(self, callback: Any, loop: Any, fd: int):
+        super().__init__(callback, loop.net)
+        self.selector = loop._selector
+        self.fd = fd
+
+    def __call__(self, *args: Any) -> Any:
+        """Run it."""
+        go_on(self.net, self.selector.cause(self.fd))
+        return self.callback(*args)
 
 
 class SimLoop(asyncio.SelectorEventLoop):
@@ -84,7 +116,28 @@ class SimLoop(asyncio.SelectorEventLoop):
         host = None if self.host is not None else here()
         if host is not None and host.local is not None:
             when = host.true(round(when * 1e9)) / 1e9
-        return super().call_at(when, callback, *args, context=context)
+        return super().call_at(when, self._woken(callback), *args, context=context)
+
+    # -- why callbacks run, for recordings ---------------------------------------------------------------------------
+
+    def _woken(self, callback: Any) -> Any:
+        return callback if self.net.causes is None else Woken(callback, self.net)
+
+    def call_soon(self, callback: Any, *args: Any, context: Any = None) -> Any:  # type: ignore[override]
+        """See asyncio."""
+        return super().call_soon(self._woken(callback), *args, context=context)
+
+    def call_soon_threadsafe(self, callback: Any, *args: Any, context: Any = None) -> Any:  # type: ignore[override]
+        """See asyncio."""
+        return super().call_soon_threadsafe(self._woken(callback), *args, context=context)
+
+    def _add_reader(self, fd: int, callback: Any, *args: Any) -> Any:
+        found = callback if self.net.causes is None else Ready(callback, self, fd)
+        return super()._add_reader(fd, found, *args)  # type: ignore[misc]
+
+    def _add_writer(self, fd: int, callback: Any, *args: Any) -> Any:
+        found = callback if self.net.causes is None else Ready(callback, self, fd)
+        return super()._add_writer(fd, found, *args)  # type: ignore[misc]
 
     def _process_events(self, event_list: Any) -> None:
         if self.net.now != self._spun_at:
@@ -211,10 +264,20 @@ class SimLoop(asyncio.SelectorEventLoop):
         if not self.is_closed():
             self.call_soon_threadsafe(settle)
 
-    # -- what virtual time cannot give ---------------------------------------------------------------------------
-
     async def _sock_sendfile_native(self, sock: Any, file: Any, offset: int, count: int | None) -> int:
-        raise asyncio.SendfileNotAvailableError("os.sendfile needs a socket of the kernel")
+        return await sendfile(self, sock, file, offset, count)
+
+    def _accept_connection(self, protocol_factory: Any, sock: Any, *args: Any, **kwargs: Any) -> None:
+        """asyncio's. It would try again and again to accept on a host that has rebooted, so such a listener is closed."""
+        try:
+            super()._accept_connection(protocol_factory, sock, *args, **kwargs)  # type: ignore[misc]
+        except OSError as exc:
+            if exc.errno != errno.ENETDOWN:
+                raise
+            self._stop_serving(sock)  # type: ignore[attr-defined]
+            self.call_exception_handler({"message": "a server has lost its listener", "exception": exc})
+
+    # -- what virtual time cannot give ---------------------------------------------------------------------------
 
     async def subprocess_exec(self, *args: Any, **kwargs: Any) -> Any:
         """Not in virtual time."""

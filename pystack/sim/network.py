@@ -18,18 +18,20 @@ import pystack_c.const as C
 from pystack.dhcp import ClientSettings
 from pystack.dns import Servers, settings_of
 from pystack.dns import use as use_dns
+from pystack.sim.causes import Causes
 from pystack.sim.channel import Channel
 from pystack.sim.dhcp import SimAgent
 from pystack.sim.dhcp import settings_of as client_settings
 from pystack.sim.hub import Hub
 from pystack.sim.middlebox import Middlebox, Report
-from pystack.sim.nodes import Node, SimHost, SimPort, Switch, Tap, Wire
+from pystack.sim.nodes import Node, SimHost, SimPort, Switch, Wire
+from pystack.sim.path import Tap
 from pystack.sim.profiles import link_profile
 from pystack.sim.scheduler import Scheduler, SimError
 from pystack.sockets.resolve import Names
 from pystack.trace.annotate import AnnotatedCapture, FrameProbe, FrameRecord
 from pystack.trace.pcapng import LINKTYPE_ETHERNET, LINKTYPE_RAW, PcapngWriter
-from pystack.trace.recorder import Recorder
+from pystack.trace.recorder import HostRecorder, Recorder
 from pystack_c.config import Config
 from pystack_c.config import profile as config_profile
 from pystack_c.probe import Event
@@ -137,6 +139,8 @@ class Network(Scheduler):
         self.faults: Counter[tuple[str, str]] = Counter()
         self.frame_probe: FrameProbe | None = None
         self.recorder: Recorder | None = None
+        #: takes the notes of links
+        self.links_recorder: HostRecorder | None = None
         self._stack_class = stack_class
         self._macs = 0
         self._writers: list[PcapngWriter] = []
@@ -195,6 +199,7 @@ class Network(Scheduler):
         host = SimHost(self, self.make_stack(seed, config, name), offload)
         if self.recorder is not None:
             host.recorder = self.recorder.host(name, seed, config)
+            self.links_recorder = self.links_recorder or host.recorder
         if servers is not None:
             use_dns(host, servers)
         if dhcp:
@@ -319,6 +324,7 @@ class Network(Scheduler):
         if self.hosts:
             raise ValueError("call record() before the first host is made: a recording starts when the stacks start")
         self.recorder = Recorder(out, {"seed": self.seed, **meta})
+        self.causes = Causes(self)
         return self.recorder
 
     # -- running programs --------------------------------------------------------------------------------------------

@@ -1,86 +1,28 @@
-"""The nodes of a simulated network: hosts, switches and bare wires, and the ports by which links join them."""
+"""The nodes of a simulated network: hosts, switches and bare wires. The ports by which links join them are in sim/path.py."""
 
+import errno
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pystack_c.const as C
 from pystack.addresses import parse_addr, parse_interface, parse_network
-from pystack.phy.segmenter import segments
-from pystack.sim.channel import Channel
 from pystack.sim.clock import HostClock, check_offset, parts
 from pystack.sim.dhcp import SimAgent, WithDhcp
-from pystack.sim.middlebox import IN, OUT, Middlebox, through
-from pystack.sim.scheduler import SimError
+from pystack.sim.path import HostPath, SimPort
 from pystack.sim.translating import Translating
-from pystack.sim.virtual import VirtualHost
 from pystack.sockets.resolve import text
-from pystack.trace.pcapng import INBOUND, OUTBOUND
 from pystack_c.link.fdb import ForwardingTable
-from pystack_c.packet import Transmit
+from pystack_c.tcp import user
 
 if TYPE_CHECKING:
     from pystack.sim.network import Network
 
-#: tap(time, direction, frame): called for each frame that passes a port; direction is INBOUND or OUTBOUND as the node sees it
-Tap = Callable[[int, int, bytes], None]
+#: the names of the calls that end a socket
+_ENDS = ("close", "abort", "end_send")
 Node: TypeAlias = "SimHost | Switch | Wire"
 
 
-class SimPort:
-    """The end of a link in a node. Frames go out through `send`, and frames that arrive go to the node's `deliver`."""
-
-    def __init__(self, net: "Network", node: Node, name: str, kind: int):
-        self.net = net
-        self.node = node
-        self.name = name
-        self.kind = kind
-        self.iface: Any = None
-        self.out: Channel | None = None
-        self.peer: SimPort | None = None
-        self.taps: list[Tap] = []
-        #: the middleboxes between this end of the link and its channels, the nearest first (see Link.middlebox)
-        self.boxes: list[Middlebox] = []
-
-    def send(self, frame: bytes) -> None:
-        """Put a frame on the link, now."""
-        net = self.net
-        for tap in self.taps:
-            tap(net.now, OUTBOUND, frame)
-        if self.boxes:
-            self._pass(through(self.boxes, 0, OUT, frame, net.now), OUT)
-        elif self.out is not None and self.peer is not None:
-            for time, data in self.out.send(frame, net.now):
-                net.at(time, self.peer.arrive, data)
-
-    def arrive(self, frame: bytes) -> None:
-        """A frame comes out of the link."""
-        if self.boxes:
-            self._pass(through(self.boxes, len(self.boxes) - 1, IN, frame, self.net.now), IN)
-        else:
-            self._deliver(frame)
-
-    def _deliver(self, frame: bytes) -> None:
-        for tap in self.taps:
-            tap(self.net.now, INBOUND, frame)
-        self.node.deliver(self, frame)
-
-    def _pass(self, sent: list[tuple[int, bytes]], way: int) -> None:
-        """Send on what comes out of the middleboxes. `way` is the one of the frame that went in."""
-        net = self.net
-        for to, data in sent:
-            if to == OUT and self.out is not None and self.peer is not None:
-                for time, arrived in self.out.send(data, net.now):
-                    net.at(time, self.peer.arrive, arrived)
-            elif to == IN and way == IN:
-                self._deliver(data)
-            elif to == IN:
-                net.after(0, self._deliver, data)  # the node is in the middle of sending
-
-    def __repr__(self) -> str:
-        return f"<SimPort {self.node.name}:{self.name}>"
-
-
-class SimHost(VirtualHost, Translating, WithDhcp):
+class SimHost(HostPath, Translating, WithDhcp):
     """A host in virtual time. Made by `Network.host`."""
 
     #: a kernel's socket in virtual time would depend on real time, and its bytes would be in no capture
@@ -93,11 +35,9 @@ class SimHost(VirtualHost, Translating, WithDhcp):
         #: the first interface is the outside of an address translation
         self.masquerades = False
         self.agents: list[SimAgent] = []
+        #: the functions that decide about packets in the queues of the packet filter
+        self._deciders: dict[int, Callable[[bytes], bool | bytes]] = {}
         self.ports: list[SimPort] = []
-        self._by_iface: dict[Any, SimPort] = {}
-        self._wake_at = -1  # the time of the earliest timer event in the scheduler that is still valid
-        self._draining = False
-        self.up = True
         #: how often it was switched on again, and the functions that are called then: they start its programs
         self.boots = 0
         self.on_boot: list[Callable[[SimHost], None]] = []
@@ -105,79 +45,15 @@ class SimHost(VirtualHost, Translating, WithDhcp):
         self._frozen = False
         self._script: list[tuple[str, tuple[Any, ...]]] = []  # the set-up that a boot repeats
 
-    # -- the clock and the loop --------------------------------------------------------------------------------------
-
-    def pump(self) -> None:
-        """Send the frames of the stack, notify its waiters, and set its timer."""
-        if self._draining:  # a tap or a program called back: the loop below goes on
-            return
-        self._draining = True
-        try:
-            poll_transmit = self.poll_transmit
-            while (tx := poll_transmit()) is not None:
-                self._send(tx)
-            poll_event = self.stack.poll_event
-            while (endpoint := poll_event()) is not None:
-                waiter = endpoint.waiter
-                if waiter is not None:
-                    waiter.notify(endpoint.take_pending())  # this schedules programs and runs none of them now
-            deadline = self.poll_timeout()
-        finally:
-            self._draining = False
-        # A host that is off or frozen has no timers, and its deadline may have passed long ago. `thaw` and `boot` set the timer again.
-        if self.up and deadline is not None:
-            if self.local is not None:
-                deadline = self.local.true(deadline)
-            if self._wake_at < 0 or deadline < self._wake_at:
-                self._wake_at = deadline
-                self.net.at(deadline, self._timer, deadline)
-        if self.net.frame_probe is not None:
-            self.net.frame_probe.flush()
-
-    def _send(self, tx: Transmit) -> None:
-        port = self._by_iface.get(tx.iface.index)
-        if port is None or not self.up:
-            return
-        if tx.gso_size or tx.csum_start:
-            for frame in segments(tx):
-                port.send(frame)
-        else:
-            port.send(tx.to_bytes())
-
-    def _timer(self, set_for: int) -> None:
-        if set_for != self._wake_at:
-            return  # an earlier event was set since then, and did the work
-        self._wake_at = -1
-        deadline = self.poll_timeout()
-        if not self.up or deadline is None:
-            return
-        if deadline <= self.clock():
-            self.handle_timeout()
-        self.pump()
-        if 0 <= self._wake_at <= self.net.now:
-            # Without this invariant of the seam, a driver would loop for ever.
-            raise SimError(f"{self.name} fired its timers at {self.net.now}, but its next deadline is {self._wake_at}")
-
-    def deliver(self, port: SimPort, frame: bytes) -> None:
-        """Receive a frame that arrived at a port, and do everything that follows from it."""
-        if not self.up:
-            return
-        self.receive(port.iface, frame)
-        self.pump()
-
     def call(self, fn: Callable[..., Any], target: Any, *args: Any) -> Any:
-        """VirtualHost.call. A socket from before a boot belongs to a stack of which nothing is sent, shown or recorded."""
+        """VirtualHost.call. A socket from before a boot belongs to a stack that is gone: it can only be closed."""
         if getattr(target, "core", self.stack) is not self.stack:
-            return fn(target, *args, self.clock())
+            if fn.__name__ in _ENDS:
+                return fn(target, *args, self.clock())
+            raise OSError(errno.ENETDOWN, f"the host {self.name!r} has rebooted since this socket was made")
+        if self.net.causes is not None and self.recorder is not None:
+            self.net.causes.called(self)
         return super().call(fn, target, *args)
-
-    def poll_transmit(self) -> Transmit | None:
-        """The next frame to send, or None."""
-        now = self.net.now if self.local is None else self.local.own(self.net.now)
-        tx: Transmit | None = self.stack.poll_transmit(now)
-        if self.recorder is not None:
-            self.recorder.transmit(now, tx)
-        return tx
 
     # -- set-up ------------------------------------------------------------------------------------------------------
 
@@ -248,8 +124,8 @@ class SimHost(VirtualHost, Translating, WithDhcp):
     def boot(self) -> None:
         """Switch the power on, again: a new stack with the same settings, interfaces, addresses, routes and neighbors.
 
-        Everything else is lost, connections and sockets included. A program that waits for one of the old sockets waits for ever, as if
-        it had died with its host. `on_boot` starts new ones. The entries of `Network.introduce` are lost, too, and ARP finds them again.
+        Everything else is lost, connections and sockets included. Calls of the old sockets raise OSError(ENETDOWN) from now on, also those in
+        which programs wait. `on_boot` starts new programs. The entries of `Network.introduce` are lost, too, and ARP finds them again.
         A host that was frozen while it was off stays frozen.
         """
         old = self.stack
@@ -272,8 +148,21 @@ class SimHost(VirtualHost, Translating, WithDhcp):
         script, self._script = self._script, []
         for name, args in script:
             getattr(self, name)(*args)
+        self._end(old)
         for function in self.on_boot:
             function(self)
+
+    def _end(self, old: Any) -> None:
+        """Show the sockets of the stack before as ready, so that programs that wait for them go on, and get the error."""
+        self.rebooted = True
+        old.probe = None
+        for endpoint in list(old.endpoints.values()):
+            waiter = endpoint.waiter
+            if endpoint.listening():
+                user.close(endpoint, old.now)  # otherwise, it would be ready only for a connection
+            endpoint.so_error = errno.ENETDOWN
+            if waiter is not None:
+                waiter.notify(C.EV_IN | C.EV_OUT | C.EV_ERR | C.EV_HUP)
 
     def freeze(self) -> None:
         """Stop answering, with all state kept: frames that come are lost, frames that its programs send, too, and no timer fires."""

@@ -22,6 +22,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack.addresses import parse_addr
+from pystack.sim.causes import after_a_time, go_on, step_of
 from pystack.sim.nodes import SimHost
 from pystack.sim.scheduler import Scheduler
 
@@ -49,6 +50,7 @@ class _Sleep(Op):
         self.net: Scheduler | None = None
         self.started = False
         self.done = False
+        self.cause: Any = None
 
     def poll(self) -> bool:
         return self.done
@@ -56,10 +58,12 @@ class _Sleep(Op):
     def park(self, resume: Callable[[], None]) -> None:
         if not self.started and self.net is not None:  # only once, also if something else wakes the program meanwhile
             self.started = True
+            self.cause = step_of(self.net)
             self.net.after(self.delay, self._due, resume)
 
     def _due(self, resume: Callable[[], None]) -> None:
         self.done = True
+        after_a_time(self.net, self.cause)
         resume()
 
 
@@ -83,7 +87,12 @@ class Proc(Op):
         self._resume: Callable[[], None] = self._wake
         self._pending = False
         self._joiners: list[Callable[[], None]] = []
-        net.after(0, self._step, None, None)
+        self._cause = step_of(net)
+        net.after(0, self._begin)
+
+    def _begin(self) -> None:
+        go_on(self.net, self._cause)
+        self._step(None, None)
 
     def finished(self) -> bool:
         """True once the program has ended. If it raised an exception, that is raised here."""
@@ -102,6 +111,7 @@ class Proc(Op):
     def _wake(self) -> None:
         if not self._pending:
             self._pending = True
+            self._cause = step_of(self.net)
             self.net.after(0, self._retry)
 
     def _retry(self) -> None:
@@ -109,6 +119,7 @@ class Proc(Op):
         op = self._op
         if op is None:
             return
+        go_on(self.net, self._cause)
         try:
             if not op.poll():
                 op.park(self._resume)
@@ -163,6 +174,7 @@ class Timeout(Op):
         self.op = op
         self.deadline = net.now + delay
         self.armed = False
+        self.cause: Any = None
 
     def poll(self) -> bool:
         """Try the other Op."""
@@ -178,7 +190,12 @@ class Timeout(Op):
         self.op.park(resume)
         if not self.armed:
             self.armed = True
-            self.net.at(self.deadline, resume)
+            self.cause = step_of(self.net)
+            self.net.at(self.deadline, self._due, resume)
+
+    def _due(self, resume: Callable[[], None]) -> None:
+        after_a_time(self.net, self.cause)
+        resume()
 
 
 class _Try(Op):

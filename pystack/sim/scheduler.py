@@ -1,16 +1,25 @@
 """Virtual time: the clock stands still while an event runs, and jumps to the next event."""
 
-import heapq
 from collections.abc import Callable
 from typing import Any
 
 
-class SimError(RuntimeError):
+class SimError(RuntimeError):  # python
     """The simulation cannot go on (a step cap was reached, a condition never became true)."""
 
 
-class SimDeadlock(SimError):
+class SimDeadlock(SimError):  # python
     """Programs wait, but nothing is scheduled: nothing can ever happen again."""
+
+
+class Scheduled:
+    """The call `fn(*args)` at a time. `order` decides between events of the same time."""
+
+    def __init__(self, time: int, order: int, fn: Callable[..., Any], args: tuple[Any, ...]):
+        self.time = time
+        self.order = order
+        self.fn = fn
+        self.args = args
 
 
 class Scheduler:
@@ -21,67 +30,129 @@ class Scheduler:
         self.steps = 0
         self._order = 0
         self._soon = -(1 << 62)
-        self._heap: list[tuple[int, int, Callable[..., Any], tuple[Any, ...]]] = []
+        self._heap: list[Any] = []
+        #: while a network is recorded, why its programs run (sim/causes.py)
+        self.causes: Any = None
 
     def __len__(self) -> int:
         return len(self._heap)
 
-    def at(self, time: int, fn: Callable[..., Any], *args: Any) -> None:
+    def at(self, time: int, fn: Callable[..., Any], *args: Any) -> None:  # python
         """Call fn(*args) at `time` (ns). A time that has passed is an error."""
+        self.add(time, fn, args)
+
+    def add(self, time: int, fn: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        """Do what `at` does, for compiled callers."""
         if time < self.now:
             raise ValueError(f"the time {time} has already passed: it is {self.now} now")
         self._order += 1
-        heapq.heappush(self._heap, (time, self._order, fn, args))
+        self._push(Scheduled(time, self._order, fn, args))
 
-    def after(self, delay: int, fn: Callable[..., Any], *args: Any) -> None:
+    def after(self, delay: int, fn: Callable[..., Any], *args: Any) -> None:  # python
         """Call fn(*args) in `delay` ns. 0 means after everything that is due now already."""
-        self.at(self.now + delay, fn, *args)
+        self.add(self.now + delay, fn, args)
 
-    def soon(self, fn: Callable[..., Any], *args: Any) -> None:
+    def soon(self, fn: Callable[..., Any], *args: Any) -> None:  # python
         """Call fn(*args) next, before everything that is due now already."""
         self._soon += 1
-        heapq.heappush(self._heap, (self.now, self._soon, fn, args))
+        self._push(Scheduled(self.now, self._soon, fn, args))
 
     def next_time(self) -> int | None:
         """The time of the next event, or None."""
-        return self._heap[0][0] if self._heap else None
+        return self._first() if self._heap else None
 
     def step(self) -> bool:
         """Run one event. Returns False if there is none."""
         if not self._heap:
             return False
-        self.now, _, fn, args = heapq.heappop(self._heap)
-        self.steps += 1
-        fn(*args)
+        self._next()
         return True
 
     def settle(self) -> None:
         """Run the events that are due now, except those that are added meanwhile."""
-        heap, last = self._heap, self._order
-        while heap and heap[0][0] <= self.now and heap[0][1] <= last:
+        heap = self._heap
+        last = self._order
+        while heap:
+            event: Scheduled = heap[0]
+            if event.time > self.now or event.order > last:
+                return
             self.step()
 
-    def run(self, until: int) -> None:
+    def run(self, until: int) -> None:  # python
         """Run everything up to and including time `until`. The clock then shows `until`."""
         heap = self._heap
-        pop = heapq.heappop
-        while heap and heap[0][0] <= until:
-            self.now, _, fn, args = pop(heap)
-            self.steps += 1
-            fn(*args)
+        while heap and self._first() <= until:
+            self._next()
         self.now = max(self.now, until)
 
-    def run_until(self, predicate: Callable[[], Any], limit: int) -> int:
+    def run_until(self, predicate: Callable[[], Any], limit: int) -> int:  # python
         """Run until predicate() is true, which is checked after each event. Returns the time. SimError at time `limit`."""
         while not predicate():
-            if not self._heap or self._heap[0][0] > limit:
+            if not self._heap or self._first() > limit:
                 raise SimError(f"the condition was not met until {limit / 1e9:.6f} s (it is {self.now / 1e9:.6f} s)")
             self.step()
         return self.now
 
-    def run_until_idle(self, max_steps: int = 10_000_000) -> int:
+    def run_until_idle(self, max_steps: int = 10_000_000) -> int:  # python
         """Run until nothing is left to do, including timers. Returns the time. SimError after `max_steps`."""
         for _ in range(max_steps):
             if not self.step():
                 return self.now
         raise SimError(f"not idle after {max_steps} steps, at {self.now / 1e9:.6f} s")
+
+    # -- the queue: a binary heap ------------------------------------------------------------------------------------
+
+    def _first(self) -> int:
+        """The time of the next event. There must be one."""
+        event: Scheduled = self._heap[0]
+        return event.time
+
+    def _next(self) -> None:
+        """Run the next event. There must be one."""
+        event = self._pop()
+        self.now = event.time
+        self.steps += 1
+        event.fn(*event.args)
+
+    def _push(self, event: Scheduled) -> None:
+        heap = self._heap
+        heap.append(event)
+        i = len(heap) - 1
+        while i > 0:
+            parent = (i - 1) >> 1
+            other: Scheduled = heap[parent]
+            if not _before(event, other):
+                break
+            heap[i] = other
+            i = parent
+        heap[i] = event
+
+    def _pop(self) -> Scheduled:
+        heap = self._heap
+        last: Scheduled = heap.pop()
+        size = len(heap)
+        if size == 0:
+            return last
+        first: Scheduled = heap[0]
+        i = 0
+        child = 1
+        while child < size:
+            event: Scheduled = heap[child]
+            if child + 1 < size:
+                other: Scheduled = heap[child + 1]
+                if _before(other, event):
+                    event = other
+                    child += 1
+            if not _before(event, last):
+                break
+            heap[i] = event
+            i = child
+            child = 2 * i + 1
+        heap[i] = last
+        return first
+
+
+def _before(a: Scheduled, b: Scheduled) -> bool:
+    if a.time != b.time:
+        return a.time < b.time
+    return a.order < b.order

@@ -6,6 +6,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack.runtime.waiting import READ, WRITE, Interest, Watch
+from pystack.sim.causes import step_of
 from pystack.sim.virtual import VirtualHost
 from pystack.sockets import current
 from pystack.sockets.handles import lookup
@@ -24,11 +25,14 @@ class SimInterest(Interest):
     def __init__(self, owner: "SimSelector", watch: Watch, events: int, key: selectors.SelectorKey):
         super().__init__(watch, events, key)
         self.owner = owner
+        #: the step (sim/causes.py) in which it became ready, if the network is recorded
+        self.cause: Any = None
 
     def notify(self, bits: int) -> None:
         """Queue the socket if it is ready."""
         if not self.queued and self.registered and self.level():
             self.queued = True
+            self.cause = step_of(self.owner.net)
             self.owner.ready.append(self)
             self.owner.fire()
 
@@ -107,6 +111,11 @@ class SimSelector(SelectorBase):
     def readiness(self, fd: int) -> int:
         """The readiness (C.EV_...) of a registered socket."""
         return int(self._interests[fd].watch.readiness())
+
+    def cause(self, fd: int) -> Any:
+        """The step in which a registered socket became ready, or None."""
+        interest = self._interests.get(fd)
+        return interest.cause if isinstance(interest, SimInterest) else None
 
     # -- selecting -----------------------------------------------------------------------------------------------
 

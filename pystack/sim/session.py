@@ -14,7 +14,7 @@ from pystack.sim.watchdog import Watchdog
 _thread = 0
 
 #: what is replaced (pystack.patching; sim/blocking.py, sim/threads.py and sim/descriptors.py list the replacements)
-GROUPS = ("sockets", "time", "random", "select", "asyncio", "threads", "processes", "tls", "descriptors")
+GROUPS = ("sockets", "files", "time", "random", "select", "asyncio", "threads", "processes", "tls", "descriptors")
 #: virtual time (ns) after which a run is ended if nothing else is asked for: a day
 LIMIT = 86_400_000_000_000
 

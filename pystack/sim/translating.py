@@ -1,9 +1,12 @@
-"""Address translation on simulated hosts: masquerade, snat, dnat, redirect, in words instead of the core's numbers."""
+"""Address translation on simulated hosts (masquerade, snat, dnat, redirect, in words instead of the core's numbers), and the packet filter."""
 
+import json
+from collections.abc import Callable
 from typing import Any
 
 import pystack_c.const as C
 from pystack.addresses import parse_addr, parse_network
+from pystack_c.ingress import queued
 
 PROTOCOLS = {"": 0, "icmp": C.IPPROTO_ICMP, "tcp": C.IPPROTO_TCP, "udp": C.IPPROTO_UDP}
 
@@ -37,6 +40,13 @@ class Translating:
     """The part of a SimHost that sets up connection tracking and address translation. See pystack_c.filter.nat."""
 
     _script: list[tuple[str, tuple[Any, ...]]]
+    _deciders: dict[int, Callable[[bytes], bool | bytes]]
+    stack: Any
+    net: Any
+
+    def call(self, fn: Callable[..., Any], target: Any, *args: Any) -> Any:
+        """Make an application call."""
+        raise NotImplementedError
 
     def setup(self, name: str, *args: Any) -> Any:
         """Call a method that sets the stack up."""
@@ -90,6 +100,40 @@ class Translating:
         dst = where if "/" in where or not where else f"{where}/32"
         self._rule(C.HOOK_PREROUTING, C.NAT_REDIRECT, f":{port}", False, iface, proto, "", dst, ports)
         self._script.append(("redirect", (match, port, proto, iface)))
+
+    def nft(self, commands: Any) -> None:
+        """Change the packet filter by commands in nft's JSON: a list, an object {"nftables": [...]}, or a JSON text.
+
+        Raises pystack_c.filter.nft.errors.NftError, and changes nothing, if a command is wrong or not supported.
+        """
+        text = commands if isinstance(commands, str) else json.dumps(commands)
+        self.setup("nft", text)
+        self._script.append(("nft", (text,)))
+
+    def nft_queue(self, number: int, decide: Callable[[bytes], bool | bytes]) -> None:
+        """Let a function decide about the packets of a queue (the statement `queue`).
+
+        It gets an IPv4 packet, and returns True, False (the packet is dropped), or the packet that takes its place.
+        """
+        self.call(queued.listen, self.stack, number, 0)
+        self._deciders[number] = decide
+        self.stack.nftables.packets.queues.notify = self._packet_waits
+
+    def _packet_waits(self, number: int) -> None:
+        # The host is in the middle of a packet now.
+        self.net.after(0, self._decide, number)
+
+    def _decide(self, number: int) -> None:
+        while (found := self.call(queued.take, self.stack, number)) is not None:
+            ident, packet = found[:2]
+            said = self._deciders[number](packet)
+            changed = said if isinstance(said, bytes) else b""
+            self.call(queued.verdict, self.stack, ident, bool(said), changed)
+
+    def ruleset(self) -> list[dict[str, Any]]:
+        """Return the packet filter as `nft -j list ruleset` shows it, with its counters."""
+        rules = self.stack.nftables
+        return [] if rules is None else rules.dump()
 
     def _rule(
         self,

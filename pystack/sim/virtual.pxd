@@ -15,6 +15,7 @@ cdef class Parked(Hook):
 cdef class VirtualHost(SocketHost):
     cdef public object net
     cdef public object local
+    cdef public bint rebooted
     cdef public object garbage
     cpdef uint64_t caller(self) except? 0
     cdef int64_t begin(self) except? -2

@@ -46,6 +46,8 @@ class VirtualHost(SocketHost):
         self.net = net
         #: the host's own clock (sim/clock.py), or None: it shows the network's time
         self.local: Any = None
+        #: there are sockets of an earlier stack, whose calls `call` refuses (see SimHost.boot)
+        self.rebooted = False
         #: the work that finalizers left: (function, endpoint), or (None, handle)
         self.garbage: deque[tuple[Any, Any]] = deque()
 
@@ -75,6 +77,8 @@ class VirtualHost(SocketHost):
     def begin(self) -> int:
         """SocketHost.begin: recorders, probes and the uncompiled core are served by `call`."""
         if not C.COMPILED or self.recorder is not None or self.error is not None or self.stack.probe is not None:
+            return -1
+        if self.rebooted:
             return -1
         if self.local is not None:
             return self.local.own(self.net.now)  # type: ignore[no-any-return]

@@ -35,7 +35,13 @@ def _description(fd: Any) -> Any:
 
 def _timeout(fd: int) -> float | None:
     """How long a call may wait: as on the kernel's sockets, O_NONBLOCK decides."""
-    return None if os.get_blocking(fd) else 0.0
+    return None if _blocks(fd) else 0.0
+
+
+def _blocks(fd: int) -> bool:
+    """Whether O_NONBLOCK is not set. A simulated socket has no descriptor, so its handle has the flag."""
+    handle = lookup(fd)
+    return bool(handle.blocking if handle is not None and handle.readiness is None else os.get_blocking(fd))
 
 
 def _read(fd: int, length: int, /) -> bytes:
@@ -80,7 +86,7 @@ def _sendfile(out_fd: int, in_fd: int, offset: int | None, count: int) -> int:
 
 
 def _dup(fd: int, /) -> int:
-    return Handle(_description(fd)).fileno(os.get_blocking(fd))
+    return Handle(_description(fd)).fileno(_blocks(fd))
 
 
 def _ioctl(fd: Any, request: int, arg: Any = 0, mutate_flag: bool = True, /) -> Any:

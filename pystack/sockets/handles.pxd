@@ -35,6 +35,7 @@ cdef class Handle:
     cdef public int number
     cdef public int alias
     cdef public Readiness readiness
+    cdef public bint blocking
     @cython.locals(host=SocketHost)
     cpdef int known(self) except -2
     @cython.locals(number=int)

@@ -117,6 +117,8 @@ class Handle:
         self.number = -1
         self.alias = -1
         self.readiness: Readiness | None = None
+        #: O_NONBLOCK is not set; a readiness descriptor has the flag itself
+        self.blocking = True
 
     def known(self) -> int:
         """The number for code that only gives it back to the stack. It stays the same, and costs no descriptor.
@@ -164,6 +166,7 @@ class Handle:
         number = int(description.host.number(self))
         if number >= 0:
             self.number = number
+            self.blocking = blocking
             _table[number] = self
             return
         readiness = Readiness(description.endpoint, blocking)
@@ -188,6 +191,7 @@ class Handle:
     def show_blocking(self, blocking: bool) -> None:
         """Set O_NONBLOCK of the descriptor while there is a timeout, as on the kernel's sockets."""
         readiness = self.readiness
+        self.blocking = blocking
         if readiness is not None:
             readiness.set_blocking(blocking)
 

@@ -120,7 +120,10 @@ class SocketBase:
         if name == ASYNCIO and handle.description is not None and in_loop(handle.description):
             return handle.known()
         if name in _TO_PROCESSES:
-            text = "a socket of the stack cannot be handed to another process, because the stack exists in this one: use a pipe"
+            text = (
+                "a socket of the stack cannot be handed to another process, because the stack exists in this one: use a pipe, "
+                "or a server that needs no worker processes (such as hypercorn -w 0)"
+            )
             raise OSError(errno.EOPNOTSUPP, text)
         return handle.number if handle.number >= 0 else handle.fileno(self._timeout is None)
 

@@ -16,7 +16,6 @@ import errno
 import math
 import os
 import re
-from collections.abc import Callable
 from difflib import SequenceMatcher
 from typing import Any, NamedTuple
 
@@ -110,18 +109,21 @@ class FrameChange(Change):
         self.pieces += pieces
 
     def _stand_between(self, channel: Any) -> None:
-        send: Callable[[bytes, int], list[tuple[int, bytes]]] = channel.send
+        before = channel.meddle
+        full = channel.stats.drops.get("queue", 0)
 
-        def changed(frame: bytes, now: int) -> list[tuple[int, bytes]]:
+        def changed(frame: bytes, now: int, arrivals: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+            nonlocal full
+            if before is not None:
+                arrivals = before(frame, now, arrivals)
             self.count += 1
+            queued = channel.stats.drops.get("queue", 0) == full
             full = channel.stats.drops.get("queue", 0)
-            arrivals = send(frame, now)  # called in any case, so that the random numbers stay the same
             if self.count in self.wanted:
-                queued = channel.stats.drops.get("queue", 0) == full
                 arrivals = self.fate(arrivals, (channel.arrival_of(len(frame), now, queued), frame))
             return arrivals
 
-        channel.send = changed
+        channel.meddle = changed
 
 
 class Drop(FrameChange):
@@ -184,11 +186,16 @@ class SetOption(Change):
         self.text = text or f"{host} had set option {level}, {name} to {value!r}"
 
     def place(self, timeline: Timeline) -> int:
-        """Return the first event at which the host has an open connection."""
+        """Return the first event at which a program on the host has an open connection: it has connected, or accepted one."""
         if self.host not in timeline.hosts:
             raise ChangeError(f"there is no host {self.host!r}; there are {', '.join(timeline.hosts)}")
         for entry in timeline.events:
-            if entry.kind == "tcp.state" and entry.host == self.host and entry.fields["new"] == "ESTABLISHED":
+            if entry.host != self.host:
+                continue
+            fields = entry.fields
+            if entry.kind == "tcp.state" and fields["new"] == "ESTABLISHED" and fields["old"] == "SYN-SENT":
+                return entry.index
+            if entry.kind == "return" and fields["name"] == "accept" and fields["result"] is not None:
                 return entry.index
         raise ChangeError(f"{self.host} has no connection in this scenario")
 
@@ -197,7 +204,10 @@ class SetOption(Change):
         host = net.hosts.get(self.host)
         if host is None:
             raise ChangeError(f"there is no host {self.host!r}; there are {', '.join(net.hosts)}")
-        chosen = [tcb for tcb in host.stack.endpoints.values() if isinstance(tcb, Tcb) and not tcb.listening()]
+        tcbs = [tcb for tcb in host.stack.endpoints.values() if isinstance(tcb, Tcb)]
+        # No program has a connection that waits to be accepted, so none can set its options.
+        waiting = {id(one) for tcb in tcbs if tcb.listening() for one in tcb.listener.accept_queue}
+        chosen = [tcb for tcb in tcbs if not tcb.listening() and tcb.parent is None and id(tcb) not in waiting]
         if not chosen:
             raise ChangeError(f"{self.host} has no connection at that place")
         for tcb in chosen:

@@ -14,6 +14,7 @@ from pystack.sim.clock import HostClock
 from pystack.stepper import snapshot
 from pystack.stepper.flight import OUTSIDE, Flights
 from pystack.stepper.store import States
+from pystack.stepper.ways import Ways
 from pystack.trace.annotate import OUTGOING
 from pystack.trace.replay import Replay, ReplayHost
 from pystack.trace.summary import Summarizer
@@ -40,6 +41,13 @@ class StepReplay(Replay):
         host = super()._at(number, time)
         self.collector.before(number, host.stack, time)
         return host
+
+    def way(self, number: int, kind: str, told: dict[str, Any]) -> None:
+        """See Replay."""
+        if kind == "program":
+            self.collector.ways.program(number, told)
+        else:
+            self.collector.ways.wire(told)
 
 
 class HostState:
@@ -73,7 +81,8 @@ class Collector:
         self.events = events
         self.frames = frames
         self.states = States()
-        self.flights = Flights()
+        self.ways = Ways()
+        self.flights = Flights(self.ways)
         self.hosts: dict[str, HostState] = {}
         self.names: list[str] = []
         #: the objects in the states: (host, "tcp" or "arp", endpoint number or address)
@@ -202,9 +211,9 @@ class Collector:
         host = self.hosts.get(event.host)
         if host is None:
             return
+        kind = event.kind
         index = self.events.total
         self.states.event()
-        kind = event.kind
         host.clock = clock_after(event, host.clock)
         if host.clock is not None:
             event.time = host.clock.true(event.time)
@@ -226,6 +235,7 @@ class Collector:
             host.cause = [index] if kind == "timer.fired" else []
             row[FIELDS] = {name: plain(value) for name, value in event.fields.items()}
             if kind == "call":
+                self.ways.call(host.number, index)
                 host.calls.append((row, event))
         else:
             row[FIELDS] = {name: plain(value) for name, value in event.fields.items()}
@@ -291,7 +301,8 @@ class Collector:
         iface, data = fields["iface"], fields["frame"]
         kind = host.kind(iface)
         host.announced, host.cause = [], []
-        number = self.flights.arrived(index, host.number, data, kind, event.time, host.box)
+        due = self.ways.arrived(host.number, event.time)
+        number = self.flights.arrived(index, host.number, data, kind, event.time, host.box, due)
         if number < 0:
             number = self.frames.total
             self.flights.outside(number, index, host.number, event.time)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack.phy.segmenter import finish_checksum, segments
+from pystack.stepper.ways import Ways
 from pystack_c.packet import Transmit
 
 #: how many frames on the way are remembered
@@ -31,7 +32,8 @@ class _Iface:
 class Flights:
     """The frames that were sent and have not arrived."""
 
-    def __init__(self) -> None:
+    def __init__(self, ways: Ways) -> None:
+        self.ways = ways
         self.pending: OrderedDict[bytes, list[tuple[int, int, int]]] = OrderedDict()  # (frame, sender, time)
         self.count = 0
         self.arrival = array("q")
@@ -58,7 +60,9 @@ class Flights:
         self._append(-1, -1, -1)
         if len(hosts) == 1 and kind != C.LINK_LOOPBACK:
             return OUTSIDE
-        for piece in on_the_wire(data, kind, gso):
+        pieces = on_the_wire(data, kind, gso)
+        self.ways.sent(number, pieces)
+        for piece in pieces:
             self.pending.setdefault(piece, []).append(
                 (number, -1 - sender if kind == C.LINK_LOOPBACK else sender, time)
             )
@@ -93,10 +97,12 @@ class Flights:
                 return int(host.number)
         return 1 - sender if len(hosts) == 2 else EVERYBODY
 
-    def arrived(self, event: int, receiver: int, data: bytes, kind: int, time: int, box: bool = False) -> int:
+    def arrived(
+        self, event: int, receiver: int, data: bytes, kind: int, time: int, box: bool = False, due: int = -1
+    ) -> int:
         """Return the number of the frame that arrived, or -1 if it is from outside.
 
-        `box`: the receiver is a middlebox, which takes frames that are for others.
+        `box`: the receiver is a middlebox, which takes frames that are for others. `due`: the links say that it is this frame.
         """
         mine = -1 - receiver
         candidates = [
@@ -108,7 +114,10 @@ class Flights:
             return self._changed(event, receiver, data, time) if self.pending and kind != C.LINK_LOOPBACK else -1
         fresh = [one for one in candidates if self.arrival[one[0]] < 0] or candidates
         chosen = fresh[-1]
-        if len(fresh) > 1:
+        noted = [one for one in candidates if one[0] == due]
+        if noted:
+            chosen = noted[0]
+        elif len(fresh) > 1:
             usual = self.delay.get((chosen[1], receiver))
             if usual is not None:
                 chosen = min(fresh, key=lambda one: abs(time - one[2] - usual))

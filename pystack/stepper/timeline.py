@@ -56,6 +56,7 @@ class Timeline:
         self._collector = Collector(self.events, self.frames)
         self._replay(source, partial, progress, size, trusted)
         self.states = self._collector.states
+        self.ways = self._collector.ways
         self.hosts: list[str] = list(self._collector.names)
         self._flights = self._collector.flights
         self._flights.pending.clear()

@@ -72,8 +72,8 @@ def read(path: str, function: str = "") -> tuple[FileFunction, Any, Any]:
     try:
         module = module_of(path, text)
     except Exception as error:
-        where = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
-        raise SweepError(f"{path}{where}: {type(error).__name__}: {error}") from error
+        where, text = (f", line {error.lineno}", error.msg) if isinstance(error, SyntaxError) else ("", str(error))
+        raise SweepError(f"{path}{where}: {type(error).__name__}: {text}") from error
     found = vars(module)
     if not function:
         own = [

@@ -23,6 +23,7 @@ MODULES = {
     "packets": "pystack_c.sockets.packets",
     "acd": "pystack_c.link.acd",
     "services": "pystack_c.services.serve",
+    "queued": "pystack_c.ingress.queued",
 }
 #: group -> its application calls, which are functions that take the endpoint (or the stack) first and `now` last
 CALLS = {
@@ -36,6 +37,7 @@ CALLS = {
     "packets": "packet_open bind sendto recvfrom close setsockopt getsockopt",
     "acd": "start announce_twice",
     "services": "stream datagram stop",
+    "queued": "listen take verdict",
 }
 #: recordings from before there were groups name a call by the former place of its module below `pystack_c.`
 FORMER = {
@@ -61,6 +63,7 @@ SETUP = frozenset(
         "del_neighbor",
         "track",
         "add_nat",
+        "nft",
     )  # fmt: skip
 )
 _GROUPS = {module: group for group, module in MODULES.items()}

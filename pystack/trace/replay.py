@@ -36,7 +36,13 @@ NOTES: dict[str, dict[str, type]] = {
     "dhcp.state": {"old": str, "new": str},
     "dhcp.message": {"type": str},
     "dns": {"action": str},
-}
+    # (sim/causes.py) why a program's next calls are made, and what a frame met on a link
+    "program": {"number": int, "why": str, "began": int, "parent": int, "woken": int, "after": int},
+    "wire": {
+        "number": int, "parent": int, "link": str, "length": int, "crc": int, "sent": int, "begin": int, "end": int, "delay": int, "to": int,
+        "arrivals": list,
+    },
+}  # fmt: skip
 #: the arguments of Stack.add_route, as far as a recording may leave them out, with `replace` set
 ADD_ROUTE = (0, 0, 0, None, 0, 0, RT_UNICAST, 0, 0, 0, True)
 
@@ -313,9 +319,14 @@ class Replay:
                 raise self._bad(f"it notes {kind} without {name}")
         if kind == "clock" and abs(told["ppb"]) > MOST_PPB:
             raise self._bad(f"it notes a clock that is {told['ppb']} ppb fast")
-        if host.stack.probe is not None:
+        if kind in ("program", "wire"):
+            self.way(number, kind, told)
+        elif host.stack.probe is not None:
             host.stack.now = time
             host.stack.emit(kind, subject, 0, reason, rfc, told)
+
+    def way(self, number: int, kind: str, told: dict[str, Any]) -> None:
+        """Receive a note about a program's step on a host, or about a frame on a link (sim/causes.py). No stack takes part in them."""
 
     # -- helpers ----------------------------------------------------------------------------------------------------
 

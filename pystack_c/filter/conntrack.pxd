@@ -15,6 +15,7 @@ from pystack_c.wire.rewrite cimport Quoted
 cdef bint _is_error(int icmp_type) noexcept
 @cython.locals(ct=Conntrack, seen=Seen, pkt=Packet, out=Outgoing, verdict=int, fields=dict)
 cpdef int track(Core core, int place, Iface iface, object packet) except -1
+cdef bint _set_apart(Conntrack ct) except -1
 @cython.locals(half=Half, other=Half)
 cdef _resume(Conntrack ct, Seen seen)
 cdef int _state_of(Tracked entry, int direction) noexcept

@@ -56,6 +56,9 @@ def track(core: Core, place: int, iface: Iface, packet: Any) -> int:
     ct.direction = C.CT_ORIGINAL
     ct.state = C.CT_INVALID
     ct.why = ""
+    if ct.untracked or ct.attach:
+        if _set_apart(ct):
+            return C.NF_ACCEPT
     verdict = _assign(core, ct, seen)
     if ct.state == C.CT_INVALID and verdict == C.NF_ACCEPT:
         ct.entry = None
@@ -63,6 +66,22 @@ def track(core: Core, place: int, iface: Iface, packet: Any) -> int:
             fields = {"proto": seen.proto, "length": seen.length}
             core.emit("ct.invalid", seen.subject(), 0, ct.why, _LINUX, fields)
     return verdict
+
+
+def _set_apart(ct: Conntrack) -> bool:
+    """Return True for a packet that needs no entry: one that a rule exempts, or a reset that a rule sends about a connection."""
+    if ct.untracked:
+        ct.untracked = False
+        ct.state = C.CT_UNTRACKED
+        return True
+    ct.attach = False
+    if ct.pending is None:
+        return False
+    # Linux nf_ct_attach: the reset belongs to the connection of the packet that it answers.
+    ct.entry = ct.pending
+    ct.direction = 1 - ct.pending_direction
+    ct.state = C.CT_RELATED
+    return True
 
 
 def _resume(ct: Conntrack, seen: Seen) -> None:
@@ -129,9 +148,12 @@ def _assign(core: Core, ct: Conntrack, seen: Seen) -> int:
     ct.entry = entry
     ct.direction = direction
     ct.state = _state_of(entry, direction)
-    way: Half = entry.half(direction)
-    way.packets += 1
-    way.octets += seen.length
+    if ct.uncounted:
+        ct.uncounted = False
+    else:
+        way: Half = entry.half(direction)
+        way.packets += 1
+        way.octets += seen.length
     if direction == C.CT_REPLY and not entry.status & C.IPS_SEEN_REPLY:
         entry.status |= C.IPS_SEEN_REPLY
         if core.probe is not None:

@@ -88,6 +88,7 @@ def tcp_packet(core: Core, entry: Tracked, seen: Seen, direction: int) -> int:
         ):
             # RFC 5961 4.2: this is the challenge ACK that answers the SYN.
             tcp.last_flags &= ~C.TCF_CHALLENGE_ACK
+            core.conntrack.uncounted = True
             return C.CT_ESTABLISHED
     elif new == C.TCT_SYN_SENT2:
         tcp.last_flags |= C.TCF_SIMULTANEOUS
@@ -105,6 +106,7 @@ def tcp_packet(core: Core, entry: Tracked, seen: Seen, direction: int) -> int:
     if check:
         result = conntrack_tcp.in_window(core, entry, seen, direction, index)
         if result == _IGNORE:
+            core.conntrack.uncounted = True
             return C.CT_ESTABLISHED
         if result == _INVALID:
             _out_of_window(core, entry, direction, index)
@@ -136,6 +138,7 @@ def _ignored(core: Core, entry: Tracked, seen: Seen, direction: int, index: int)
     """Remember a SYN or SYN-ACK that does not fit, and leave the state as it is."""
     tcp = entry.tcp
     p = seen.data
+    core.conntrack.uncounted = True
     tcp.last_index = index
     tcp.last_dir = direction
     tcp.last_seq = _u32(seen.data, seen.at + 4)
@@ -240,6 +243,7 @@ def _changed(core: Core, entry: Tracked, seen: Seen, direction: int, index: int,
             return C.CT_ESTABLISHED
         if index == C.TCB_SYN and old == C.TCT_SYN_SENT and entry.status & C.IPS_CONFIRMED:
             # A retransmitted SYN does not prolong the wait.
+            ct.uncounted = True
             return C.CT_ESTABLISHED
         unacknowledged = core.config.nf_conntrack_tcp_timeout_unacknowledged
         if new == C.TCT_ESTABLISHED and timeout > unacknowledged:

@@ -25,6 +25,9 @@ cdef class Conntrack:
     cdef public int direction
     cdef public int state
     cdef public str why
+    cdef public bint untracked
+    cdef public bint uncounted
+    cdef public bint attach
     cdef public int fragment_size
     cdef public list fragment_sizes
     cdef public Seen seen

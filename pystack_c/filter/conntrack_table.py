@@ -46,6 +46,12 @@ class Conntrack:
         self.direction = 0
         self.state = C.CT_UNTRACKED
         self.why = ""
+        #: a rule says notrack for the packet that is on its way
+        self.untracked = False
+        #: the segment does not count: it leaves the state of its connection as it is, as on Linux
+        self.uncounted = False
+        #: the next packet of our own is a reset about the connection of the packet before (reject)
+        self.attach = False
         #: the size of the largest fragment of the datagram that is on its way, or 0 if it was not fragmented
         self.fragment_size = 0
         #: the bytes of the payload in each of its fragments

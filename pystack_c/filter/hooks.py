@@ -60,8 +60,8 @@ def verdict_of(core: Core, place: int, iface: Any, packet: Any) -> int:
     return ACCEPT
 
 
-def attach(core: Core, place: int, hook: Hook, priority: int = 0) -> None:
-    """Add a hook. Hooks with the same priority run in the order in which they were attached.
+def attach(core: Core, place: int, hook: Hook, priority: int = 0, first: bool = False) -> None:
+    """Add a hook. Hooks with the same priority run in the order in which they were attached; `first` puts it before them.
 
     Raises ValueError if there is no such place.
     """
@@ -72,7 +72,7 @@ def attach(core: Core, place: int, hook: Hook, priority: int = 0) -> None:
         hooks = Hooks()
         core.hooks = hooks
     hooks.attached += 1
-    hooks.places[place].append((priority, hooks.attached, hook))
+    hooks.places[place].append((priority, -hooks.attached if first else hooks.attached, hook))
     hooks.places[place].sort(key=_order)
     # Results that were cached for earlier packets may no longer hold.
     core.route_epoch += 1

@@ -17,7 +17,7 @@ cpdef int destination(Core core, int place, Iface iface, object packet) except -
 cpdef int source(Core core, int place, Iface iface, object packet) except -1
 @cython.locals(ct=Conntrack, entry=Tracked, arrived=bint, done=int, verdict=int, why=str)
 cdef int _pass(Core core, int place, Iface iface, object packet, bint of_source) except -1
-@cython.locals(nat=Nat, half=Half, old=Half, rule=NatRule, choice=Range, why=str, changed=bint, addr=addr_t, port=int, fields=dict)
+@cython.locals(nat=Nat, half=Half, old=Half, rule=NatRule, choice=Range, why=str, changed=bint, addr=addr_t, port=int, fields=dict, chain=object, verdict=int)
 cdef int _bind(Core core, Tracked entry, int place, Iface iface, object packet, bint of_source) except -1
 @cython.locals(rule=NatRule, item=object)
 cdef NatRule _rule_for(Nat nat, int place, Iface iface, Half half, bint of_source)

@@ -46,10 +46,10 @@ def _pass(core: Core, place: int, iface: Iface, packet: Any, of_source: bool) ->
     if entry is None:
         return C.NF_ACCEPT
     arrived = place == C.HOOK_PREROUTING or place == C.HOOK_INPUT
-    if ct.state == C.CT_RELATED:
+    if ct.state == C.CT_RELATED and packet.proto == C.IPPROTO_ICMP:
         return translate.translate_error(core, entry, ct.direction, of_source, packet, arrived)
     done = C.IPS_SRC_NAT_DONE if of_source else C.IPS_DST_NAT_DONE
-    if not entry.status & (done | C.IPS_CONFIRMED):
+    if not entry.status & (done | C.IPS_CONFIRMED) and ct.state != C.CT_RELATED:
         verdict = _bind(core, entry, place, iface, packet, of_source)
         if verdict != C.NF_ACCEPT:
             return verdict
@@ -73,6 +73,14 @@ def _bind(core: Core, entry: Tracked, place: int, iface: Iface, packet: Any, of_
     # the packet as it would leave now
     half.mirror(entry.reply)
     rule = _rule_for(nat, place, iface, half, of_source)
+    if rule is None:
+        for chain in nat.chains[place]:
+            verdict = chain.bind(core, place, iface, packet)
+            if verdict != C.NF_ACCEPT:
+                return int(verdict)
+            rule = chain.chosen
+            if rule is not None:
+                break
     choice: Any = _KEEP
     if rule is not None:
         rule.packets += 1

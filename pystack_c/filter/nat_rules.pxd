@@ -16,6 +16,7 @@ cdef class Range:
     cdef public int port_low
     cdef public int port_high
     cdef public bint fully_random
+    cdef public bint persistent
 
 @cython.final
 cdef class NatRule:
@@ -44,6 +45,7 @@ cdef class Mapping:
 cdef class Nat:
     cdef public Core core
     cdef public list rules
+    cdef public list chains
     cdef public dict internal
     cdef public dict external
     cdef public Half work
@@ -70,7 +72,7 @@ cdef class Nat:
     cpdef bint choose(self, Tracked entry, Half half, Range choice, bint source) except -1
     @cython.locals(src=addr_t, sport=int, shown=Half, left=int, item=object, other=Tracked)
     cdef bint _reuse(self, Tracked entry, Half half, Range choice, Mapping mapping) except -1
-    @cython.locals(number=addr_t, count=addr_t, other=addr_t)
+    @cython.locals(number=addr_t, count=addr_t, other=addr_t, same=bint)
     cdef _choose_address(self, Half half, Range choice, bint source)
     @cython.locals(low=int, size=int, rng=Rng, at=int64_t, attempts=int, i=int, port=int, taken=bint)
     cdef bint _choose_port(self, Tracked entry, Half half, Range choice, bint source) except -1

@@ -27,6 +27,8 @@ class Range:
         self.port_low = port_low
         self.port_high = port_high
         self.fully_random = fully_random
+        #: the same host gets the same address, whatever the destination
+        self.persistent = False
 
 
 class NatRule:
@@ -89,6 +91,8 @@ class Nat:
     def __init__(self, core: Core) -> None:
         self.core = core
         self.rules: list[list[NatRule]] = [[], [], [], [], []]
+        #: the nat chains of an nftables ruleset by place (filter/nft), which come after the rules
+        self.chains: list[list[Any]] = [[], [], [], [], []]
         self.internal: dict[int, Mapping] = {}
         self.external: dict[int, Mapping] = {}
         self.work = Half(None, 0)
@@ -250,7 +254,8 @@ class Nat:
             return
         if choice.high > choice.low:
             count = choice.high - choice.low + 1
-            other = 0 if self.core.config.nat_endpoint_independent or not source else half.dst
+            same = self.core.config.nat_endpoint_independent or choice.persistent
+            other = 0 if same or not source else half.dst
             number += self.core.rng.keyed_flow(half.src, 0, other, 0, 0) % count
         if source:
             half.src = number

@@ -61,8 +61,11 @@ def forward(core: Core, iface: Iface, pkt: Packet) -> None:
             core.drop("forward-too-big", _subject(pkt), why, "RFC 1191 4")
             icmpv4.send_error(core, pkt, iface, C.ICMP_UNREACHABLE, C.ICMP_FRAG_NEEDED, dst.mtu, why, "RFC 1191 4")
             return
-    if core.hooks is not None and not passes(core, FORWARD, iface, pkt):
-        return
+    if core.hooks is not None:
+        # Hooks find the interface by which the packet leaves there.
+        core.out.dst = dst
+        if not passes(core, FORWARD, iface, pkt):
+            return
     if core.probe is not None:
         fields = {"ttl": pkt.ttl - 1, "iface": dst.iface.name}
         core.emit("ip.forward", _subject(pkt), 0, "the packet is for another host", "RFC 1812 5.2.1", fields)
@@ -150,6 +153,10 @@ def _ask_postrouting(core: Core, dst: Dst, out: Outgoing, start: int) -> int:
         return 0
     if out.src != src:
         rewrite.network(core.scratch, start, True, out.src)
+    if out.daddr != core.packet.dst:
+        rewrite.network(core.scratch, start, False, out.daddr)
+    if out.tos != core.packet.tos or out.ttl != core.packet.ttl - 1:
+        rewrite.tos_and_ttl(core.scratch, start, out.tos, out.ttl)
     tracked: Conntrack | None = core.conntrack
     if tracked is not None and 0 < tracked.fragment_size < dst.mtu:
         return tracked.fragment_size
@@ -209,6 +216,8 @@ def _send_segments(core: Core, dst: Dst, pkt: Packet) -> None:
     count = max(1, (len(data) + pkt.gso_size - 1) // pkt.gso_size)
     out = core.out
     out.begin(dst, pkt.src, pkt.dst, pkt.proto)
+    out.ttl = pkt.ttl - 1
+    out.tos = pkt.tos
     src = pkt.src
     if core.hooks is not None:
         group = _ask_for_group(core, dst, pkt)
@@ -229,7 +238,7 @@ def _send_segments(core: Core, dst: Dst, pkt: Packet) -> None:
         frag = 0x4000 if pkt.df else 0
         total = pkt.ip_hlen + hlen + len(piece)
         ident = (pkt.ident + i) & 0xFFFF
-        wire.write(core.scratch, start, pkt.ip_hlen, pkt.tos, total, ident, frag, pkt.ttl - 1, pkt.proto, src, pkt.dst)
+        wire.write(core.scratch, start, pkt.ip_hlen, out.tos, total, ident, frag, out.ttl, pkt.proto, src, out.daddr)
         out.payload = piece
         neighbor.output(core, out, start, C.L4_OFF + hlen)
     out.payload = None
@@ -243,8 +252,6 @@ def _ask_for_group(core: Core, dst: Dst, pkt: Packet) -> Any:
     `payload` is the TCP header of the group with all its data. With `gso_size` set, the header's checksum may be unfinished.
     """
     out = core.out
-    out.ttl = pkt.ttl - 1
-    out.tos = pkt.tos
     out.gso_size = pkt.gso_size
     out.payload = memoryview(pkt.frame)[pkt.l4_off : pkt.l4_end]
     group = None

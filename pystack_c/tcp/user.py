@@ -405,7 +405,7 @@ def abort(tcb: Tcb, now: int) -> None:
     if tcb.state == C.LISTEN or tcb.state == C.CLOSED:
         close(tcb, now)
         return
-    abort_connection(tcb, errno.ECONNABORTED, "ABORT", "RFC 9293 3.10.5")
+    abort_connection(tcb, errno.ECONNABORTED, "the application aborts the connection", "RFC 9293 3.10.5")
     close(tcb, now)
 
 

@@ -21,6 +21,7 @@ cdef _word(bytearray q, Py_ssize_t at, Py_ssize_t csum_at, int new, bint partial
 cdef _fix(bytearray q, Py_ssize_t csum_at, int old, int new, bint partial)
 @cython.locals(where=Py_ssize_t, bits=uint32_t)
 cpdef network(bytearray q, Py_ssize_t at, bint source, addr_t addr)
+cpdef tos_and_ttl(bytearray q, Py_ssize_t at, int tos, int ttl)
 cpdef Py_ssize_t checksum_at(bytearray q, Py_ssize_t at, Py_ssize_t end, int proto, bint partial) except -2
 @cython.locals(csum_at=Py_ssize_t, was=uint32_t, bits=uint32_t)
 cpdef transport(bytearray q, Py_ssize_t at, Py_ssize_t end, int proto, bint source, addr_t old, addr_t new, int port, bint partial)

@@ -81,6 +81,12 @@ def network(q: bytearray, at: int, source: bool, addr: int) -> None:
     _word(q, where + 2, at + 10, bits & 0xFFFF, False)
 
 
+def tos_and_ttl(q: bytearray, at: int, tos: int, ttl: int) -> None:
+    """Set the TOS and the TTL in the network header at `at`."""
+    _word(q, at, at + 10, (q[at] << 8) | tos, False)
+    _word(q, at + 8, at + 10, (ttl << 8) | q[at + 9], False)
+
+
 def checksum_at(q: bytearray, at: int, end: int, proto: int, partial: bool) -> int:
     """Return the offset of the checksum of the transport header at `at`, or -1 if there is none to update."""
     if proto == C.IPPROTO_TCP:

@@ -66,7 +66,7 @@ def test_errors_are_shown_and_are_the_status(tmp_path):
 @pytest.mark.parametrize(
     "text, args, message, status",
     [
-        ("x = (", (), "line 2: SyntaxError", 1),
+        ("x = (", (), "/grid.py, line 2: SyntaxError: '(' was never closed\n", 1),
         ("import nowhere_at_all", (), "No module named 'nowhere_at_all'", 1),
         ("1 / 0", (), "ZeroDivisionError", 1),
         ("PARAMETERS = {}", (), "defines no function", 1),

@@ -129,6 +129,34 @@ def test_services_answer_over_tcp_and_udp(lab, tmp_path):
         assert done.stdout.splitlines() == ["b'abc' b'def'", "b''", "True True", "True True"], done.stderr
 
 
+def test_a_device_that_did_not_exist_is_named(lab):
+    with lab.up(*UP) as process:
+        assert (
+            process.stderr.readline() == "  tap0 did not exist, so pystack made it; it is removed when pystack stops\n"
+        )
+    assert lab.run("ip", "tuntap", "add", "tap1", "mode", "tap", "vnet_hdr").returncode == 0
+    with lab.up(*UP, "--tap", "tap1") as process:
+        pass
+    assert lab.run("ip", "link", "show", "tap1").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "warned"),
+    [
+        (["--gateway", "10.1.0.1"], "10.1.0.1 is outside 10.0.0.0/24, so"),
+        (["--gateway", "10.1.0.1", "-a", "10.2.0.2/16"], "10.1.0.1 is outside 10.0.0.0/24, 10.2.0.0/16, so"),
+        (["--gateway", "10.1.0.1", "-a", "10.1.0.2/16"], ""),
+        (["--gateway", "10.1.0.1", "--tun"], ""),
+        (["--gateway", "10.0.0.1"], ""),
+    ],
+    ids=["outside", "of both", "of the second", "tun", "inside"],
+)
+def test_a_gateway_outside_the_own_networks(lab, options, warned):
+    done = lab.pystack("run", *UP, *options, "--", "python", "-c", "print('ran')")
+    assert (done.returncode, done.stdout) == (0, "ran\n"), done.stderr
+    assert warned in done.stderr if warned else "gateway" not in done.stderr
+
+
 def test_views(lab):
     with lab.up(
         *UP, "--serve", "http:80", "--name", "viewed", "--gateway", "10.0.0.1", "--route", "10.9.0.0/16=10.0.0.1"
@@ -318,6 +346,10 @@ def test_a_named_namespace_is_made_and_removed():
         (["up"], "the stack needs an address"),
         (["up", "-a", "10.0.0.2"], "needs a prefix length"),
         (["up", "-a", "10.0.0.300/24"], "10.0.0.300"),
+        (["up", "-a", "10.0.0.2/33"], "'10.0.0.2/33': prefix length 33 is not in 0..32"),
+        (["up", "-a", "10.0.0.2/"], "prefix length (none) is not in 0..32"),
+        (["up", *UP, "--route", "10.0.0.0/33=10.0.0.1"], "prefix length 33 is not in 0..32"),
+        (["up", *UP, "--route", "10.0.0.1/8=10.0.0.1"], "10.0.0.1/8 has host bits set"),
         (["up", *UP, "--serve", "gopher:70"], "no service 'gopher'"),
         (["up", *UP, "--serve", "http:0"], "a port from 1 to 65535"),
         (["up", *UP, "--set", "tcp_nagel=0"], "no setting named 'tcp_nagel'"),

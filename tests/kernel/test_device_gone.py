@@ -141,3 +141,19 @@ def test_a_link_that_goes_down_and_up_again_loses_nothing(doomed):
     while client._open_description().info()["tcpi_unacked"] and time.monotonic() < limit:
         time.sleep(0.05)
     assert client._open_description().info()["tcpi_unacked"] == 0
+
+
+def test_after_the_device_is_gone_a_program_brings_it_back(doomed):
+    """Its old sockets stay dead, and say so at once. New ones are on the new stack, which has the same name, device and address."""
+    space, running, client = doomed
+    address = client.getpeername()
+    delete(space, running)
+    assert wait_recv(client) == errno.ENETDOWN
+    running.close()
+    with up(running.device.name, netns=space) as again:
+        assert again.host.failure is None and again.device.name == running.device.name
+        assert refused(lambda: client.send(b"x")) == errno.ENETDOWN
+        with again.socket() as fresh:
+            fresh.settimeout(10)
+            fresh.connect(address)
+            assert fresh.getpeername() == address

@@ -285,6 +285,79 @@ def test_ctrl_c_in_asyncio(patched):
     socket.create_server(address[0]).close()
 
 
+# -- a slow reader ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_slow_reader_holds_up_only_its_own_writer(patched):
+    """The writer waits in drain() with a bounded buffer, others are served meanwhile, and all bytes arrive in order."""
+    data = bytes(range(251)) * 40_000
+    most = 0
+    left = asyncio.Event()
+
+    async def serve(reader, writer):
+        nonlocal most
+        if await reader.readline() == b"all\n":
+            for at in range(0, len(data), 10_000):
+                writer.write(data[at : at + 10_000])
+                most = max(most, writer.transport.get_write_buffer_size())
+                await writer.drain()
+            left.set()
+        else:
+            writer.write(b"pong\n")
+        writer.close()
+
+    async def main():
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            where = server.sockets[0].getsockname()
+            slow, slow_writer = await asyncio.open_connection(*where, limit=1000)
+            slow_writer.write(b"all\n")
+            got = bytearray(await slow.readexactly(10))
+            for _ in range(20):  # the slow one reads nothing meanwhile
+                reader, writer = await asyncio.open_connection(*where)
+                writer.write(b"ping\n")
+                assert await reader.readline() == b"pong\n"
+                writer.close()
+            assert not left.is_set()
+            while piece := await slow.read(50_000):
+                got += piece
+                if len(got) < 100_000:
+                    await asyncio.sleep(0.01)
+            slow_writer.close()
+            assert left.is_set()
+            return got
+
+    assert asyncio.run(asyncio.wait_for(main(), 60)) == data
+    assert most < 100_000
+
+
+def test_a_slow_reader_of_a_writer_that_blocks(patched):
+    """sendall with a timeout ends with TimeoutError while nothing is read. What it has taken is delivered, in order."""
+    data = bytes(range(251)) * 40_000
+    client, conn = pair()
+    with client, conn:
+        client.settimeout(0.2)
+        sent = 0
+        with pytest.raises(TimeoutError):
+            while sent < len(data):
+                sent += client.send(data[sent : sent + 100_000])
+        assert 0 < sent < len(data)
+        client.settimeout(30)
+
+        def read():
+            got = bytearray(conn.recv(1000))
+            time.sleep(0.1)
+            while piece := conn.recv(1 << 20):
+                got += piece
+            return got
+
+        def write():
+            client.sendall(data[sent:])
+            client.shutdown(socket.SHUT_WR)
+
+        _, got = both(write, read)
+        assert got == data
+
+
 # -- loops in threads -------------------------------------------------------------------------------------------------------
 
 

@@ -695,6 +695,35 @@ def test_uvicorn_and_files_unmodified(tmp_path):
     assert net.run({b: client}, background={a: [asgi, files]}) == {b: ("ok", 256_000)}
 
 
+def test_loop_sendfile_needs_no_fallback(tmp_path):
+    """As on a kernel socket: from the offset on, so many bytes, and the file's position is behind them. A pipe has no fallback here."""
+    data = bytes(range(256)) * 3000
+    (tmp_path / "file").write_bytes(data)
+
+    async def serve_file():
+        async def send(reader, writer):
+            loop = asyncio.get_running_loop()
+            with (tmp_path / "file").open("rb") as file:
+                sent = await loop.sendfile(writer.transport, file, 1000, 500_000, fallback=False)
+                assert (sent, file.tell()) == (500_000, 501_000)
+            with pytest.raises(asyncio.SendfileNotAvailableError, match="not a regular file"):
+                await loop.sendfile(writer.transport, object(), fallback=False)
+            writer.close()
+
+        async with await asyncio.start_server(send, "0.0.0.0", 7) as server:
+            await server.serve_forever()
+
+    async def client():
+        await asyncio.sleep(0.1)
+        reader, writer = await asyncio.open_connection("server", 7)
+        got = await reader.read()
+        writer.close()
+        return got == data[1000:501_000]
+
+    net, a, b = pair()
+    assert net.run({b: client}, background={a: serve_file}) == {b: True}
+
+
 @pytest.mark.once
 def test_a_thousand_hosts_in_one_process():
     net = Network(seed=5)

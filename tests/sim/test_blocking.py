@@ -1,6 +1,7 @@
 """Programs that block, in virtual time (pystack/sim/green.py, blocking.py, threads.py)."""
 
 import _threading_local
+import array
 import asyncio
 import concurrent.futures
 import contextlib
@@ -18,6 +19,7 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
 import threading
 import time
 import types
@@ -620,9 +622,11 @@ def test_calls_for_a_descriptor_know_simulated_sockets():
             seen += [os.get_inheritable(sock.fileno()), fcntl.fcntl(sock.fileno(), fcntl.F_GETFD)]
             fcntl.fcntl(sock, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
             seen += [sock.get_inheritable(), other.get_inheritable()]
+            sock.settimeout(5)
+            seen += [os.get_blocking(sock.fileno()), os.get_blocking(other.fileno())]
+            seen.append(fcntl.fcntl(sock, fcntl.F_GETFL) == os.O_RDWR | os.O_NONBLOCK)
             for call in (
                 lambda: os.set_blocking(sock.fileno(), False),
-                lambda: os.get_blocking(sock.fileno()),
                 lambda: fcntl.fcntl(sock, fcntl.F_SETFL, os.O_NONBLOCK),
             ):
                 with pytest.raises(OSError, match=r"call its setblocking\(\)"):
@@ -637,8 +641,45 @@ def test_calls_for_a_descriptor_know_simulated_sockets():
 
     before = fcntl.fcntl, os.get_inheritable
     net, a, b = pair()
-    assert net.run({b: client})[b] == [False, 1, True, 0, False, False, False, True, 0]
+    assert net.run({b: client})[b] == [False, 1, True, 0, False, False, False, True, True, False, True, 0]
     assert (fcntl.fcntl, os.get_inheritable) == before
+
+
+@pytest.mark.parametrize("blocking", [True, False])
+def test_a_simulated_socket_is_read_and_written_by_its_number(tmp_path, blocking):
+    """os.sendfile, os.read, os.write and FIONREAD, as on a live stack. A file of the kernel stays the kernel's."""
+    data = bytes(range(256)) * 2000
+    (tmp_path / "file").write_bytes(data)
+
+    def server():
+        with socket.create_server(("0.0.0.0", 80)) as listener:
+            conn, _ = listener.accept()
+            with conn, (tmp_path / "file").open("rb") as file:
+                assert os.read(conn.fileno(), 100) == b"GET"
+                if not blocking:
+                    conn.setblocking(False)
+                    with pytest.raises(BlockingIOError):
+                        os.read(conn.fileno(), 1)
+                at = 0
+                while at < len(data):
+                    if not blocking:
+                        select.select([], [conn], [])
+                    at += os.sendfile(conn.fileno(), file.fileno(), at, 1 << 20)
+                assert os.sendfile(conn.fileno(), file.fileno(), at, 10) == 0
+
+    def client():
+        time.sleep(0.1)
+        with socket.create_connection(("server", 80)) as sock:
+            assert os.write(sock.fileno(), b"GET") == 3
+            time.sleep(1)
+            queued = array.array("i", [0])
+            fcntl.ioctl(sock, termios.FIONREAD, queued)
+            with sock.makefile("rb") as file:
+                return queued[0], file.read()
+
+    net, a, b = pair()
+    queued, got = net.run({b: client}, background={a: server})[b]
+    assert queued > 1000 and got == data
 
 
 def test_the_threads_of_a_coroutine_may_wait_for_the_end_of_its_loop():
@@ -657,3 +698,70 @@ def test_the_threads_of_a_coroutine_may_wait_for_the_end_of_its_loop():
     net, a, b = pair()
     assert net.run({b: client}) == {b: 5}
     assert seen == [2.0]  # the run has waited for the other thread
+
+
+def test_a_program_that_waits_for_a_socket_of_a_host_that_reboots_gets_the_error():
+    """Each kind of wait, and each later call. Only close() is what it was."""
+    seen = {}
+
+    def connection():
+        sock = socket.create_connection(("client", 7))
+        return sock, lambda: sock.recv(1)
+
+    def selected():
+        sock = socket.create_connection(("client", 7))
+        return sock, lambda: (select.select([sock], [], []), sock.recv(1))
+
+    def listener():
+        sock = socket.create_server(("0.0.0.0", 80))
+        return sock, sock.accept
+
+    def datagrams():
+        sock = socket.socket(type=socket.SOCK_DGRAM)
+        sock.bind(("0.0.0.0", 53))
+        return sock, lambda: sock.recvfrom(100)
+
+    def program(make):
+        sock, wait = make()
+        with pytest.raises(OSError, match="has rebooted since this socket was made") as caught:
+            wait()
+        for again in (wait, lambda: sock.send(b"x"), lambda: sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)):
+            with pytest.raises(OSError) as later:
+                again()
+            assert later.value.errno == errno.ENETDOWN
+        sock.close()
+        seen[make.__name__] = caught.value.errno, time.monotonic()
+        with socket.create_server(("0.0.0.0", 8000 + len(seen))), socket.create_connection(("client", 7)) as fresh:
+            fresh.sendall(b"new")
+
+    async def loop():
+        reader, writer = await asyncio.open_connection("client", 7)
+        lost = []
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: lost.append(context["message"]))
+        async with await asyncio.start_server(lambda reader, writer: None, "0.0.0.0", 81):
+            with pytest.raises(OSError) as caught:
+                await reader.read(1)
+            await asyncio.sleep(1)
+        seen["loop"] = caught.value.errno, time.monotonic() - 1
+        assert "a server has lost its listener" in lost
+
+    def client():
+        held = []
+        with socket.create_server(("0.0.0.0", 7)) as server, contextlib.ExitStack() as undo:
+            server.settimeout(10)
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    held.append(undo.enter_context(server.accept()[0]))
+        return len(held)
+
+    net, a, b = pair()
+    net.at(2 * S, a.boot)
+    kinds = (connection, selected, listener, datagrams)
+    programs = [lambda make=make: (time.sleep(0.1), program(make)) for make in kinds]
+
+    async def later():
+        await asyncio.sleep(0.1)
+        await loop()
+
+    assert net.run({a: [*programs, later], b: client})[b] == 7
+    assert seen == dict.fromkeys([*(make.__name__ for make in kinds), "loop"], (errno.ENETDOWN, 2.0))

@@ -261,7 +261,7 @@ def test_a_reboot_is_recorded_and_replayed(tmp_path):
 
 
 def test_a_program_that_has_outlived_its_host_is_not_in_the_recording(tmp_path):
-    """The new stack has no such socket, so a replay of the program's calls would fail."""
+    """The new stack has no such socket, so a replay of the program's calls would fail. The program gets ENETDOWN."""
     path = str(tmp_path / "outlived.pytrace")
     with Network(seed=4) as net:
         net.record(path)
@@ -269,11 +269,20 @@ def test_a_program_that_has_outlived_its_host_is_not_in_the_recording(tmp_path):
         net.link(a, b, addrs=("10.0.0.1/24", "10.0.0.2/24"), delay=MS)
         old = datagram(b)
         Schedule(net).reboot(S, b, after=S)
+        seen = []
+
+        def send():
+            try:
+                old.sendto(b"hello", "10.0.0.1", 9)
+            except OSError as error:
+                seen.append((net.now, error.errno))
+
         for time in (0, 1500 * MS, 3 * S):
-            net.at(time, lambda: old.sendto(b"hello", "10.0.0.1", 9))
+            net.at(time, send)
         net.at(4 * S, lambda: datagram(b).sendto(b"hello", "10.0.0.1", 9))
         net.run(10 * S)
         assert a.counters.nonzero()["UdpNoPorts"] == 2  # the first one and the last one
+        assert seen == [(3 * S, errno.ENETDOWN)]
     assert replay(path).frames > 5
 
 

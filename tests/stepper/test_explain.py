@@ -1,6 +1,7 @@
 """A learner's questions: the words name the right mechanism, with its values, and change with the run."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -57,6 +58,8 @@ SAYS = {
     "reset": "Refused: b answered the SYN with a RST (frame 2)|ECONNREFUSED|a RST with a valid sequence number arrived from b (frame 6)|ECONNRESET",
     "time-wait": "a closed first|60 s more|b retransmits its FIN|old segments of this connection",
     "pmtud": 'reports "fragmentation needed" with the MTU|carry 1348 bytes from now on: the path MTU of 1400 bytes',
+    "firewall-reject-or-drop": "handle 3 in chain forward of table ip filter says reject|after one round trip|handle 4 in chain forward"
+    "|Nobody tells the client|doubles the timeout each time|verdict drop",
     "tfo": "the SYN carries 100 bytes of data|cookie from an earlier connection|one round trip earlier",
     "dhcp": "from SELECTING to REQUESTING|names the server that it chose|20 s, of which T1 is 10 s",
     "dns-recursion": "the server of . refers to the zone test.|1 of their addresses (glue)|names the servers of a zone below",
@@ -244,3 +247,49 @@ def test_a_frame_that_waited_says_why():
     timeline = scenarios.get("nagle").timeline()
     assert "The data had waited 50 ms" in str(why(timeline, frame=6))
     assert "It had waited" not in str(why(timeline, frame=4))
+
+
+RECORDED = Path(__file__).resolve().parents[1] / "trace" / "data" / "before-moves.pytrace"
+
+
+@pytest.mark.parametrize("name", [*scenarios.NAMES, "a recording of one side"])
+def test_every_frame_has_an_answer_in_sentences_which_repeats_nothing(name):
+    timeline = Timeline.load(str(RECORDED)) if name not in scenarios.NAMES else scenarios.get(name).timeline()
+    for frame in timeline.frames:
+        found = why(timeline, frame=frame.number)
+        assert found.mechanism in MECHANISMS
+        assert len(set(found.sentences)) == len(found.sentences) > 0
+        for sentence in found.sentences:
+            assert sentence[0].isupper() or sentence.split()[0].rstrip(",'s") in {
+                *timeline.hosts,
+                timeline.peer,
+                "cwnd",
+            }, sentence
+            assert sentence.rstrip(")")[-1] in ".?" and "ABORT" not in sentence
+        assert frame.summary not in str(found) or found.mechanism == "told"
+
+
+def test_an_inbound_frame_says_what_it_meant_changed_and_caused():
+    timeline = Timeline.load(str(RECORDED))
+    answers = {frame.number: str(why(timeline, frame=frame.number)) for frame in timeline.frames}
+    assert answers[7].startswith(
+        "The host 10.0.0.1 asks which MAC address 10.0.0.2 has. Because of it, pystack sends frame 8."
+    )
+    assert answers[13].startswith(
+        "The SYN asks pystack for a connection to port 80. The state changes from CLOSED to SYN-RECEIVED."
+    )
+    assert "72 bytes of data can be read now. Because of it, pystack sends frame 17." in answers[16]
+    assert "it acknowledges 102 bytes of data. The round trip took 2.01394 ms." in answers[18]
+    assert "the other side has no more data to send (FIN)" in answers[19]
+
+
+def test_the_worst_answers_of_before():
+    fragment = scenarios.get("fragment").timeline()
+    assert "one more fragment of datagram" in str(why(fragment, frame=2)) and "the last fragment" in str(
+        why(fragment, frame=3)
+    )
+    late = str(why(fragment, frame=10))
+    assert "did not get all fragments" in late and late.count("fragments arrived") == 0
+    assert "the application aborts the connection" in str(why(scenarios.get("reset").timeline(), frame=6))
+    assert "asks the server for a cookie" in str(why(scenarios.get("tfo").timeline(), frame=1))
+    assert "asks the server for a cookie" not in str(why(scenarios.get("handshake").timeline(), frame=1))

@@ -354,6 +354,48 @@ def translated(probe: Probe) -> None:
     home.stack.del_addr(home.ports[0].iface, f.addr("192.0.2.1"))
 
 
+def filtered(probe: Probe) -> None:
+    """A router with a packet filter: a rule traces and logs, another one asks a program, and the policy drops."""
+    net = Network(1)
+    pc, router, web = net.host("pc"), net.router("router"), net.host("web")
+    net.link(pc, router, addrs=("10.0.0.2/24", "10.0.0.1/24"))
+    net.link(router, web, addrs=("192.0.2.1/24", "192.0.2.2/24"))
+    pc.route("default", via="10.0.0.1")
+    web.route("default", via="192.0.2.1")
+    watch(net, probe)
+    where = {"family": "ip", "table": "filter"}
+    base = {"type": "filter", "hook": "forward", "prio": 0, "policy": "drop"}
+    trace = {"mangle": {"key": {"meta": {"key": "nftrace"}}, "value": 1}}
+    router.nft(
+        [
+            {"table": {"family": "ip", "name": "filter"}},
+            {"chain": {**where, "name": "forward", **base}},
+            {"rule": {**where, "chain": "forward", "expr": [trace, {"log": {"prefix": "seen: "}}]}},
+            {
+                "rule": {
+                    **where,
+                    "chain": "forward",
+                    "expr": [
+                        {
+                            "match": {
+                                "op": "==",
+                                "left": {"payload": {"protocol": "udp", "field": "dport"}},
+                                "right": 53,
+                            }
+                        },
+                        {"queue": {"num": 1}},
+                    ],
+                }
+            },
+        ]
+    )
+    router.nft_queue(1, lambda packet: True)
+    client = datagram(pc)
+    client.sendto(b"asked about", "192.0.2.2", 53)
+    client.sendto(b"dropped", "192.0.2.2", 54)
+    net.run(1 * S)
+
+
 RUNS: tuple[Callable[[Probe], None], ...] = (
     busy_network,
     sessions,
@@ -375,6 +417,7 @@ RUNS: tuple[Callable[[Probe], None], ...] = (
     clamped,
     late_client,
     translated,
+    filtered,
 )
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from tools.bench import queues, report, simulator
 from tools.bench.picture import draw
+from tools.bench.stacks import compile_ns3
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -91,9 +92,30 @@ def test_picture_of_a_work_that_costs_nothing():
 
 
 def test_simulated_transfer_counts_real_segments():
-    seconds, segments = simulator.transfer(1_000_000)
+    seconds, processor, segments = simulator.transfer(1_000_000)
     # 685 segments of at most 1460 bytes, their acknowledgements, and the ends.
-    assert seconds > 0 and 685 < segments < 2000
+    assert seconds > 0 and processor > 0 and 685 < segments < 2000
+
+
+def test_ns3_simulates_the_same_transfer(tmp_path):
+    missing = compile_ns3(tmp_path / "ns3")
+    if missing:
+        pytest.skip(missing)
+    assert simulator.ns3(1_000_000, tmp_path / "ns3") > 0
+    done = subprocess.run([tmp_path / "ns3", "1000000"], capture_output=True, text=True, check=True)
+    assert 685 < int(done.stdout.split()[0]) < 2000
+
+
+def test_the_same_row_of_both_simulators(tmp_path, monkeypatch):
+    monkeypatch.setattr(simulator, "transfer", lambda size, **settings: (1.0, 2.0, 1000))
+    monkeypatch.setattr(simulator, "crowd", lambda hosts, size: 1.0)
+    monkeypatch.setattr(simulator, "compile_ns3", lambda target: "")
+    monkeypatch.setattr(simulator, "ns3", lambda size, program: 100.0)
+    results = report.Results(tmp_path / "bench.json")
+    simulator.measure(results, quick=False)
+    assert results.rows["simulator", "simulated segments"] == [500.0] * 3
+    (one,) = (one for one in results.verdicts() if one["work"] == "simulated segments")
+    assert (one["to"], one["ratio"], one["met"]) == ("ns-3", 5.0, True)
 
 
 @pytest.mark.kernel

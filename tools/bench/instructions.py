@@ -185,7 +185,16 @@ def lossy(count: int) -> None:
         raise RuntimeError("the losses were not repaired as expected")
 
 
+def simulated(count: int) -> None:
+    """Transfer full segments between two hosts of a simulated network."""
+    from tools.bench.simulator import transfer
+
+    transfer(count * 1448)
+
+
 LOSSY = "1 % loss, 10 MB window, both ends"
+SIMULATED = "simulated data segment"
+OWN = "simulated, without the stacks"
 #: in segments of 1448 bytes
 WINDOW = 7000
 PATHS: dict[str, Callable[[int], None]] = {
@@ -194,9 +203,13 @@ PATHS: dict[str, Callable[[int], None]] = {
     "datagram, both ends": datagrams,
     "connect and close, both ends": connections,
     LOSSY: lossy,
+    SIMULATED: simulated,
+    OWN: simulated,
 }
 #: paths that need more packets than the others, and how many times as many
-TIMES = {LOSSY: 20}
+TIMES = {LOSSY: 20, SIMULATED: 4, OWN: 4}
+#: the functions of the core that the simulator calls for each frame: OWN does not count what happens in them
+SEAM = ("receive", "poll_transmit", "poll_event", "poll_timeout", "handle_timeout")
 
 
 def count(path: str, packets: int, root: Path = ROOT, listen: bool = False) -> int:
@@ -206,6 +219,9 @@ def count(path: str, packets: int, root: Path = ROOT, listen: bool = False) -> i
     """
     with tempfile.NamedTemporaryFile() as out:
         command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out.name}"]
+        if path == OWN:
+            command += [f"--toggle-collect=__pyx_f_9pystack_c_5stack_5Stack_{name}" for name in SEAM]
+            command.append("--collect-atstart=yes")
         command += [sys.executable, "-m", "tools.bench.instructions", "--run", path, str(packets)]
         environ = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
         if listen:

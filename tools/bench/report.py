@@ -40,6 +40,7 @@ def ratios() -> list[Ratio]:
         found += [Ratio(work, f"pystack {program}", (f"kernel {program}",), 1.0) for work in RATES]
     found += [Ratio(work, "pystack compiled", ("gVisor, TSO", "lwIP", "smoltcp"), 1.0) for work in RATES]
     found.append(Ratio("start-up", "pystack", ("asyncio",), 1.0, at_most=True))
+    found.append(Ratio("simulated segments", "simulator", ("ns-3",), 1.0))
     found.append(Ratio(BUSY, QUEUES[2], (QUEUES[1],), 1.5))
     return found
 

@@ -1,12 +1,15 @@
-"""Measures how fast the simulator is: two hosts and a gigabyte, a thousand hosts, segments per second of wall time."""
+"""Measures how fast the simulator is: two hosts and a gigabyte, a thousand hosts, segments per second of the processor beside ns-3's."""
 
+import subprocess
 import time
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 from pystack.sim.network import MS, Network, S, SimHost
 from pystack.sim.programs import StreamSocket, spawn, stream
 from tools.bench import report
+from tools.bench.stacks import ROOT, compile_ns3
 
 GB = 10**9
 PIECE = bytes(1 << 18)
@@ -34,8 +37,8 @@ def _source(host: SimHost, address: str, size: int) -> Generator[Any, Any, None]
     sock.close()
 
 
-def transfer(size: int, **settings: Any) -> tuple[float, int]:
-    """Return the wall seconds, and the segments, of one transfer between two hosts."""
+def transfer(size: int, **settings: Any) -> tuple[float, float, int]:
+    """Return the wall seconds, the processor seconds, and the segments of one transfer between two hosts."""
     net = Network(seed=1)
     a, b = net.host("a", **settings), net.host("b", **settings)
     net.link(a, b, delay=1 * MS, addrs=("10.0.0.1/24", "10.0.0.2/24"))
@@ -44,12 +47,12 @@ def transfer(size: int, **settings: Any) -> tuple[float, int]:
     listener.listen(8)
     done = spawn(net, _sink(listener))
     spawn(net, _source(a, "10.0.0.2", size))
-    begin = time.perf_counter()
+    begin, processor = time.perf_counter(), time.process_time()
     net.run_until(done.finished, limit=3600 * S)
-    seconds = time.perf_counter() - begin
+    seconds, processor = time.perf_counter() - begin, time.process_time() - processor
     if done.value != size:
         raise RuntimeError(f"{done.value} of {size} bytes arrived")
-    return seconds, sum(host.stack.counters.TcpInSegs for host in (a, b))
+    return seconds, processor, sum(host.stack.counters.TcpInSegs for host in (a, b))
 
 
 def crowd(hosts: int, size: int) -> float:
@@ -74,11 +77,26 @@ def crowd(hosts: int, size: int) -> float:
     return time.perf_counter() - begin
 
 
+def ns3(size: int, program: Path) -> float:
+    """Return the segments per second of the processor of the same transfer in ns-3 (peers/ns3.cc)."""
+    done = subprocess.run([str(program), str(size)], capture_output=True, text=True, check=True, timeout=600)
+    segments, seconds = done.stdout.split()
+    return int(segments) / float(seconds)
+
+
 def measure(results: "report.Results", quick: bool) -> None:
     """Measure the simulator's rows."""
     size = GB // 10 if quick else GB
-    seconds, segments = transfer(size)
+    seconds, _, _ = transfer(size)
     results.add("simulator", "1 GB transfer", seconds * GB / size)
-    results.add("simulator", "simulated segments", segments / seconds)
+    program = ROOT / "build" / "bench" / "ns3"
+    missing = compile_ns3(program)
+    if missing:
+        results.fail("ns-3", "simulated segments", f"skipped: {missing}")
+    for _ in range(1 if quick else 3):
+        _, seconds, segments = transfer(GB // 10)
+        results.add("simulator", "simulated segments", segments / seconds)
+        if not missing:
+            results.add("ns-3", "simulated segments", ns3(GB // 10, program))
     results.add("simulator, offload", "1 GB transfer", transfer(size, offload=True)[0] * GB / size)
     results.add("simulator", "1,000 hosts, 100 kB a pair", crowd(1000, 100_000))

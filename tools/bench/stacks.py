@@ -77,6 +77,20 @@ def compile_lwip(target: Path) -> str:
     return ""
 
 
+def compile_ns3(target: Path) -> str:
+    """Compile the simulation of ns-3. Return why it cannot be compared, or ""."""
+    if not Path("/usr/include/ns3/core-module.h").exists() or shutil.which("g++") is None:
+        return "Debian's libns3-dev is not installed"
+    source = HERE / "peers" / "ns3.cc"
+    if target.exists() and target.stat().st_mtime > source.stat().st_mtime:
+        return ""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    libraries = [f"-lns3-{name}" for name in ("applications", "point-to-point", "internet", "network", "core")]
+    command = ["g++", "-std=c++20", "-O2", "-o", str(target), str(source), *libraries]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return "" if done.returncode == 0 else "does not compile: " + (done.stderr.strip().splitlines() or ["?"])[-1]
+
+
 def compile_gvisor(target: Path) -> str:
     """Compile gVisor. Return why it cannot be compared, or ""."""
     path = Path("/usr/share/gocode/src/gvisor.dev/gvisor")

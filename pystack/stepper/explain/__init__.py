@@ -8,7 +8,7 @@ The answer comes from the events and states around it, not from a list of answer
 
 from collections.abc import Callable
 
-from pystack.stepper.explain import below, flow, loss, names, opening
+from pystack.stepper.explain import arrival, below, flow, loss, names, opening
 from pystack.stepper.explain.base import Explanation, Look
 from pystack.stepper.records import Frame
 from pystack.stepper.timeline import Timeline
@@ -16,7 +16,7 @@ from pystack.stepper.timeline import Timeline
 #: the names of the mechanisms
 MECHANISMS = (
     "ack", "arp", "close", "congestion-avoidance", "congestion-window", "cork", "cwnd", "data", "delayed-ack", "dhcp", "dns", "drop",
-    "fast-open", "fast-retransmit", "fragment", "give-up", "handshake", "icmp", "keep-alive", "loss", "loss-window",
+    "fast-open", "fast-retransmit", "firewall", "fragment", "give-up", "handshake", "icmp", "keep-alive", "loss", "loss-window",
     "nagle", "ping", "pmtud", "reset", "retransmission", "rto", "silly-window", "simultaneous-open", "slow-start",
     "syn-again", "syn-cookie", "syn-timeout", "tail-loss-probe", "time-wait", "timer", "told", "traceroute", "window",
     "window-update", "zero-window",
@@ -77,6 +77,11 @@ def why(timeline: Timeline, *, event: "int | None" = None, frame: "int | None" =
     except KeyError:
         # A state or field is missing because the connection is gone, so the answer is the core's own reason.
         pass
+    if kind == "ip.forward":
+        return Explanation(
+            "told",
+            f"{look.host} is a router: {look.entry.text()}. The TTL is one less now, {look.entry.fields['ttl']}.",
+        )
     return Explanation("told", f"{look.host}: {look.entry.text()}.")
 
 
@@ -91,7 +96,10 @@ def _segment(look: Look) -> Explanation:
     if syn is not None:
         return syn
     if not look.conn or not look.tcb:
-        return Explanation("reset" if entry.fields["flags"] & 4 else "told", f"{look.host}: {entry.text()}.")
+        if entry.fields["flags"] & 4:
+            does = "sends" if "application" in entry.reason else "answers with"
+            return Explanation("reset", f"{look.host} {does} a RST: {entry.text()}.")
+        return Explanation("told", f"{look.host} sends it for this reason: {entry.text()}.")
     if entry.fields["flags"] & 4:
         return Explanation("reset", f"{look.host} sends a RST: {entry.text()}.")
     if entry.fields["length"]:
@@ -112,20 +120,55 @@ def _frame(timeline: Timeline, frame: Frame) -> Explanation:
             f"Frame {frame.number} never arrived: it was lost between {frame.host} and {frame.to or 'its receivers'}."
         )
     elif frame.fate == "dropped":
-        fate = f"Its receiver {frame.to} dropped it: {'; '.join(frame.drops)}."
+        drops = "; ".join(drop.removeprefix("dropped ") for drop in frame.drops)
+        fate = f"{frame.to} dropped it {drops}."
     elif frame.altered:
         fate = "It arrived with a changed bit."
-    chosen = frame.effects if frame.outside else frame.why
+    after = arrival.sentences(timeline, frame)
+    if frame.outside:
+        # Nobody recorded why it was sent, so the answer is what it meant to its receiver.
+        chosen = frame.effects
+        found = next((why(timeline, event=i) for i in chosen if _is_told(timeline, i)), None)
+        mechanism = _mechanism_of(timeline, chosen) if found is None else found.mechanism
+        said = [] if found is None else found.sentences
+        text = f"Frame {frame.number} arrived: {frame.summary}."
+        return Explanation(mechanism, *(after or [text]), *(one for one in said if one not in after))
+    chosen = frame.why
     for kind in _TELLING:
         for index in reversed(chosen):
             if str(timeline.events[index].kind) == kind:
                 found = why(timeline, event=index)
-                return Explanation(found.mechanism, *found.sentences, fate)
+                return Explanation(found.mechanism, *found.sentences, fate, *after)
     if chosen:
         found = why(timeline, event=chosen[0])
-        return Explanation(found.mechanism, *found.sentences, fate)
+        return Explanation(found.mechanism, *found.sentences, fate, *after)
     queued = _after_arp(timeline, frame)
-    return Explanation("arp" if queued else "told", queued or f"Frame {frame.number}: {frame.summary}.", fate)
+    if queued:
+        return Explanation("arp", queued, fate, *after)
+    piece = below.piece(frame)
+    if piece:
+        return Explanation("fragment", piece, fate, *after)
+    return Explanation("told", f"{frame.host} sends {frame.summary}.", fate, *after)
+
+
+def _is_told(timeline: Timeline, index: int) -> bool:
+    """Return True for an event whose own explanation says more than what the frame meant: ICMP, and the states that need a story."""
+    kind = timeline.kind(index)
+    return kind == "icmp.in" or (
+        kind == "tcp.state" and timeline.events[index].fields["new"] in ("ESTABLISHED", "TIME-WAIT")
+    )
+
+
+def _mechanism_of(timeline: Timeline, chosen: list[int]) -> str:
+    """Return the mechanism of a frame from outside."""
+    kinds = {timeline.kind(index) for index in chosen}
+    for kind, mechanism in (
+        ("arp.in", "arp"), ("icmp.in", "icmp"), ("ip.held", "fragment"), ("tcp.state", "handshake"), ("tcp.fin", "close"),
+        ("tcp.data", "data"), ("tcp.acked", "ack"), ("tcp.in", "ack"), ("drop", "drop"),
+    ):  # fmt: skip
+        if kind in kinds:
+            return mechanism
+    return "told"
 
 
 def _after_arp(timeline: Timeline, frame: Frame) -> str:

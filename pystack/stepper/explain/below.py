@@ -1,7 +1,8 @@
 """Explanations below TCP: ARP, ICMP, fragments, drops, timers."""
 
+import pystack_c.const as C
 from pystack.stepper.explain.base import Explanation, Look, ms, number
-from pystack.stepper.records import Entry
+from pystack.stepper.records import Entry, Frame
 from pystack_c.base.address import addr_text
 
 
@@ -67,7 +68,10 @@ def icmp(look: Look) -> Explanation:
         return Explanation("ping", text)
     if kind == 11:
         if code == 1:
-            text = f"Not all fragments arrived in time: {look.entry.text()}."
+            text = (
+                f"{look.host if not coming else 'The receiver'} did not get all fragments of the datagram before its reassembly timer expired. It "
+                "discards the fragments that it has, and reports this to the sender (ICMP 11/1, RFC 1122 3.3.2)."
+            )
             return Explanation("fragment", text)
         return Explanation(
             "traceroute",
@@ -126,6 +130,23 @@ def fragments(look: Look) -> Explanation:
     )
 
 
+def piece(frame: Frame) -> str:
+    """Explain a later fragment of a datagram; "" if the frame is none."""
+    data = frame.data[14:] if frame.link == C.LINK_ETHERNET else frame.data
+    if len(data) < 20 or data[0] >> 4 != 4 or (frame.link == C.LINK_ETHERNET and frame.data[12:14] != b"\x08\x00"):
+        return ""
+    place = int.from_bytes(data[6:8], "big")
+    offset, more = (place & 0x1FFF) * 8, place & 0x2000
+    if not offset and not more:
+        return ""
+    size = int.from_bytes(data[2:4], "big") - 4 * (data[0] & 15)
+    which = "one more" if more else "the last"
+    return (
+        f"This is {which} fragment of datagram {int.from_bytes(data[4:6], 'big')}: its bytes {offset} to {offset + size - 1}. Only the "
+        "first fragment has the header of the layer above, so a filter cannot see ports in this one (RFC 791 3.2)."
+    )
+
+
 def _shares(look: Look) -> str:
     """Say how much data each fragment carries."""
     sizes: list[int] = []
@@ -141,9 +162,32 @@ def _shares(look: Look) -> str:
     return f"They carry {listed} bytes, and each has an IP header of its own. Offsets count in units of 8 bytes."
 
 
+def _filtered(look: Look, name: str) -> Explanation:
+    """Explain a drop by the packet filter."""
+    text = f"The packet filter of {look.host} refused it (counter {name}): {look.entry.reason}."
+    if name == "nft-reject":
+        fate = (
+            "The filter answers in the name of the receiver, so the client knows it after one round trip: a RST in SYN-SENT means "
+            "connection refused (RFC 9293 3.10.7.3), and an ICMP error means as much (RFC 1122 4.2.3.9)."
+        )
+    else:
+        fate = (
+            "Nobody tells the client. It takes the packet for lost, retransmits it, and doubles the timeout each time (RFC 6298 5.5), "
+            "until it gives up."
+        )
+    traced = look.last("nft.trace", host=look.host)
+    if traced is None or traced.time != look.entry.time:
+        return Explanation("firewall", text, fate)
+    fields = traced.fields
+    step = f"The trace ends at the rule with handle {fields['handle']} of chain {fields['chain']}, with the verdict {fields['verdict']}."
+    return Explanation("firewall", text, fate, step)
+
+
 def dropped(look: Look) -> Explanation:
     """Explain a drop."""
     name = look.entry.fields["name"]
+    if name in ("nft-drop", "nft-policy", "nft-reject"):
+        return _filtered(look, name)
     mechanism = "pmtud" if name == "forward-too-big" else "drop"
     text = f"{look.host} dropped it (counter {name}) because {look.entry.reason}" + (
         f" ({look.entry.rfc})." if look.entry.rfc else "."

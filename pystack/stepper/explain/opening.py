@@ -125,6 +125,20 @@ def closed(look: Look, old: str) -> Explanation:
     return Explanation("close", f"{look.host} ends the connection: {look.entry.text()}{'' if frame is None else ''}.")
 
 
+def _asks_for_cookie(look: Look) -> str:
+    """Say that a SYN carries an empty Fast Open option."""
+    for index in range(look.index - 1, max(look.index - 12, -1), -1):
+        entry = look.timeline.events[index]
+        if entry.host == look.host and entry.kind == "tcp.fastopen" and entry.fields.get("action") == "asked":
+            return (
+                "Its Fast Open option is empty: it asks the server for a cookie, with which the next connection can carry data in its SYN "
+                "(RFC 7413 4.1.1)."
+            )
+        if str(entry.kind) in ("frame.out", "frame.in"):
+            break
+    return ""
+
+
 def syn_out(look: Look) -> "Explanation | None":
     """Explain a segment with SYN if it has an explanation of its own; return None for others."""
     fields, reason = look.entry.fields, look.entry.reason
@@ -151,5 +165,9 @@ def syn_out(look: Look) -> "Explanation | None":
             if fields["flags"] & 16
             else "opens the connection"
         )
-        return Explanation("handshake", f"The {'SYN-ACK' if fields['flags'] & 16 else 'SYN'} {which} (RFC 9293 3.5).")
+        return Explanation(
+            "handshake",
+            f"The {'SYN-ACK' if fields['flags'] & 16 else 'SYN'} {which} (RFC 9293 3.5).",
+            _asks_for_cookie(look),
+        )
     return None

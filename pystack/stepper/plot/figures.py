@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from pystack import charts
-from pystack.stepper.plot import data
+from pystack.stepper.plot import data, waterfall
 from pystack.visible import one_line
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ KINDS = {
     "rtt": "measured round trips, SRTT and the retransmission timeout",
     "throughput": "bytes sent, retransmitted and acknowledged per second",
     "ladder": "the frames between the hosts as arrows in order of time",
+    "waterfall": "where the time of a request went, span by span (`pystack time`)",
 }
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY = charts.COLORS
 STYLE: dict[Any, Any] = {"font.size": 11, **charts.STYLE}
@@ -37,6 +38,8 @@ def draw(timeline: "Timeline", kind: str, path: str, *, connection: str | None =
         figure = Figure(figsize=(10, 5.6), layout="constrained")
         if kind == "ladder":
             _ladder(figure, timeline, *frame_range(timeline, frames))
+        elif kind == "waterfall":
+            waterfall.draw(figure, timeline, connection or "")
         else:
             key = data.find_connection(timeline, connection)
             axes = figure.add_subplot()

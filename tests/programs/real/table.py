@@ -161,7 +161,7 @@ ROWS = (
         Way("pyftpdlib", files.ftp_server, 21, (files.ftp_client,)),
         Way("curl", files.ftp_server, 21, (files.curl_ftp,), ("curl:curl",)),
         Way("pyftpdlib", files.ftp_server_select, 21, (files.ftp_client,)),
-        "In virtual time `ioloop=Select()`, because the other loop keeps the kernel's `select.epoll` from its import, and `use_sendfile = False`, because simulated sockets have no `os.sendfile`.",
+        "In virtual time `ioloop=Select()`, because the other loop keeps the kernel's `select.epoll` from its import.",
     ),
     Row(
         "smtp", "smtplib, aiosmtpd", ("aiosmtpd",),

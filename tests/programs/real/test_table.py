@@ -5,6 +5,8 @@ import importlib.metadata
 import os
 import shutil
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -124,6 +126,19 @@ def test_what_hypercorn_took(lab, start, tmp_path):
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=30)
     assert process.returncode == 0
+
+
+@pytest.mark.once
+def test_hypercorns_workers_end_with_an_error_that_names_the_option(tmp_path):
+    """By default, hypercorn serves in another process, which gets the listener pickled."""
+    (tmp_path / "app.py").write_text(APP)
+    code = (
+        "import pystack\nwith pystack.up(tap=None), pystack.patch():\n"
+        "    from hypercorn.__main__ import main\n    main(['app:app', '-b', '127.0.0.1:80'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "cannot be handed to another process" in done.stderr
+    assert done.stderr.strip().endswith("(such as hypercorn -w 0)")
 
 
 @pytest.mark.compiled

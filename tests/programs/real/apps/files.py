@@ -37,7 +37,6 @@ def serving_ftp(files, loop):
     class Handler(FTPHandler):
         authorizer = DummyAuthorizer()
         banner = "ready"
-        use_sendfile = loop is None  # os.sendfile knows no simulated sockets
 
     Handler.authorizer.add_user("user", "secret", folder, perm="elradfmwMT")
     server = FTPServer(("0.0.0.0", 21), Handler, ioloop=loop)

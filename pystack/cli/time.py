@@ -1,0 +1,170 @@
+"""`pystack time`."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pystack.style import echo
+from pystack.visible import one_line
+
+if TYPE_CHECKING:
+    from pystack.stepper.timeline import Timeline
+    from pystack.stepper.timing import Path
+
+EXAMPLES = """\b
+Examples:
+  pystack time nagle                            where the time of a scenario went
+  pystack time nagle --advice                   try what may help, and show what does
+  pystack time nagle --what-if nodelay=a        compare it with a run that has one change
+  pystack time run.pytrace --conn 10.0.0.2:80   the first connection of a recording with these words in its name
+  pystack time run.pytrace --from frame=4 --to frame=9 --json
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.argument("what", metavar="FILE|SCENARIO")
+@click.option(
+    "--conn",
+    metavar="TEXT",
+    default="",
+    help="Connection: a part of its host and addresses, or its number from 1.  [default: the first that connects]",
+)
+@click.option("--from", "begin", metavar="PLACE", default="", help="Begin at frame=N, event=N or time=SECONDS.")
+@click.option("--to", "end", metavar="PLACE", default="", help="End at frame=N, event=N or time=SECONDS.")
+@click.option("--json", "as_json", is_flag=True, help="Print all spans as JSON, with times in ns.")
+@click.option("--advice", is_flag=True, help="Run a scenario with each change that may help, and show what each saves.")
+@click.option(
+    "--what-if", "changes", metavar="CHANGE", multiple=True, help="Compare a scenario with a run that has this change."
+)
+@click.option("--against", metavar="FILE|SCENARIO", default="", help="Compare it with another run.")
+@click.option("--list-causes", is_flag=True, help="Explain the causes and reasons, and exit.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of a scenario's network.")
+@click.option("--partial", is_flag=True, help="Accept a recording that was cut off, for example by a crash.")
+@click.option("--trusted", is_flag=True, help="Set no limits on the recording's size and on what it creates.")
+def time(what: str, **options: Any) -> int:
+    """Show where the time of a request went, span by span. The spans sum to its time exactly.
+
+    FILE is a recording, and SCENARIO is a name from `pystack step --list`. Without --from and --to, the request begins at the
+    connection's connect() and ends where the last data of its answer arrived. A span that is marked ~ was concluded, because
+    the other side was not recorded.
+    """
+    from pystack.cli.step import _open
+    from pystack.stepper.timing import text
+
+    timeline, scenario = _open(what, options["seed"], options["partial"], options["trusted"])
+    found = _path(timeline, options)
+    if options["as_json"]:
+        echo(json.dumps(found.as_dict(), indent=2))
+        return 0
+    echo(one_line(f"{found.conn or what}: {text.ms(found.elapsed)}"))
+    for line in text.waterfall(found):
+        echo(line)
+    echo("")
+    for line in text.sums(found):
+        echo(line)
+    if options["advice"]:
+        return _advice(timeline, scenario, found, options["seed"])
+    other = _other(scenario, options)
+    if other is not None:
+        echo("")
+        for line in text.compared(found, _path(other, {**options, "begin": "", "end": ""})):
+            echo(line)
+    return 0
+
+
+def _path(timeline: "Timeline", options: dict[str, Any]) -> "Path":
+    from pystack.stepper.timing import PathError, path
+
+    try:
+        conn = _connection(timeline, options["conn"])
+        begin, end = (_place(timeline, options[name], name == "end") for name in ("begin", "end"))
+        return path(timeline, conn, begin, end)
+    except PathError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _connection(timeline: "Timeline", text: str) -> str:
+    if not text:
+        return ""
+    keys = timeline.connections
+    if text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= len(keys) and len(text) < 10:
+        return keys[int(text) - 1]
+    found = [key for key in keys if text in key]
+    if not found:
+        names = "".join(f"\n  {number} {one_line(key)}" for number, key in enumerate(keys[:40], 1))
+        raise click.ClickException(f"no connection has {one_line(text)!r} in its name; there are:{names or ' none'}")
+    return found[0]
+
+
+def _place(timeline: "Timeline", text: str, end: bool) -> int:
+    """Return the index of an event. A frame begins where it is sent, and ends where it arrives."""
+    unit, _, value = text.partition("=")
+    if not text:
+        return -1
+    option = "--to" if end else "--from"
+    try:
+        if unit == "event":
+            return int(value)
+        if unit == "frame":
+            number = int(value)
+            if not 1 <= number <= len(timeline.frames):
+                raise click.BadParameter(f"there are frames 1 to {len(timeline.frames)}", param_hint=option)
+            frame = timeline.frames[number - 1]
+            return frame.arrived if end and frame.arrived >= 0 else frame.event
+        if unit == "time":
+            return _event_at(timeline, timeline.start + round(float(value) * 1e9), end)
+    except (ValueError, OverflowError):
+        pass
+    raise click.BadParameter(f"{text!r}: write frame=N, event=N or time=SECONDS", param_hint=option)
+
+
+def _event_at(timeline: "Timeline", when: int, end: bool) -> int:
+    """Return the last event up to a time, or (as a beginning) the first one from it on."""
+    low, high = 0, len(timeline.events)
+    while low < high:
+        middle = (low + high) // 2
+        if timeline.events[middle].time < when + end:
+            low = middle + 1
+        else:
+            high = middle
+    return max(0, min(low - end, len(timeline.events) - 1))
+
+
+def _other(scenario: Any, options: dict[str, Any]) -> "Timeline | None":
+    if options["changes"]:
+        if scenario is None:
+            raise click.UsageError("--what-if needs a scenario: a recording has no other side that could react")
+        from pystack.stepper import changes
+        from pystack.stepper.branch import ChangeError, branch
+
+        try:
+            return branch(scenario, None, *(changes.parse(text) for text in options["changes"]), seed=options["seed"])
+        except ChangeError as error:
+            raise click.UsageError(f"--what-if: {error}") from None
+    if options["against"]:
+        from pystack.cli.step import _open
+
+        return _open(options["against"], options["seed"], options["partial"], options["trusted"])[0]
+    return None
+
+
+def _advice(timeline: "Timeline", scenario: Any, found: "Path", seed: int) -> int:
+    from pystack.stepper.timing import text
+    from pystack.stepper.timing.advice import tried
+
+    if scenario is None:
+        raise click.UsageError("--advice needs a scenario: a recording has no other side that could react")
+    echo("")
+    advice = tried(scenario, timeline, found, seed)
+    for one in advice:
+        if one.saved > 0:
+            echo(
+                f"saves {text.ms(one.saved)} ({one.change}): {one.text}; the spans that it may remove took {text.ms(one.at_most)}"
+            )
+    for one in advice:
+        if one.saved <= 0:
+            echo(f"saves nothing ({one.change}), although the spans that it may remove took {text.ms(one.at_most)}")
+    if not advice:
+        echo("nothing that could be tried would help")
+    return 0

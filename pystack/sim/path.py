@@ -1,0 +1,184 @@
+"""The path of a frame in a simulated network: a host drains its stack, a port puts the frame on a link, and another port delivers it.
+
+This is what the simulator does for each frame, so it is compiled. Everything that a host does more rarely is in sim/nodes.py.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from pystack.phy.segmenter import segments
+from pystack.sim.channel import Channel
+from pystack.sim.middlebox import IN, OUT, Middlebox, through
+from pystack.sim.scheduler import Scheduler, SimError
+from pystack.sim.virtual import VirtualHost
+from pystack.trace.pcapng import INBOUND, OUTBOUND
+from pystack_c.iface import Iface
+from pystack_c.packet import Transmit
+
+#: tap(time, direction, frame): called for each frame that passes a port; direction is INBOUND or OUTBOUND as the node sees it
+Tap = Callable[[int, int, bytes], None]
+
+
+class SimPort:
+    """The end of a link in a node. Frames go out through `send`, and frames that arrive go to the node's `deliver`."""
+
+    def __init__(self, net: Scheduler, node: Any, name: str, kind: int):
+        self.net = net
+        self.node = node
+        self.name = name
+        self.kind = kind
+        self.iface: Any = None
+        self.out: Channel | None = None
+        self.peer: SimPort | None = None
+        self.taps: list[Tap] = []
+        #: the middleboxes between this end of the link and its channels, the nearest first (see Link.middlebox)
+        self.boxes: list[Middlebox] = []
+
+    def send(self, frame: bytes) -> None:
+        """Put a frame on the link, now."""
+        if self.taps:
+            self._show(OUTBOUND, frame)
+        if self.boxes:
+            self._pass(through(self.boxes, 0, OUT, frame, self.net.now), OUT)
+        else:
+            self._transmit(frame)
+
+    def _transmit(self, frame: bytes) -> None:
+        """Give a frame to the channel, and let what comes out of it arrive."""
+        net = self.net
+        out = self.out
+        peer = self.peer
+        if out is None or peer is None:
+            return
+        if net.causes is not None:
+            net.causes.send(self, frame)
+            return
+        for time, data in out.send(frame, net.now):
+            net.add(time, peer.arrive, (data,))
+
+    def arrive(self, frame: bytes) -> None:
+        """A frame comes out of the link."""
+        if self.boxes:
+            self._pass(through(self.boxes, len(self.boxes) - 1, IN, frame, self.net.now), IN)
+        else:
+            self._deliver(frame)
+
+    def _deliver(self, frame: bytes) -> None:
+        if self.taps:
+            self._show(INBOUND, frame)
+        node = self.node  # object
+        if isinstance(node, HostPath):
+            host: HostPath = node
+            host.deliver(self, frame)
+        else:
+            node.deliver(self, frame)
+
+    def _show(self, direction: int, frame: bytes) -> None:  # python
+        for tap in self.taps:
+            tap(self.net.now, direction, frame)
+
+    def _pass(self, sent: list[tuple[int, bytes]], way: int) -> None:  # python
+        """Send on what comes out of the middleboxes. `way` is the one of the frame that went in."""
+        for to, data in sent:
+            if to == OUT:
+                self._transmit(data)
+            elif way == IN:
+                self._deliver(data)
+            else:
+                self.net.after(0, self._deliver, data)  # the node is in the middle of sending
+
+    def __repr__(self) -> str:
+        return f"<SimPort {self.node.name}:{self.name}>"
+
+
+class HostPath(VirtualHost):
+    """The loop of a simulated host: what it does after each frame, call and timer."""
+
+    def __init__(self, net: Any, stack: Any):
+        super().__init__(net, stack)
+        #: whether it receives and sends; see SimHost.crash and SimHost.freeze
+        self.up = True
+        self._by_iface: dict[int, SimPort] = {}
+        self._wake_at = -1  # the time of the earliest timer event in the scheduler that is still valid
+        self._draining = False
+
+    def pump(self) -> None:
+        """Send the frames of the stack, notify its waiters, and set its timer."""
+        if self._draining:  # a tap or a program called back: the loop below goes on
+            return
+        self._draining = True
+        stack = self.stack
+        net: Scheduler = self.net
+        try:
+            tx = self.poll_transmit()
+            while tx is not None:
+                self._send(tx)
+                tx = self.poll_transmit()
+            causes = net.causes
+            endpoint = stack.poll_event()
+            while endpoint is not None:
+                waiter = endpoint.waiter  # object
+                if waiter is not None:
+                    if causes is not None:
+                        causes.ready(self)
+                    waiter.notify(endpoint.take_pending())  # this schedules programs and runs none of them now
+                endpoint = stack.poll_event()
+            deadline = stack.poll_timeout()  # object
+            if self.recorder is not None:
+                self.recorder.deadline(deadline)
+        finally:
+            self._draining = False
+        # A host that is off or frozen has no timers, and its deadline may have passed long ago. `thaw` and `boot` set the timer again.
+        if self.up and deadline is not None:
+            time = deadline if self.local is None else self.local.true(deadline)
+            if self._wake_at < 0 or time < self._wake_at:
+                self._wake_at = time
+                net.add(time, self._timer, (time,))
+        if stack.probe is not None and self.net.frame_probe is not None:
+            self.net.frame_probe.flush()
+
+    def poll_transmit(self) -> Transmit | None:
+        """The next frame to send, or None."""
+        net: Scheduler = self.net
+        now = net.now if self.local is None else self.local.own(net.now)
+        tx = self.stack.poll_transmit(now)
+        if self.recorder is not None:
+            self.recorder.transmit(now, tx)
+        return tx
+
+    def _send(self, tx: Transmit) -> None:
+        port: SimPort | None = self._by_iface.get(tx.iface.index)
+        if port is None or not self.up:
+            return
+        if tx.gso_size or tx.csum_start:
+            for frame in segments(tx):
+                port.send(frame)
+        else:
+            port.send(tx.to_bytes())
+
+    def _timer(self, set_for: int) -> None:  # python
+        if set_for != self._wake_at:
+            return  # an earlier event was set since then, and did the work
+        self._wake_at = -1
+        deadline = self.poll_timeout()
+        if not self.up or deadline is None:
+            return
+        if deadline <= self.clock():
+            self.handle_timeout()
+        self.pump()
+        if 0 <= self._wake_at <= self.net.now:
+            # Without this invariant of the seam, a driver would loop for ever.
+            raise SimError(f"{self.name} fired its timers at {self.net.now}, but its next deadline is {self._wake_at}")
+
+    def deliver(self, port: SimPort, frame: bytes) -> None:
+        """Receive a frame that arrived at a port, and do everything that follows from it."""
+        if not self.up:
+            return
+        if self.recorder is not None:
+            self.receive(port.iface, frame)
+        else:
+            net: Scheduler = self.net
+            now = net.now if self.local is None else self.local.own(net.now)
+            iface: Iface = port.iface
+            self.stack.receive(iface, frame, now)
+        self.pump()

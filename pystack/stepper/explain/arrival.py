@@ -1,0 +1,197 @@
+"""Explains what a frame meant to the host that it reached: what it says, what it changed there, and what the host did because of it."""
+
+from pystack.stepper.explain.base import Look, ms
+from pystack.stepper.records import Entry, Frame
+from pystack.stepper.timeline import Timeline
+from pystack_c.base.address import addr_text
+
+FIN, SYN, RST, ACK = 1, 2, 4, 16
+#: what ends the work on an arrived frame
+_INPUTS = ("frame.in", "timer.fired", "call")
+#: how many events are searched for what a frame caused, and how many frames are named
+REACH, NAMED = 4000, 4
+
+
+def sentences(timeline: Timeline, frame: Frame) -> list[str]:
+    """Return what the arrival of a frame meant, changed and caused, in plain words; [] if it did not arrive."""
+    if frame.arrived < 0:
+        return []
+    work = _work(timeline, frame.arrived)
+    meaning = _meaning(timeline, work, frame)
+    found = [
+        meaning[:1].upper() + meaning[1:] if meaning.startswith("the ") else meaning,
+        _changes(timeline, work),
+        _caused(timeline, work, frame),
+    ]
+    return [sentence for sentence in found if sentence]
+
+
+def _work(timeline: Timeline, arrived: int) -> list[Entry]:
+    """Return what the host decided because a frame arrived, until its next input."""
+    found: list[Entry] = []
+    host = timeline.events[arrived].host
+    for index in range(arrived + 1, min(arrived + REACH, len(timeline.events))):
+        entry = timeline.events[index]
+        if entry.host != host:
+            continue
+        if str(entry.kind) in _INPUTS:
+            break
+        found.append(entry)
+    return found
+
+
+def _first(work: list[Entry], *kinds: str) -> "Entry | None":
+    return next((entry for entry in work if str(entry.kind) in kinds), None)
+
+
+# -- what it says ----------------------------------------------------------------------------------------------------
+
+
+def _meaning(timeline: Timeline, work: list[Entry], frame: Frame) -> str:
+    host = timeline.events[frame.arrived].host
+    segment = _first(work, "tcp.in")
+    if segment is not None:
+        return _segment(timeline, work, segment, host)
+    for kind, words in (
+        ("ip.reassembled", "{host} has all fragments now, so the datagram of {length} bytes is complete."),
+        ("ip.held", "{host} keeps these {length} bytes until the other fragments of the datagram arrive."),
+        ("ip.forward", "The packet is not for {host}, which forwards it by {iface} with a TTL of {ttl}."),
+        (
+            "udp.in",
+            "The datagram carries {length} bytes, which wait in a socket's queue on {host} until a program reads them.",
+        ),
+    ):
+        entry = _first(work, kind)
+        if entry is not None:
+            return words.format(host=host, **entry.fields)
+    entry = _first(work, "arp.in")
+    if entry is not None:
+        addr = addr_text(entry.fields["addr"])
+        if str(entry.fields["op"]) == "request":
+            return f"The host {addr} asks which MAC address {addr_text(entry.fields['target'])} has."
+        return f"{host} learns the MAC address of {addr}."
+    entry = _first(work, "icmp.in")
+    if entry is not None and _first(work, "drop") is None:
+        return _icmp(host, entry, _first(work, "icmp.error"))
+    entry = _first(work, "raw.in")
+    if entry is not None:
+        return f"A raw or ping socket on {host} gets a copy of the packet."
+    entry = _first(work, "drop")
+    if entry is not None and frame.outside:
+        return f"{host} drops it (counter {entry.fields['name']}): {entry.reason}."
+    return ""  # the fate of the frame says it
+
+
+def _listed(parts: list[str]) -> str:
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+
+
+def _icmp(host: str, entry: Entry, error: "Entry | None") -> str:
+    if error is not None:
+        return f"The message is about a packet that {host} sent, and its socket gets the error: {error.reason or error.text()}."
+    kind = entry.fields["type"]
+    if kind == 8:
+        return f"The ping asks {host} for an answer."
+    if kind == 0:
+        return f"The ping of {host} is answered."
+    return f"{host} takes the ICMP message of type {kind}, code {entry.fields['code']}."
+
+
+def _segment(timeline: Timeline, work: list[Entry], segment: Entry, host: str) -> str:
+    """Return what a TCP segment says to its receiver."""
+    flags = segment.fields["flags"]
+    peer = "the other side"
+    if segment.conn:
+        peer = Look(timeline, segment.index).peer()
+        peer = "the other side" if peer == "the peer" else peer
+    if flags & RST:
+        return f"The RST ends the connection at once: {peer} refuses it, or does not know it (any more)."
+    if flags & SYN and flags & ACK:
+        return (
+            f"{peer} accepts the connection: its SYN-ACK acknowledges the SYN of {host} and opens the other direction."
+        )
+    if flags & SYN:
+        port = segment.subject.partition("-")[0].rpartition(":")[2]
+        return f"The SYN asks {host} for a connection" + (
+            f" to port {port}." if port.isdigit() and port != "0" else "."
+        )
+    parts = [*_data(work, segment), *_acked(work, segment)]
+    if flags & FIN and _first(work, "tcp.fin") is not None:
+        parts.append(f"{peer} has no more data to send (FIN)")
+    opened = _first(work, "tcp.window")
+    if opened is not None and not any(part.startswith("it acknowledges") for part in parts):
+        parts.append(f"the window of {peer} has {opened.fields['new']} bytes now")
+    if not parts:
+        return f"The segment brings {host} nothing new."
+    text = ", and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+    return f"To {host} the segment says: {text}."
+
+
+def _data(work: list[Entry], segment: Entry) -> list[str]:
+    length = segment.fields["length"]
+    if not length:
+        return []
+    delivered = _first(work, "tcp.data")
+    if delivered is not None:
+        size = delivered.fields["length"]
+        more = f", of which {size - length} had waited for them" if size > length else ""
+        return [f"{size} bytes of data can be read now{more}"]
+    if _first(work, "tcp.ooo") is not None:
+        return [f"{length} bytes of data are kept, because bytes before them are missing"]
+    return [f"its {length} bytes of data are here already"]
+
+
+def _acked(work: list[Entry], segment: Entry) -> list[str]:
+    acked = _first(work, "tcp.acked")
+    if acked is not None and acked.fields["length"]:
+        return [f"it acknowledges {acked.fields['length']} bytes of data"]
+    if acked is not None:
+        state = _first(work, "tcp.state")
+        began = state is not None and state.fields["old"] in ("SYN-SENT", "SYN-RECEIVED")
+        return [f"it acknowledges the {'SYN' if began else 'FIN'} of {acked.host}"]
+    if _first(work, "tcp.sack", "tcp.dsack") is not None:
+        return ["it acknowledges nothing new in order, but reports what arrived beyond a gap (SACK)"]
+    return []
+
+
+# -- what it changed, and caused -------------------------------------------------------------------------------------
+
+
+def _changes(timeline: Timeline, work: list[Entry]) -> str:
+    """Return the changes that a learner looks for: the state, the round trip, the congestion window, recovery, timers."""
+    parts = [
+        f"the state changes from {entry.fields['old']} to {entry.fields['new']}"
+        for entry in work
+        if entry.kind == "tcp.state"
+    ]
+    for entry in work:
+        fields = entry.fields
+        if entry.kind == "tcp.rtt":
+            parts.append(f"the round trip took {ms(fields['sample'])}")
+        elif entry.kind == "tcp.cwnd" and fields["old"] != fields["new"]:
+            parts.append(f"the congestion window changes from {fields['old']} to {fields['new']} bytes")
+        elif entry.kind == "tcp.recovery":
+            parts.append(f"loss recovery: {fields['phase']}")
+        elif entry.kind == "ip.mtu":
+            parts.append(f"the path carries packets of {fields['new']} bytes at most")
+    if not parts:
+        return ""
+    text = _listed(parts)
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _caused(timeline: Timeline, work: list[Entry], frame: Frame) -> str:
+    """Return which frames the host sent because of a frame, or which timer it set for an answer."""
+    host = timeline.events[frame.arrived].host
+    numbers = [timeline.frames[entry.frame].number for entry in work if entry.kind == "frame.out" and entry.frame >= 0]
+    if numbers:
+        names = [str(number) for number in numbers[:NAMED]] + (
+            [f"{len(numbers) - NAMED} more"] if len(numbers) > NAMED else []
+        )
+        return f"Because of it, {host} sends frame{'s' if len(names) > 1 else ''} {_listed(names)}."
+    waits = next(
+        (entry for entry in work if entry.kind == "timer.set" and entry.fields["timer"] == "delayed-ack"), None
+    )
+    if waits is not None:
+        return f"{host} does not acknowledge it yet: it waits for up to {ms(waits.fields['deadline'] - waits.time)}."
+    return ""

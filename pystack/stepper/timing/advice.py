@@ -1,0 +1,107 @@
+"""Advice that was tried: for what a path waited for, the changes that may help run as branches, and only what helps is advised."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from pystack.stepper.branch import ChangeError, branch
+from pystack.stepper.changes import parse
+from pystack.stepper.scenarios.base import Scenario
+from pystack.stepper.timeline import Timeline
+from pystack.stepper.timing.path import Path, PathError
+from pystack.stepper.timing.walk import path
+
+#: a larger initial window, in segments, and larger buffers, in bytes
+LARGE_WINDOW, LARGE_BUFFER = 40, 4 << 20
+
+
+class Advice(NamedTuple):
+    """A change that was tried.
+
+    change   as for --what-if
+    text     what it means for a program or its host
+    at_most  ns that the spans took which it may remove: it saves no more of them, but it may save other time, too
+    saved    ns by which the end came earlier when the change was made; negative: later
+    path     the path of the run with the change, or None if the request did not end in it
+    """
+
+    change: str
+    text: str
+    at_most: int
+    saved: int
+    path: Path | None
+
+
+class Remedy(NamedTuple):
+    """A change that may shorten spans: those for which `applies` is true. `changes` makes it, for the hosts of the path."""
+
+    applies: Callable[[str, str], bool]
+    changes: Callable[[str, str], list[tuple[str, str]]]
+
+
+def _both(template: str, text: str) -> Callable[[str, str], list[tuple[str, str]]]:
+    return lambda client, server: [
+        (template.format(host=host), text.format(host=host)) for host in dict.fromkeys((client, server)) if host
+    ]
+
+
+REMEDIES = (
+    Remedy(
+        lambda cause, why: why == "Nagle",
+        _both("nodelay={host}", "set TCP_NODELAY on {host}, or write everything at once"),
+    ),
+    Remedy(
+        lambda cause, why: cause == "delayed ACK",
+        _both("quickack={host}", "let {host} acknowledge at once (TCP_QUICKACK)"),
+    ),
+    Remedy(
+        lambda cause, why: why == "congestion window",
+        _both(
+            f"set={{host}}:tcp_init_cwnd={LARGE_WINDOW}", f"begin with a window of {LARGE_WINDOW} segments on {{host}}"
+        ),
+    ),
+    Remedy(
+        lambda cause, why: why == "congestion window" or why.startswith("loss"),
+        _both("congestion={host}:bbr", "use BBR on {host}"),
+    ),
+    Remedy(
+        lambda cause, why: why in ("receive window", "zero window", "silly window"),
+        _both(f"set={{host}}:tcp_rmem={LARGE_BUFFER}", "give the sockets of {host} a larger receive buffer"),
+    ),
+    Remedy(
+        lambda cause, why: why == "connection",
+        lambda client, server: [],  # keep-alive and Fast Open change the program: docs/howto/where-time-went.md
+    ),
+)
+
+
+def candidates(found: Path, client: str, server: str) -> Iterator[tuple[str, str, int]]:
+    """Yield the changes to try, each once, with the time of the spans that it may remove."""
+    seen: dict[str, tuple[str, int]] = {}
+    for remedy in REMEDIES:
+        time = sum(span.duration for span in found if remedy.applies(span.cause, span.why))
+        if time:
+            for change, text in remedy.changes(client, server):
+                seen[change] = (text, max(time, seen.get(change, ("", 0))[1]))
+    for change, (text, time) in seen.items():
+        yield change, text, time
+
+
+def hosts_of(timeline: Timeline, found: Path) -> tuple[str, str]:
+    """Return the hosts at the two ends of a path's connection ("" for one that is not recorded)."""
+    from pystack.stepper.timing.walk import peer_of
+
+    client = found.conn.partition(" tcp ")[0]
+    return client, peer_of(timeline, found.conn).partition(" tcp ")[0]
+
+
+def tried(scenario: Scenario, timeline: Timeline, found: Path, seed: int = 1) -> list[Advice]:
+    """Run the scenario with each change. Returns all of them, the one that saves most first; one that saves nothing is no advice."""
+    advice = []
+    for change, text, time in candidates(found, *hosts_of(timeline, found)):
+        try:
+            other = branch(scenario, None, parse(change), seed=seed)
+            walked = path(other)
+        except (ChangeError, PathError):
+            continue
+        advice.append(Advice(change, text, time, found.elapsed - walked.elapsed, walked))
+    return sorted(advice, key=lambda one: -one.saved)

@@ -1,0 +1,196 @@
+"""The waits that are open while the walk goes back: what a span was waited for."""
+
+from bisect import bisect_right
+from typing import Any
+
+import pystack_c.const as C
+from pystack.stepper.explain.base import Look
+from pystack.stepper.explain.flow import hold
+from pystack.stepper.records import Entry, Frame
+from pystack.stepper.timeline import Timeline
+from pystack.stepper.timing.index import Lookup
+
+#: mechanism of an explained hold -> why
+HOLDS = {
+    "nagle": "Nagle",
+    "cork": "cork",
+    "congestion-window": "congestion window",
+    "window": "receive window",
+    "zero-window": "zero window",
+    "silly-window": "silly window",
+}
+#: how many earlier segments are searched for the first copy of one
+SEARCHED = 20_000
+ARP, IPV4, DNS_PORT = 0x0806, 0x0800, 53
+
+
+class Wait:
+    """A wait that opened at a time: why, and in words."""
+
+    def __init__(self, opened: int, why: str, text: str):
+        self.opened = opened
+        self.why = why
+        self.text = text
+
+
+class Waits:
+    """A stack of waits. The walk goes back in time, so a wait ends for it where the wait opened."""
+
+    def __init__(self, timeline: Timeline, index: Lookup):
+        self.timeline = timeline
+        self.events = timeline.events
+        self.index = index
+        self.open: list[Wait] = []
+        self._shortest: dict[str, int] = {}
+
+    def why(self, time: int) -> tuple[str, int]:
+        """Return why the time just before `time` passed, and when that wait opened ("" and 0: no wait is open)."""
+        while self.open and self.open[-1].opened >= time:
+            self.open.pop()
+        return (self.open[-1].why, self.open[-1].opened) if self.open else ("", 0)
+
+    def text(self, time: int) -> str:
+        """Return the wait of `why` in words."""
+        return self.open[-1].text if self.open else ""
+
+    def push(self, opened: int, why: str, text: str) -> None:
+        """A wait was open until the place where the walk is."""
+        self.open.append(Wait(opened, why, text))
+
+    # -- where waits show --------------------------------------------------------------------------------------------
+
+    def at_end(self, entry: Entry) -> None:
+        """The walk begins at an event: did bytes that it completes arrive long before?"""
+        if entry.kind != "tcp.data" or not entry.conn:
+            return
+        kept = self.index.last("tcp.ooo", entry.conn, entry.index)
+        if kept < 0:
+            return
+        last, early = self.events[entry.index].fields, self.events[kept].fields
+        ends = (early["seq"] + early["length"] - last["seq"]) & 0xFFFFFFFF
+        if 0 < ends <= last["length"]:
+            self.push(
+                self.events[kept].time, "head of line", "bytes that arrived earlier waited for the ones before them"
+            )
+
+    def at_step(self, entry: Entry) -> None:
+        """A program calls: did data wait for it, or for an earlier call of the same step?"""
+        step_of = self.timeline.ways.step_of
+        inputs = self.index.inputs[self.timeline.hosts.index(entry.host)]
+        at = bisect_right(inputs, entry.index) - 1
+        while at >= 0 and step_of.get(inputs[at]) == step_of[entry.index]:
+            self._at_call(self.events[inputs[at]])
+            at -= 1
+
+    def _at_call(self, entry: Entry) -> None:
+        if str(entry.fields.get("name", "")).startswith("recv") and entry.conn:
+            state = self.timeline.tcb(entry.index - 1, entry.conn)
+            if state and state.get("recvbuf"):
+                arrived = self.index.last("tcp.data", entry.conn, entry.index)
+                if arrived >= 0:
+                    text = f"{state['recvbuf']} bytes waited until the program read them"
+                    self.push(self.events[arrived].time, "reading late", text)
+
+    def on_the_way(self, frame: Frame) -> None:
+        """The walk goes back along a frame: what is it for, if it carries no data?"""
+        why, text = frame_wait(frame)
+        if why:
+            self.push(frame.time, why, text)
+
+    def before_sending(self, frame: Frame) -> None:
+        """The walk has come to where a frame was sent: what had to happen before?"""
+        out = next((self.events[i] for i in frame.why if self.events[i].kind == "tcp.out"), None)
+        again = next((self.events[i] for i in frame.why if self.events[i].kind == "tcp.retransmit"), None)
+        if out is not None and again is not None:
+            self._retransmitted(frame, out)
+        elif out is not None and out.fields["length"] > 0 and out.conn:
+            self._held(frame, out)
+
+    def _retransmitted(self, frame: Frame, out: Entry) -> None:
+        sent = self._first_sent(out)
+        cause = self.events[self.index.input_of(frame.event)]
+        timer = cause.fields.get("timer", "") if cause.kind == "timer.fired" else ""
+        if out.fields["flags"] & C.SYN:
+            why = "SYN retransmission"
+        elif timer == "retransmission":
+            why = "loss, retransmission timeout"
+        elif timer == "loss-probe":
+            why = "loss, tail probe"
+        else:
+            why = "loss, fast retransmit" if cause.kind == "frame.in" else "loss"
+        text = f"frame {frame.number} repeats what frame {self.events[sent].frame + 1} carried"
+        self.push(self.events[sent].time, why, text)
+
+    def _first_sent(self, out: Entry) -> int:
+        """Return the first tcp.out that carried the first byte of another one."""
+        found = out.index
+        seq = out.fields["seq"]
+        places = self.index.all("tcp.out", out.conn)
+        for at in reversed(places[: SEARCHED + len(places)]):
+            if at >= out.index:
+                continue
+            fields = self.events[at].fields
+            size = max(fields["length"], 1 if fields["flags"] & (C.SYN | C.FIN) else 0)
+            if (seq - fields["seq"]) & 0xFFFFFFFF < size:
+                found = at
+        return found
+
+    def _held(self, frame: Frame, out: Entry) -> None:
+        """Push the wait of new data that the sender held back."""
+        first, last = self.index.held_since(out.conn, out.fields["seq"], self.index.input_of(frame.event))
+        if first >= 0:
+            mechanism = hold(Look(self.timeline, last)).mechanism
+            text = f"the data of frame {frame.number} waited: {self.events[last].reason}"
+            self.push(self.events[first].time, HOLDS.get(mechanism, ""), text)
+
+    def _data_before(self, conn: str, before: int) -> int:
+        at = before
+        while (at := self.index.last("tcp.out", conn, at)) >= 0:
+            if self.events[at].fields["length"] > 0:
+                return at
+        return -1
+
+    def departure(self, fired: Entry, since: int) -> int:
+        """Return the event from which a pacing timer counts: the departure of the connection's segment before it."""
+        sent = self._data_before(fired.conn, fired.index) if fired.conn else -1
+        return since if sent < 0 else sent
+
+    # -- the other side, if nobody recorded it -----------------------------------------------------------------------
+
+    def shortest_round_trip(self, conn: str) -> int:
+        """Return the shortest round trip that a connection measured, or -1."""
+        if conn not in self._shortest:
+            samples = [self.events[at].fields["sample"] for at in self.index.all("tcp.rtt", conn)]
+            self._shortest[conn] = min(samples, default=-1)
+        return self._shortest[conn]
+
+    def sent_before(self, conn: str, time: int, before: int) -> int:
+        """Return the last event at which a connection sent a frame, up to a time; or -1."""
+        at = before
+        while (at := self.index.last("frame.out", conn, at)) >= 0:
+            if self.events[at].time <= time:
+                return at
+        return -1
+
+
+def frame_wait(frame: Frame) -> tuple[str, str]:
+    """Return what a frame is for, if it is no data: (why, text), or ("", "")."""
+    data: Any = frame.data
+    if frame.link == C.LINK_ETHERNET:
+        if len(data) < C.ETH_HLEN:
+            return "", ""
+        kind = int.from_bytes(data[12:14], "big")
+        if kind == ARP:
+            return "ARP", f"frame {frame.number} asks for a MAC address, or answers"
+        data = data[C.ETH_HLEN :] if kind == IPV4 else b""
+    if len(data) < 20 or data[0] >> 4 != 4 or int.from_bytes(data[6:8], "big") & 0x1FFF:
+        return "", ""
+    at = (data[0] & 15) * 4
+    proto = data[9]
+    if proto == C.IPPROTO_TCP and len(data) >= at + 14 and data[at + 13] & C.SYN:
+        return "connection", f"frame {frame.number} is part of the handshake"
+    if proto == C.IPPROTO_UDP and len(data) >= at + 4:
+        ports = int.from_bytes(data[at : at + 2], "big"), int.from_bytes(data[at + 2 : at + 4], "big")
+        if DNS_PORT in ports:
+            return "name lookup", f"frame {frame.number} asks for a name, or answers"
+    return "", ""

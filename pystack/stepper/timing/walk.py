@@ -1,0 +1,315 @@
+"""The walk: from the end of a request backwards through causes to its beginning.
+
+Whatever a host does, it does while it works on one input: a frame that arrived, a timer that expired, or a call of a program. If several
+conditions had to hold, the input is the one that came last, and if one was enough, it is the one that came first. So the walk asks at each
+place for the input, and goes on where the input came from: along the frame's way to its sender, to the event that set the timer, or along the
+program's step to what woke the program. On a link, a frame that waited goes on behind the frames ahead of it.
+"""
+
+from pystack.stepper.records import Entry, Frame
+from pystack.stepper.timeline import Timeline
+from pystack.stepper.timing.causes import TIMERS
+from pystack.stepper.timing.index import Lookup
+from pystack.stepper.timing.path import Path, PathError, Span
+from pystack.stepper.timing.waits import Waits, frame_wait
+from pystack.stepper.ways import Passage
+
+#: the most steps of a walk
+STEPS = 10_000_000
+
+
+def path(timeline: Timeline, conn: str = "", begin: int = -1, end: int = -1, index: "Lookup | None" = None) -> Path:
+    """Return the critical path between two events, by their indices.
+
+    Without `end`, the path ends where the last data arrived that the client of the connection `conn` received (of the first connection, without
+    `conn`); without `begin`, it begins at its connect(). PathError: there is no such connection, or nothing between both places.
+    """
+    index = Lookup(timeline) if index is None else index
+    if not conn and (begin < 0 or end < 0):
+        conn = client_of(timeline, index)
+    if end < 0:
+        end = end_of(timeline, index, conn)
+    if begin < 0:
+        begin = begin_of(timeline, index, conn)
+    events = timeline.events
+    if not 0 <= begin < len(events) or not 0 <= end < len(events):
+        raise PathError(f"there are events from 0 to {len(events) - 1}, but the path is from {begin} to {end}")
+    if begin > end:
+        raise PathError(f"event {end} comes before event {begin}")
+    if events[begin].time >= events[end].time:
+        raise PathError(f"no time passes between event {begin} and event {end}")
+    return Walk(timeline, index, begin, end, conn).run()
+
+
+def client_of(timeline: Timeline, index: Lookup) -> str:
+    """Return the connection that was opened first by a connect(), or the first one on which data arrived."""
+    for inputs in index.inputs:
+        for at in inputs:
+            entry = timeline.events[at]
+            if entry.kind == "call" and str(entry.fields.get("name", "")).startswith("connect") and entry.conn:
+                return entry.conn
+    for kind in ("tcp.data", "tcp.out"):
+        for conn in timeline.connections:
+            if index.all(kind, conn):
+                return conn
+    raise PathError("there is no TCP connection with data in it: say where the path begins and ends")
+
+
+def end_of(timeline: Timeline, index: Lookup, conn: str) -> int:
+    """Return the event at which the last data of a connection arrived; if the client received none, at the other side."""
+    other = peer_of(timeline, conn)
+    for kind, key in (("tcp.data", conn), ("tcp.data", other), ("tcp.acked", conn)):
+        found = index.all(kind, key)
+        if found:
+            return found[-1]
+    raise PathError(f"no data arrived on {conn or 'the connection'}: say where the path ends")
+
+
+def peer_of(timeline: Timeline, conn: str) -> str:
+    """Return the key of the other end of a connection, or "". Between networks that translate addresses, it is not found."""
+    local, _, remote = conn.partition(" tcp ")[2].partition("-")
+    wanted = f"{remote.split(' #')[0]}-{local}"
+    return next((key for key in timeline.connections if key.partition(" tcp ")[2].split(" #")[0] == wanted), "")
+
+
+def begin_of(timeline: Timeline, index: Lookup, conn: str) -> int:
+    """Return the first call of a connection, or its first event."""
+    host = conn.partition(" tcp ")[0]
+    if host in timeline.hosts:
+        for at in index.inputs[timeline.hosts.index(host)]:
+            entry = timeline.events[at]
+            if entry.conn == conn and (entry.kind != "call" or entry.fields.get("name") not in ("tcp_open", "bind")):
+                return at
+    raise PathError(f"there is no connection {conn!r}; there are {', '.join(timeline.connections) or 'none'}")
+
+
+class Walk:
+    """One walk. `time` and `at` (an event) are the place where it is."""
+
+    def __init__(self, timeline: Timeline, index: Lookup, begin: int, end: int, conn: str):
+        self.timeline = timeline
+        self.events = timeline.events
+        self.index = index
+        self.first, self.last = begin, end
+        #: numbers of the frames that arrived at the very time of one on the path, at the same host
+        self.ties: set[int] = set()
+        self.begin = timeline.events[begin].time
+        self.conn = conn
+        self.client = timeline.events[begin].host
+        self.time = timeline.events[end].time
+        self.waits = Waits(timeline, index)
+        self.spans: list[Span] = []
+
+    def run(self) -> Path:
+        """Walk, and return the path."""
+        self.waits.at_end(self.events[self.last])
+        at = self.last
+        for _ in range(STEPS):
+            at = self.step(at)
+            if at < 0 or self.time <= self.begin:
+                break
+        self.span(self.begin, "unknown", self.client, 0, self.last, "the recording does not say what was waited for")
+        self.spans.reverse()
+        first = self.first if at == self.first or self.time <= self.begin else -1
+        return Path(self.begin, self.events[self.last].time, self.conn, first, self.last, self.spans, sorted(self.ties))
+
+    def span(
+        self, start: int, cause: str, host: str, frame: int, event: int, text: str, inferred: bool = False
+    ) -> None:
+        """Add the spans from `start` to the time where the walk is, and go there. A wait that opened in between cuts them."""
+        while self.time > max(start, self.begin):
+            why, opened = self.waits.why(self.time)
+            cut = max(start, self.begin, opened)
+            said = f"{text}; {self.waits.text(self.time)}" if why else text
+            before = self.spans[-1] if self.spans else None
+            one = Span(cut, self.time, cause, why, host, frame, event, said, inferred)
+            if before is not None and (before.cause, before.why, before.frame, before.event, before.text) == (
+                cause, why, frame, event, said,
+            ):  # fmt: skip
+                self.spans[-1] = Span(cut, before.end, cause, why, host, frame, before.event, said, inferred)
+            else:
+                self.spans.append(one)
+            self.time = cut
+        self.time = max(min(self.time, start), self.begin)
+
+    def step(self, at: int) -> int:
+        """Go back from an event to the one that caused its input. Returns that event, or -1: there is none."""
+        cause = self.index.input_of(at)
+        if cause < 0:
+            return -1
+        entry = self.events[cause]
+        if entry.time < self.time:
+            self.span(entry.time, "driver", entry.host, 0, at, f"{entry.host}'s driver had other work")
+        self.note_ties(cause, entry)
+        if entry.kind == "frame.in":
+            return self.arrival(entry)
+        if entry.kind == "timer.fired":
+            return self.timer(entry)
+        return self.call(entry)
+
+    def note_ties(self, cause: int, entry: Entry) -> None:
+        """Note the other frames that arrived at the host at the same time: had one of them come later, the path might be another one."""
+        for at in self.index.around(cause):
+            other = self.events[at]
+            if other.time == entry.time and other.kind == "frame.in" and at != cause and other.frame >= 0:
+                self.ties.add(other.frame + 1)
+
+    # -- timers ------------------------------------------------------------------------------------------------------
+
+    def timer(self, entry: Entry) -> int:
+        """Go back to where a timer was set."""
+        name = entry.fields["timer"]
+        cause = TIMERS.get(name, "timer")
+        at = self.index.set_before(entry.index)
+        if at < 0:
+            return -1
+        if name == "pacing":
+            at = self.waits.departure(entry, at)
+        start = self.events[at].time
+        self.span(start, cause, entry.host, 0, entry.index, f"{entry.host}'s {name} timer was running")
+        return at
+
+    # -- programs ----------------------------------------------------------------------------------------------------
+
+    def call(self, entry: Entry) -> int:
+        """Go back from a call of a program to what woke the program."""
+        ways = self.timeline.ways
+        number = ways.step_of.get(entry.index, 0)
+        if not number:
+            return self.unnoted_call(entry)
+        self.waits.at_step(entry)
+        name = "client thinking" if entry.host == self.client else "server thinking"
+        step = ways.steps[number]
+        while step.why == "sleep":
+            parent = ways.steps.get(step.parent)
+            began = self.begin if parent is None else parent.began
+            self.span(began, name, entry.host, 0, entry.index, f"the program on {entry.host} slept")
+            if parent is None or self.time <= self.begin:
+                return -1
+            step = parent
+        if step.why != "ready" or not 0 <= step.woken < len(self.index.inputs):
+            return -1
+        woken = self.index.input_before(step.woken, step.after)
+        return self.data_of_step(woken, entry) if step.began == entry.time else woken
+
+    def data_of_step(self, woken: int, entry: Entry) -> int:
+        """Return the input that brought the last data which the calls of a step could read: it may have come after the one that woke the program."""
+        if woken < 0 or self.events[woken].host != entry.host or not entry.conn:
+            return woken
+        for at in reversed(self.index.all("tcp.data", entry.conn)):
+            if woken < at < entry.index and self.events[at].time == entry.time:
+                return self.index.input_of(at)
+            if at < woken:
+                break
+        return woken
+
+    def unnoted_call(self, entry: Entry) -> int:
+        """Go back from a call of a program of which the recording notes no steps: to the last event that made its socket ready."""
+        ready = -1
+        for kind in ("tcp.data", "tcp.acked"):
+            ready = max(ready, self.index.last(kind, entry.conn, entry.index) if entry.conn else -1)
+        before = self.index.inputs[self.timeline.hosts.index(entry.host)]
+        if ready < 0:
+            earlier = [at for at in before if at < entry.index and self.events[at].kind == "call"]
+            ready = earlier[-1] if earlier else -1
+        if ready < 0:
+            return -1
+        name = "client thinking" if entry.host == self.client else "server thinking"
+        self.span(
+            self.events[ready].time,
+            name,
+            entry.host,
+            0,
+            entry.index,
+            f"the program on {entry.host} worked or slept",
+            True,
+        )
+        return ready
+
+    # -- frames ------------------------------------------------------------------------------------------------------
+
+    def arrival(self, entry: Entry) -> int:
+        """Go back along the way of a frame that arrived, to the event at which it was sent."""
+        if entry.frame < 0:
+            return -1
+        frame = self.timeline.frames[entry.frame]
+        if frame.outside:
+            return self.from_outside(entry, frame)
+        self.waits.on_the_way(frame)
+        chain = self.timeline.ways.chain(frame.index, entry.time)
+        if not chain:
+            what = f"frame {frame.number} went from {frame.host} to {entry.host}"
+            self.span(frame.time, "on the way", frame.host, frame.number, entry.index, what)
+            return self.sent(frame)
+        return self.along(chain, entry)
+
+    def along(self, chain: list[Passage], entry: Entry) -> int:
+        """Go back along the links that a frame passed."""
+        while chain:
+            passage = chain.pop()
+            number = passage.frame + 1
+            what = f"frame {number} on {passage.link}"
+            due = passage.end + passage.delay
+            if self.time > due:
+                self.span(due, "jitter", "", number, entry.index, f"{what} came later than the link's delay says")
+            self.span(passage.end, "propagation", "", number, entry.index, f"{what} was on its way")
+            self.span(passage.begin, "serialization", "", number, entry.index, f"the {passage.length} bytes of {what}")
+            if passage.begin > passage.sent:
+                return self.behind(passage, number, entry)
+            self.span(passage.sent, "queueing", "", number, entry.index, what)
+        return self.sent(self.timeline.frames[passage.frame])
+
+    def sent(self, frame: Frame) -> int:
+        """Go on where a frame was sent."""
+        if self.time > frame.time:
+            self.span(
+                frame.time,
+                "queueing",
+                frame.host,
+                frame.number,
+                frame.event,
+                f"frame {frame.number} waited in {frame.host}",
+            )
+        self.waits.before_sending(frame)
+        return frame.event
+
+    def behind(self, passage: Passage, number: int, entry: Entry) -> int:
+        """Go back behind the frames that were sent ahead of one on the same link, to the sender of the first of them."""
+        ways = self.timeline.ways
+        while passage.begin > passage.sent:
+            ahead = ways.passages.get(ways.ahead.get(passage.number, 0))
+            if ahead is None or ahead.end < passage.begin or ahead.frame < 0:
+                self.span(passage.sent, "queueing", "", number, entry.index, f"frame {number} waited on {passage.link}")
+                break
+            passage = ahead
+            other = "the rest of its group" if passage.frame + 1 == number else f"frame {passage.frame + 1}"
+            what = f"frame {number} waited on {passage.link} while {other} was being sent"
+            self.span(passage.begin, "queueing", "", number, entry.index, what)
+        if passage.parent:
+            chain = []
+            while passage.parent:
+                passage = ways.passages[passage.parent]
+                chain.append(passage)
+            return self.along(chain[::-1], entry)
+        return self.sent(self.timeline.frames[passage.frame])
+
+    def from_outside(self, entry: Entry, frame: Frame) -> int:
+        """Conclude where a frame came from whose sender nobody recorded: an answer to our latest frame that can have reached it."""
+        conn = self.events[entry.index].conn
+        shortest = self.waits.shortest_round_trip(conn)
+        sent = self.waits.sent_before(conn, entry.time - shortest, entry.index) if shortest >= 0 else -1
+        peer = self.timeline.peer
+        if sent < 0:
+            return -1
+        time = self.events[sent].time
+        self.span(
+            entry.time - shortest, "on the way", peer, frame.number, entry.index,
+            f"at least a round trip to {peer} and back to frame {frame.number}, the shortest that was measured", True,
+        )  # fmt: skip
+        self.span(
+            time, "peer", peer, frame.number, entry.index, f"{peer} worked, or the frames waited on their way", True
+        )
+        return sent
+
+
+__all__ = ["Walk", "begin_of", "client_of", "end_of", "frame_wait", "path"]

@@ -1,0 +1,65 @@
+cimport cython
+from libc.stdint cimport int64_t
+cimport pystack_c.const as C
+from pystack_c.core cimport Core
+from pystack_c.filter.nat_rules cimport NatRule
+from pystack_c.filter.nft.statements cimport Statement
+from pystack_c.filter.nft.view cimport View
+
+@cython.final
+cdef class Rule:
+    cdef public int64_t handle
+    cdef public list statements
+    cdef public list expr
+    cdef public object comment
+    cdef public list owned
+    cdef public list uses
+    cdef public tuple path
+    cdef public bint wants_ct
+    cdef public list nat_kinds
+    cdef public bint queues
+
+@cython.final
+cdef class Chain:
+    cdef public object table
+    cdef public str name
+    cdef public int64_t handle
+    cdef public list rules
+    cdef public str kind
+    cdef public int place
+    cdef public int64_t priority
+    cdef public int policy
+    cdef public Packets packets
+    cdef public object hook
+    cdef public NatRule chosen
+    cdef public object comment
+    cdef public int64_t order
+    @cython.locals(view=View, verdict=int, packets=Packets)
+    cpdef int enter(self, Core core, int place, object iface, object packet) except -1
+    @cython.locals(view=View, verdict=int, packets=Packets)
+    cpdef int bind(self, Core core, int place, object iface, object packet) except -1
+    @cython.locals(rules=list, stack=list, chain=Chain, at=Py_ssize_t, count=Py_ssize_t, rule=Rule, item=object, verdict=int, statement=Statement)
+    cpdef int run(self, View view) except -100
+    @cython.locals(rule=Rule, name=str, where=str, why=str)
+    cdef int _refused(self, Core core, View view) except -1
+
+@cython.final
+cdef class Packets:
+    cdef public Core core
+    cdef public list views
+    cdef public int depth
+    cdef public object log
+    cdef public int64_t logged
+    cdef public object helper
+    cdef public object queues
+    @cython.locals(found=View)
+    cpdef View view(self)
+    @cython.locals(view=View)
+    cpdef int arrives(self, Core core, int place, object iface, object packet) except -1
+    @cython.locals(view=View)
+    cpdef int leaves(self, Core core, int place, object iface, object packet) except -1
+
+@cython.locals(text=str)
+cpdef str verdict_text(int verdict, object target)
+@cython.locals(fields=dict, core=Core)
+cdef _trace(View view, Chain chain, Rule rule, int verdict, str why)

@@ -1,0 +1,290 @@
+"""The data types of nftables: how the constants of a ruleset become numbers, and numbers become constants again."""
+
+from typing import Any
+
+from pystack_c.base.address import addr_text, v4
+from pystack_c.filter.nft.errors import NftError
+
+PROTOCOLS = {
+    "icmp": 1,
+    "igmp": 2,
+    "tcp": 6,
+    "udp": 17,
+    "gre": 47,
+    "esp": 50,
+    "ah": 51,
+    "ipv6-icmp": 58,
+    "icmpv6": 58,
+    "comp": 108,
+    "sctp": 132,
+    "udplite": 136,
+    "dccp": 33,
+}
+CT_STATES = {"invalid": 1, "established": 2, "related": 4, "new": 8, "untracked": 64}
+CT_STATUS = {
+    "expected": 1,
+    "seen-reply": 2,
+    "assured": 4,
+    "confirmed": 8,
+    "snat": 16,
+    "dnat": 32,
+    "dying": 512,
+}
+TCP_FLAGS = {"fin": 1, "syn": 2, "rst": 4, "psh": 8, "ack": 16, "urg": 32, "ecn": 64, "cwr": 128}
+ICMP_TYPES = {
+    "echo-reply": 0,
+    "destination-unreachable": 3,
+    "source-quench": 4,
+    "redirect": 5,
+    "echo-request": 8,
+    "router-advertisement": 9,
+    "router-solicitation": 10,
+    "time-exceeded": 11,
+    "parameter-problem": 12,
+    "timestamp-request": 13,
+    "timestamp-reply": 14,
+    "info-request": 15,
+    "info-reply": 16,
+    "address-mask-request": 17,
+    "address-mask-reply": 18,
+}
+ICMP_CODES = {
+    "net-unreachable": 0,
+    "host-unreachable": 1,
+    "prot-unreachable": 2,
+    "port-unreachable": 3,
+    "frag-needed": 4,
+    "net-prohibited": 9,
+    "host-prohibited": 10,
+    "admin-prohibited": 13,
+}
+#: the codes of icmpx, as codes of ICMP (Linux nft_reject_icmp_code)
+ICMPX_CODES = {"no-route": 0, "port-unreachable": 3, "host-unreachable": 1, "admin-prohibited": 13}
+DSCP = {
+    "cs0": 0,
+    "df": 0,
+    "be": 0,
+    "lephb": 1,
+    "cs1": 8,
+    "af11": 10,
+    "af12": 12,
+    "af13": 14,
+    "cs2": 16,
+    "af21": 18,
+    "af22": 20,
+    "af23": 22,
+    "cs3": 24,
+    "af31": 26,
+    "af32": 28,
+    "af33": 30,
+    "cs4": 32,
+    "af41": 34,
+    "af42": 36,
+    "af43": 38,
+    "cs5": 40,
+    "va": 44,
+    "ef": 46,
+    "cs6": 48,
+    "cs7": 56,
+}
+PKTTYPES = {"host": 0, "unicast": 0, "broadcast": 1, "multicast": 2, "other": 3}
+ETHERTYPES = {"ip": 0x0800, "arp": 0x0806, "ip6": 0x86DD, "vlan": 0x8100, "8021q": 0x8100, "8021ad": 0x88A8}
+#: the services that nft may name (the most frequent of /etc/services); text with others is the parser's business
+SERVICES = {
+    "ftp": 21,
+    "ssh": 22,
+    "telnet": 23,
+    "smtp": 25,
+    "domain": 53,
+    "bootps": 67,
+    "bootpc": 68,
+    "tftp": 69,
+    "http": 80,
+    "pop3": 110,
+    "ntp": 123,
+    "imap2": 143,
+    "snmp": 161,
+    "https": 443,
+    "submission": 587,
+    "imaps": 993,
+    "pop3s": 995,
+    "mysql": 3306,
+    "postgresql": 5432,
+}
+
+
+class DataType:
+    """A type: its name in nft, its size in bits, and the symbols for its numbers. `kind` is "number", "address", "ether", "name" or "time"."""
+
+    def __init__(
+        self, name: str, bits: int, symbols: dict[str, int] | None = None, flags: bool = False, kind: str = "number"
+    ) -> None:
+        self.name = name
+        self.bits = bits
+        self.symbols = symbols or {}
+        self.flags = flags
+        self.kind = kind
+
+    @property
+    def size(self) -> int:
+        """The size in bytes."""
+        return (self.bits + 7) // 8
+
+    def constant(self, given: Any, path: tuple[Any, ...]) -> Any:
+        """Return the number (or name) of a constant. Raises NftError."""
+        if isinstance(given, dict) and list(given) == ["|"] or isinstance(given, list):
+            parts = given["|"] if isinstance(given, dict) else given
+            total = 0
+            for i, part in enumerate(parts):
+                total |= self.constant(part, (*path, i))
+            return total
+        if isinstance(given, bool):
+            number: Any = int(given)
+        elif isinstance(given, int):
+            # JSON has seconds, and packets are compared in milliseconds.
+            number = given * 1000 if self.kind == "time" else given
+        elif isinstance(given, str):
+            number = self._text(given, path)
+        else:
+            raise NftError(f"{given!r} is no constant of type {self.name}", path)
+        if self.kind == "name":
+            if not isinstance(number, str) or not 0 < len(number) < 16:
+                raise NftError(f"{given!r} is not the name of an interface", path)
+            return number
+        if not 0 <= number < 1 << self.bits:
+            raise NftError(f"{given!r} is out of range for {self.name} ({self.bits} bits)", path)
+        return number
+
+    def _text(self, text: str, path: tuple[Any, ...]) -> Any:
+        if self.kind == "name":
+            return text
+        if text in self.symbols:
+            return self.symbols[text]
+        parts: list[str]
+        try:
+            if self.kind == "address":
+                parts = text.split(".")
+                if len(parts) == 4 and all(part.isascii() and part.isdigit() and int(part) < 256 for part in parts):
+                    return int.from_bytes(bytes(int(part) for part in parts), "big")
+            elif self.kind == "ether":
+                parts = text.split(":")
+                if len(parts) == 6:
+                    return int.from_bytes(bytes(int(part, 16) for part in parts), "big")
+            return int(text, 0)
+        except ValueError:
+            raise NftError(f"{text!r} is no constant of type {self.name}", path) from None
+
+    def interval(self, given: Any, path: tuple[Any, ...]) -> tuple[Any, Any]:
+        """Return the first and the last number of a range, a prefix, a name that ends with *, or a constant."""
+        if isinstance(given, dict) and list(given) == ["range"]:
+            ends = given["range"]
+            if not isinstance(ends, list) or len(ends) != 2:
+                raise NftError("a range has two ends", path)
+            low, high = self.constant(ends[0], (*path, "range", 0)), self.constant(ends[1], (*path, "range", 1))
+            if high < low:
+                raise NftError("the range ends before it begins", path)
+            return low, high
+        if isinstance(given, dict) and list(given) == ["prefix"]:
+            prefix = given["prefix"]
+            if not isinstance(prefix, dict) or sorted(prefix) != ["addr", "len"] or not isinstance(prefix["len"], int):
+                raise NftError("a prefix has an addr and a len", path)
+            length = prefix["len"]
+            if not 0 <= length <= self.bits:
+                raise NftError(f"prefix length {length} is not in 0..{self.bits}", (*path, "prefix", "len"))
+            low = self.constant(prefix["addr"], (*path, "prefix", "addr"))
+            mask = (1 << (self.bits - length)) - 1
+            return low & ~mask, low | mask
+        if given == "*":
+            return ("", "\U0010ffff") if self.kind == "name" else (0, (1 << self.bits) - 1)
+        if self.kind == "name" and isinstance(given, str) and given.endswith("*"):
+            if given.endswith("\\*"):
+                name = given[:-2] + "*"
+                return name, name
+            return given[:-1], given[:-1] + "\U0010ffff"
+        number = self.constant(given, path)
+        return number, number
+
+    def show(self, number: Any) -> Any:
+        """Return a number as nft's JSON shows it."""
+        if self.kind == "name":
+            return number
+        if self.kind == "time":
+            return number // 1000
+        if self.flags and number:
+            names = [name for name, bit in self.symbols.items() if number & bit]
+            if sum(self.symbols[name] for name in names) == number:
+                return names[0] if len(names) == 1 else {"|": names}
+            return number
+        for name, value in self.symbols.items():
+            if value == number and self.name != "inet_service":
+                return name
+        if self.kind == "address":
+            return addr_text(v4(number)) if number else "0.0.0.0"
+        if self.kind == "ether":
+            return ":".join(f"{byte:02x}" for byte in number.to_bytes(6, "big"))
+        return number
+
+    def show_interval(self, low: Any, high: Any) -> Any:
+        """Return an interval as nft's JSON shows it: a constant, a prefix or a range."""
+        if low == high:
+            return self.show(low)
+        if self.kind == "name":
+            return low + "*"
+        span = high - low + 1
+        if low == 0 and span == 1 << self.bits:
+            return "*"
+        if self.kind == "address" and span & (span - 1) == 0 and low % span == 0:
+            return {"prefix": {"addr": self.show(low), "len": self.bits - span.bit_length() + 1}}
+        return {"range": [self.show(low), self.show(high)]}
+
+
+def integer(bits: int) -> DataType:
+    """Return the type of plain numbers of a size."""
+    return DataType("integer", bits)
+
+
+ADDRESS = DataType("ipv4_addr", 32, kind="address")
+ETHER = DataType("ether_addr", 48, kind="ether")
+ETHERTYPE = DataType("ether_type", 16, ETHERTYPES)
+SERVICE = DataType("inet_service", 16, SERVICES)
+PROTOCOL = DataType("inet_proto", 8, PROTOCOLS)
+MARK = DataType("mark", 32)
+STATE = DataType("ct_state", 32, CT_STATES, flags=True)
+STATUS = DataType("ct_status", 32, CT_STATUS, flags=True)
+DIRECTION = DataType("ct_dir", 8, {"original": 0, "reply": 1})
+IFNAME = DataType("ifname", 128, kind="name")
+IFINDEX = DataType("iface_index", 32, kind="name")
+FLAGS = DataType("tcp_flag", 8, TCP_FLAGS, flags=True)
+ICMP_TYPE = DataType("icmp_type", 8, ICMP_TYPES)
+ICMP_CODE = DataType("icmp_code", 8, ICMP_CODES)
+DSCP_TYPE = DataType("dscp", 6, DSCP)
+ECN_TYPE = DataType("ecn", 2, {"not-ect": 0, "ect1": 1, "ect0": 2, "ce": 3})
+PKTTYPE = DataType("pkt_type", 8, PKTTYPES)
+NFPROTO = DataType("nf_proto", 8, {"ipv4": 2, "ipv6": 10})
+TIME = DataType("time", 64, kind="time")
+BOOLEAN = DataType("boolean", 1, {"exists": 1, "missing": 0})
+#: the types that a set may be declared with
+DECLARED = {
+    item.name: item
+    for item in (
+        ADDRESS,
+        ETHER,
+        ETHERTYPE,
+        SERVICE,
+        PROTOCOL,
+        MARK,
+        STATE,
+        STATUS,
+        DIRECTION,
+        IFNAME,
+        IFINDEX,
+        FLAGS,
+        ICMP_TYPE,
+        ICMP_CODE,
+        DSCP_TYPE,
+        ECN_TYPE,
+        PKTTYPE,
+        NFPROTO,
+        TIME,
+    )
+}

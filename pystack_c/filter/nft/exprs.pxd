@@ -1,0 +1,101 @@
+cimport cython
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+cimport pystack_c.const as C
+from pystack_c.base.address cimport v4_bits
+from pystack_c.filter.flow cimport Half, Tracked
+from pystack_c.filter.nft.view cimport View
+from pystack_c.iface cimport Iface
+from pystack_c.packet cimport Packet
+from pystack_c.route cimport Dst
+
+cdef class Expr:
+    cpdef object value(self, View view)
+
+@cython.final
+cdef class Const(Expr):
+    cdef public object number
+
+@cython.final
+cdef class NetField(Expr):
+    cdef public int code
+
+@cython.final
+cdef class TransportField(Expr):
+    cdef public int proto
+    cdef public tuple types
+    cdef public Py_ssize_t offset
+    cdef public Py_ssize_t size
+    cdef public int shift
+    cdef public int64_t mask
+
+@cython.final
+cdef class RawField(Expr):
+    cdef public bint network
+    cdef public Py_ssize_t offset
+    cdef public Py_ssize_t bits
+
+@cython.final
+cdef class EtherField(Expr):
+    cdef public int code
+
+@cython.final
+cdef class TcpOption(Expr):
+    cdef public int kind
+    cdef public Py_ssize_t offset
+    cdef public Py_ssize_t size
+
+@cython.final
+cdef class HasTcpOption(Expr):
+    cdef public int kind
+
+@cython.final
+cdef class Meta(Expr):
+    cdef public int code
+
+@cython.final
+cdef class Ct(Expr):
+    cdef public int code
+
+@cython.final
+cdef class CtTuple(Expr):
+    cdef public int code
+    cdef public int direction
+
+@cython.final
+cdef class Rt(Expr):
+    cdef public bint mtu
+
+@cython.final
+cdef class Binary(Expr):
+    cdef public int code
+    cdef public Expr left
+    cdef public Expr right
+
+@cython.final
+cdef class Concat(Expr):
+    cdef public tuple parts
+
+@cython.final
+cdef class Counting(Expr):
+    cdef public int64_t modulus
+    cdef public int64_t offset
+    cdef public int64_t next
+
+@cython.final
+cdef class Drawing(Expr):
+    cdef public uint64_t modulus
+    cdef public int64_t offset
+
+@cython.final
+cdef class Hash(Expr):
+    cdef public Expr inner
+    cdef public tuple sizes
+    cdef public uint64_t modulus
+    cdef public uint32_t seed
+    cdef public int64_t offset
+
+@cython.locals(pkt=Packet, bits=uint32_t)
+cdef int _pkttype(View view) except -1
+cdef uint32_t _rol(uint32_t word, int count) noexcept
+@cython.locals(p="const unsigned char*", left=Py_ssize_t, at=Py_ssize_t, a=uint32_t, b=uint32_t, c=uint32_t, i=int, word=uint32_t)
+cpdef uint32_t jhash(bytes data, uint32_t seed) noexcept

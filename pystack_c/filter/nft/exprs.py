@@ -1,0 +1,427 @@
+"""Expressions of nftables: what a rule reads from a packet, and what it computes from that (Linux nft_payload, nft_meta, nft_ct, ...).
+
+`value` returns a number, a text (names of interfaces), or a tuple of them (concatenations). None means that the packet has no
+such value, and then the rule does not match.
+"""
+
+from typing import Any
+
+import pystack_c.const as C
+from pystack_c.base.address import v4_bits
+from pystack_c.filter.flow import Half, Tracked
+from pystack_c.filter.nft.view import View
+from pystack_c.iface import Iface
+from pystack_c.packet import Packet
+from pystack_c.route import Dst
+
+# NetField.code
+SADDR, DADDR, PROTOCOL, TTL, DSCP, ECN, LENGTH, ID, FRAG_OFF, VERSION, HDRLENGTH, CHECKSUM = range(12)
+# Meta.code
+M_LENGTH, M_NFPROTO, M_L4PROTO, M_PROTOCOL, M_MARK, M_IIFNAME, M_OIFNAME, M_PKTTYPE, M_RANDOM = range(9)
+# Ct.code
+CT_STATE, CT_STATUS, CT_MARK, CT_DIRECTION, CT_EXPIRATION, CT_PACKETS, CT_BYTES, CT_L3PROTO, CT_PROTOCOL = range(9)
+# CtTuple.code
+T_SADDR, T_DADDR, T_SPORT, T_DPORT, T_PACKETS, T_BYTES = range(6)
+# Binary.code
+AND, OR, XOR, LEFT, RIGHT = range(5)
+# Linux's link-layer packet types (PACKET_*)
+HOST, BROADCAST, MULTICAST, OTHERHOST = range(4)
+
+
+class Expr:
+    """The base of all expressions."""
+
+    def value(self, view: View) -> Any:
+        """Return the value for a packet, or None if the packet has none."""
+        raise NotImplementedError
+
+
+class Const(Expr):
+    """A value that the ruleset gives."""
+
+    def __init__(self, number: Any) -> None:
+        self.number = number
+
+    def value(self, view: View) -> Any:  # inherited
+        """Return the value."""
+        return self.number
+
+
+class NetField(Expr):
+    """A field of the IPv4 header."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+
+    def value(self, view: View) -> Any:  # inherited
+        """Return the field."""
+        code = self.code  # object
+        if code == SADDR:
+            return v4_bits(view.src)
+        if code == DADDR:
+            return v4_bits(view.dst)
+        if code == PROTOCOL:
+            return view.proto
+        if code == TTL:
+            return view.ttl
+        if code == DSCP:
+            return view.tos >> 2
+        if code == ECN:
+            return view.tos & 3
+        if code == LENGTH:
+            return view.length
+        if code == VERSION:
+            return 4
+        head = view.header()  # object
+        if code == HDRLENGTH:
+            return head[0] & 15
+        at = 4 if code == ID else 6 if code == FRAG_OFF else 10  # object
+        return (head[at] << 8) | head[at + 1]
+
+
+class TransportField(Expr):
+    """A field of a transport header: `size` bytes at `offset`, shifted and masked. `proto` 0 means any protocol.
+
+    `types` are the ICMP types that have the field, or None if all have it.
+    """
+
+    def __init__(self, proto: int, offset: int, size: int, shift: int = 0, mask: int = -1, types: Any = None) -> None:
+        self.proto = proto
+        self.offset = offset
+        self.size = size
+        self.shift = shift
+        self.mask = mask
+        self.types = types
+
+    def value(self, view: View) -> Any:  # inherited
+        """Return the field."""
+        if self.proto != 0 and self.proto != view.proto:
+            return None
+        if self.types is not None and view.transport(0, 1) not in self.types:
+            return None
+        number = view.transport(self.offset, self.size)  # object
+        return None if number < 0 else (number >> self.shift) & self.mask
+
+
+class RawField(Expr):
+    """Bits at an offset in bits, from the start of the network header or of the transport header."""
+
+    def __init__(self, network: bool, offset: int, bits: int) -> None:
+        self.network = network
+        self.offset = offset
+        self.bits = bits
+
+    def value(self, view: View) -> Any:  # inherited
+        """Return the bits."""
+        begin, end = self.offset >> 3, (self.offset + self.bits + 7) >> 3  # object
+        if self.network:
+            data = view.header() + view.data[view.th : view.end]  # object
+        else:
+            data = view.data[view.th : view.end]  # object
+        if end > len(data):
+            return None
+        number = int.from_bytes(data[begin:end], "big") >> (end * 8 - self.offset - self.bits)  # object
+        return number & ((1 << self.bits) - 1)
+
+
+class EtherField(Expr):
+    """A field of the Ethernet header of a packet that arrived: 0 the source, 1 the destination, 2 the type."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+
+    def value(self, view: View) -> Any:  # inherited
+        """Return the field."""
+        if not view.arrived or view.iif.kind != C.LINK_ETHERNET:
+            return None
+        pkt: Packet = view.packet
+        if self.code == 2:
+            return pkt.eth_type
+        return pkt.eth_src if self.code == 0 else pkt.eth_dst
+
+
+class TcpOption(Expr):
+    """A field of a TCP option: `size` bytes at `offset` from the start of the option."""
+
+    def __init__(self, kind: int, offset: int, size: int) -> None:
+        self.kind = kind
+        self.offset = offset
+        self.size = size
+
+    def value(self, view: View) -> Any:  # inherited
+        """Return the field."""
+        at = view.option(self.kind)  # object
+        if at < 0 or (self.kind > 1 and self.offset + self.size > view.data[at + 1]):
+            return None
+        return int.from_bytes(view.data[at + self.offset : at + self.offset + self.size], "big")
+
+
+class HasTcpOption(Expr):
+    """1 if the packet has a TCP option. Otherwise, and for other protocols, it is 0."""
+
+    def __init__(self, kind: int) -> None:
+        self.kind = kind
+
+    def value(self, view: View) -> Any:  # inherited
+        """Return 1 or 0."""
+        return 1 if view.option(self.kind) >= 0 else 0
+
+
+class Meta(Expr):
+    """What the stack knows about a packet beside its bytes (Linux nft_meta)."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+
+    def value(self, view: View) -> Any:  # inherited
+        """Return it."""
+        code = self.code  # object
+        if code == M_L4PROTO:
+            return view.proto
+        if code == M_IIFNAME or code == M_OIFNAME:
+            iface: Iface | None = view.iif if code == M_IIFNAME else view.oif
+            return "" if iface is None else iface.name
+        if code == M_MARK:
+            return view.mark
+        if code == M_LENGTH:
+            return view.length
+        if code == M_NFPROTO:
+            return 2
+        if code == M_PROTOCOL:
+            return C.ETH_P_IP
+        if code == M_RANDOM:
+            return view.core.rng.u32()
+        return _pkttype(view)
+
+
+def _pkttype(view: View) -> int:
+    """Return the packet type of Linux. For a packet that leaves, and on loopback, Linux looks at the destination address."""
+    if view.arrived and not view.iif.kind == C.LINK_LOOPBACK:
+        pkt: Packet = view.packet
+        if not pkt.l2_group or view.iif.kind != C.LINK_ETHERNET:
+            return HOST
+        return BROADCAST if pkt.eth_dst == 0xFFFFFFFFFFFF else MULTICAST
+    bits = v4_bits(view.dst)
+    if bits >> 28 == 14:
+        return MULTICAST
+    return BROADCAST if view.arrived and bits == 0xFFFFFFFF else HOST
+
+
+class Ct(Expr):
+    """The state of the packet's connection (Linux nft_ct)."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+
+    def value(self, view: View) -> Any:  # inherited
+        """Return it."""
+        code = self.code  # object
+        if code == CT_STATE:
+            return view.ct_bit()
+        entry: Tracked | None = view.entry()
+        if entry is None:
+            return None
+        if code == CT_STATUS:
+            # The numbers of the bits are Linux's, except for our bit of entries in the middle of a removal.
+            return entry.status
+        if code == CT_MARK:
+            return entry.mark
+        if code == CT_DIRECTION:
+            return view.core.conntrack.direction
+        if code == CT_L3PROTO:
+            return 2
+        if code == CT_PROTOCOL:
+            return entry.original.proto
+        if code == CT_EXPIRATION:
+            # The time of a new connection has not begun.
+            if not entry.status & C.IPS_CONFIRMED:
+                return 0
+            return max(0, (entry.timer.deadline - view.core.now) // 1_000_000)
+        if code == CT_PACKETS:
+            return entry.original.packets + entry.reply.packets
+        return entry.original.octets + entry.reply.octets
+
+
+class CtTuple(Expr):
+    """A number of one direction of the packet's connection."""
+
+    def __init__(self, code: int, direction: int) -> None:
+        self.code = code
+        self.direction = direction
+
+    def value(self, view: View) -> Any:  # inherited
+        """Return it."""
+        entry: Tracked | None = view.entry()
+        if entry is None:
+            return None
+        half: Half = entry.half(self.direction)
+        code = self.code  # object
+        if code == T_SADDR:
+            return v4_bits(half.src)
+        if code == T_DADDR:
+            return v4_bits(half.dst)
+        if code == T_SPORT:
+            return half.sport
+        if code == T_DPORT:
+            return half.dport
+        return half.packets if code == T_PACKETS else half.octets
+
+
+class Rt(Expr):
+    """The route of a packet: the largest MSS for its path, or the next hop (Linux nft_rt)."""
+
+    def __init__(self, mtu: bool) -> None:
+        self.mtu = mtu
+
+    def value(self, view: View) -> Any:  # inherited
+        """Return it."""
+        dst: Dst = view.core.out.dst
+        if view.place not in (C.HOOK_FORWARD, C.HOOK_OUTPUT, C.HOOK_POSTROUTING):
+            return None
+        if not self.mtu:
+            return v4_bits(dst.next_hop)
+        most = dst.mtu  # object
+        if view.iif is not None and view.iif.mtu < most:
+            # Linux asks for the route back to the sender. Here, that is the link on which the packet arrived.
+            most = view.iif.mtu  # object
+        return most - 40 if 40 < most <= 65535 else 536
+
+
+class Binary(Expr):
+    """An operation on the bits of two values."""
+
+    def __init__(self, code: int, left: Expr, right: Expr) -> None:
+        self.code = code
+        self.left = left
+        self.right = right
+
+    def value(self, view: View) -> Any:  # inherited
+        """Return the result."""
+        one, two = self.left.value(view), self.right.value(view)  # object
+        if one is None or two is None:
+            return None
+        code = self.code  # object
+        if code == AND:
+            return one & two
+        if code == OR:
+            return one | two
+        if code == XOR:
+            return one ^ two
+        return (one << two) & 0xFFFFFFFF if code == LEFT else one >> two
+
+
+class Concat(Expr):
+    """Several values, one after the other."""
+
+    def __init__(self, parts: Any) -> None:
+        self.parts = tuple(parts)
+
+    def value(self, view: View) -> Any:  # inherited
+        """Return the values as a tuple."""
+        found = []  # object
+        for part in self.parts:  # object
+            expr: Expr = part
+            one = expr.value(view)  # object
+            if one is None:
+                return None
+            found.append(one)
+        return tuple(found)
+
+
+class Counting(Expr):
+    """`numgen inc`: 0, 1, 2, ... up to the modulus, and again."""
+
+    def __init__(self, modulus: int, offset: int) -> None:
+        self.modulus = modulus
+        self.offset = offset
+        self.next = 0
+
+    def value(self, view: View) -> Any:  # inherited
+        """Return the next number."""
+        number = self.next  # object
+        self.next = 0 if number + 1 >= self.modulus else number + 1
+        return number + self.offset
+
+
+class Drawing(Expr):
+    """`numgen random`: a random number below the modulus, plus the offset."""
+
+    def __init__(self, modulus: int, offset: int) -> None:
+        self.modulus = modulus
+        self.offset = offset
+
+    def value(self, view: View) -> Any:  # inherited
+        """Return a number."""
+        return ((view.core.rng.u32() * self.modulus) >> 32) + self.offset
+
+
+class Hash(Expr):
+    """`jhash`: Jenkins' hash of a value, reduced to a range as Linux reduces it: (hash * modulus) >> 32."""
+
+    def __init__(self, inner: Expr, sizes: Any, modulus: int, seed: int, offset: int) -> None:
+        self.inner = inner
+        #: the bytes of each part; each part begins at a multiple of 4
+        self.sizes = tuple(sizes)
+        self.modulus = modulus
+        self.seed = seed
+        self.offset = offset
+
+    def value(self, view: View) -> Any:  # inherited
+        """Return the number."""
+        found = self.inner.value(view)  # object
+        if found is None:
+            return None
+        parts = found if type(found) is tuple else (found,)  # object
+        data = bytearray()  # object
+        for number, size in zip(parts, self.sizes):  # noqa: B905  # object
+            data += number.to_bytes(size, "big")
+            if len(self.sizes) > 1:
+                data += bytes(-size % 4)
+        return ((jhash(bytes(data), self.seed) * self.modulus) >> 32) + self.offset
+
+
+def _rol(word: int, count: int) -> int:
+    return ((word << count) | (word >> (32 - count))) & 0xFFFFFFFF
+
+
+def jhash(data: bytes, seed: int) -> int:
+    """Return Bob Jenkins' lookup3 hash of the bytes, as Linux computes it on a little-endian machine (include/linux/jhash.h)."""
+    p = data
+    left = len(data)
+    a = b = c = (0xDEADBEEF + left + seed) & 0xFFFFFFFF
+    at = 0
+    while left > 12:
+        a = (a + (p[at] | p[at + 1] << 8 | p[at + 2] << 16 | p[at + 3] << 24)) & 0xFFFFFFFF
+        b = (b + (p[at + 4] | p[at + 5] << 8 | p[at + 6] << 16 | p[at + 7] << 24)) & 0xFFFFFFFF
+        c = (c + (p[at + 8] | p[at + 9] << 8 | p[at + 10] << 16 | p[at + 11] << 24)) & 0xFFFFFFFF
+        a = ((a - c) & 0xFFFFFFFF) ^ _rol(c, 4)
+        c = (c + b) & 0xFFFFFFFF
+        b = ((b - a) & 0xFFFFFFFF) ^ _rol(a, 6)
+        a = (a + c) & 0xFFFFFFFF
+        c = ((c - b) & 0xFFFFFFFF) ^ _rol(b, 8)
+        b = (b + a) & 0xFFFFFFFF
+        a = ((a - c) & 0xFFFFFFFF) ^ _rol(c, 16)
+        c = (c + b) & 0xFFFFFFFF
+        b = ((b - a) & 0xFFFFFFFF) ^ _rol(a, 19)
+        a = (a + c) & 0xFFFFFFFF
+        c = ((c - b) & 0xFFFFFFFF) ^ _rol(b, 4)
+        b = (b + a) & 0xFFFFFFFF
+        left -= 12
+        at += 12
+    if left == 0:
+        return c
+    for i in range(left):
+        word = p[at + i] << (8 * (i % 4))
+        if i < 4:
+            a = (a + word) & 0xFFFFFFFF
+        elif i < 8:
+            b = (b + word) & 0xFFFFFFFF
+        else:
+            c = (c + word) & 0xFFFFFFFF
+    c = ((c ^ b) - _rol(b, 14)) & 0xFFFFFFFF
+    a = ((a ^ c) - _rol(c, 11)) & 0xFFFFFFFF
+    b = ((b ^ a) - _rol(a, 25)) & 0xFFFFFFFF
+    c = ((c ^ b) - _rol(b, 16)) & 0xFFFFFFFF
+    a = ((a ^ c) - _rol(c, 4)) & 0xFFFFFFFF
+    b = ((b ^ a) - _rol(a, 14)) & 0xFFFFFFFF
+    return ((c ^ b) - _rol(b, 24)) & 0xFFFFFFFF

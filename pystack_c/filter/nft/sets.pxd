@@ -1,0 +1,57 @@
+cimport cython
+from libc.stdint cimport int64_t
+from pystack_c.filter.nft.exprs cimport Expr
+from pystack_c.filter.nft.view cimport View
+
+@cython.final
+cdef class Element:
+    cdef public object key
+    cdef public object last
+    cdef public object data
+    cdef public int64_t timeout
+    cdef public int64_t expires
+    cdef public list statements
+    cdef public object comment
+
+@cython.final
+cdef class NftSet:
+    cdef public str name
+    cdef public bint interval
+    cdef public Py_ssize_t fields
+    cdef public int64_t timeout
+    cdef public int64_t size
+    cdef public dict elements
+    cdef public list starts
+    cdef public list sorted
+    cdef public list bounds
+    cdef public list masks
+    cdef public bint fresh
+    cdef public list heap
+    cdef public int64_t armed
+    @cython.locals(found=Element)
+    cpdef Element find(self, object key, int64_t now)
+    @cython.locals(at=Py_ssize_t, found=Element)
+    cdef Element _among(self, object key)
+    @cython.locals(mask=object, i=Py_ssize_t, part=object, at=Py_ssize_t)
+    cdef Element _crossing(self, tuple key)
+    @cython.locals(element=Element)
+    cpdef arrange(self)
+    @cython.locals(points=list, low=object, high=object, element=Element, masks=list, i=Py_ssize_t, at=Py_ssize_t, first=Py_ssize_t, last=Py_ssize_t, order=list)
+    cdef _arrange_crossing(self)
+    cpdef put(self, Element element)
+    cpdef remove(self, object key)
+    @cython.locals(element=Element)
+    cpdef arm(self, Element element, int64_t now)
+    cdef bint _lives(self, Element element) except -1
+    @cython.locals(due=int64_t, element=Element, item=tuple)
+    cpdef expire(self, int64_t now)
+    @cython.locals(element=Element)
+    cpdef Element obtain(self, object key, int64_t now)
+    cpdef list all(self, int64_t now)
+
+@cython.final
+cdef class MapLookup(Expr):
+    cdef public Expr key
+    cdef public NftSet table
+
+cpdef object _first(Element element)

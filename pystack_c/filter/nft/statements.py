@@ -1,0 +1,261 @@
+"""Statements of nftables that compare, count and decide (Linux nft_cmp, nft_lookup, nft_counter, nft_limit, nft_quota, nft_dynset)."""
+
+from typing import Any
+
+import pystack_c.const as C
+from pystack_c.filter.nft.exprs import Expr
+from pystack_c.filter.nft.sets import Element, NftSet
+from pystack_c.filter.nft.view import View
+
+# What a statement returns: C.NFT_CONTINUE (the next statement of the rule), C.NFT_BREAK (the rule does not match), or a
+# verdict: C.NF_*, C.NFT_JUMP, C.NFT_GOTO, C.NFT_RETURN.
+
+# Compare.op
+EQ, NE, LT, GT, LE, GE, ANY, NONE = range(8)
+# SetUpdate.op
+ADD, UPDATE, DELETE = range(3)
+_SECOND = 1_000_000_000
+
+
+class Statement:
+    """The base of all statements."""
+
+    def run(self, view: View) -> int:
+        """Apply the statement to a packet."""
+        raise NotImplementedError
+
+    def clone(self) -> Any:
+        """Return a statement with the same parameters and a state of its own, for an element of a set."""
+        raise NotImplementedError
+
+
+class Compare(Statement):
+    """Compare a value of the packet with a constant, or with another value."""
+
+    def __init__(self, left: Expr, op: int, right: Any) -> None:
+        self.left = left
+        self.op = op
+        self.right = right
+
+    def run(self, view: View) -> int:  # inherited
+        """Continue if the comparison holds."""
+        found = self.left.value(view)
+        right = self.right  # object
+        if isinstance(right, Expr):
+            other: Expr = right
+            right = other.value(view)  # object
+        if found is None or right is None:
+            return C.NFT_BREAK
+        op = self.op  # object
+        if op == EQ:
+            holds = found == right
+        elif op == NE:
+            holds = found != right
+        elif op == ANY:
+            holds = (found & right) != 0
+        elif op == NONE:
+            holds = (found & right) == 0
+        elif op == LT:
+            holds = found < right
+        elif op == GT:
+            holds = found > right
+        elif op == LE:
+            holds = found <= right
+        else:
+            holds = found >= right
+        return C.NFT_CONTINUE if holds else C.NFT_BREAK
+
+
+class Between(Statement):
+    """Look whether a value lies in a range."""
+
+    def __init__(self, left: Expr, low: Any, high: Any, inverted: bool) -> None:
+        self.left = left
+        self.low = low
+        self.high = high
+        self.inverted = inverted
+
+    def run(self, view: View) -> int:  # inherited
+        """Continue if it does."""
+        found = self.left.value(view)
+        if found is None:
+            return C.NFT_BREAK
+        return C.NFT_CONTINUE if (self.low <= found <= self.high) != self.inverted else C.NFT_BREAK
+
+
+class Lookup(Statement):
+    """Look for a value in a set. The statements of the element run, too."""
+
+    def __init__(self, key: Expr, table: NftSet, inverted: bool) -> None:
+        self.key = key
+        self.table = table
+        self.inverted = inverted
+
+    def run(self, view: View) -> int:  # inherited
+        """Continue if the value is in the set."""
+        key = self.key.value(view)
+        if key is None:
+            return C.NFT_BREAK
+        found: Element | None = self.table.find(key, view.core.now)
+        if (found is None) != self.inverted:
+            return C.NFT_BREAK
+        if found is None or found.statements is None:
+            return C.NFT_CONTINUE
+        return _each(found.statements, view)
+
+
+def _each(statements: list[Any], view: View) -> int:
+    for item in statements:
+        statement: Statement = item
+        code = statement.run(view)
+        if code != C.NFT_CONTINUE:
+            return code
+    return C.NFT_CONTINUE
+
+
+class Verdict(Statement):
+    """End the rule with a verdict. `target` is the chain of a jump or goto."""
+
+    def __init__(self, code: int, target: Any = None) -> None:
+        self.code = code
+        self.target = target
+
+    def run(self, view: View) -> int:  # inherited
+        """Return the verdict."""
+        view.target = self.target
+        return self.code
+
+
+class VerdictMap(Statement):
+    """Look up the verdict in a map."""
+
+    def __init__(self, key: Expr, table: NftSet) -> None:
+        self.key = key
+        self.table = table
+
+    def run(self, view: View) -> int:  # inherited
+        """Return the verdict, or break if the map has none."""
+        key = self.key.value(view)
+        if key is None:
+            return C.NFT_BREAK
+        found: Element | None = self.table.find(key, view.core.now)
+        if found is None:
+            return C.NFT_BREAK
+        if found.statements is not None and _each(found.statements, view) != C.NFT_CONTINUE:
+            return C.NFT_BREAK
+        verdict: Verdict = found.data
+        view.target = verdict.target
+        return verdict.code
+
+
+class Counter(Statement):
+    """Count packets and bytes."""
+
+    def __init__(self, packets: int = 0, octets: int = 0) -> None:
+        self.packets = packets
+        self.octets = octets
+
+    def run(self, view: View) -> int:  # inherited
+        """Count the packet."""
+        self.packets += 1
+        self.octets += view.length
+        return C.NFT_CONTINUE
+
+    def clone(self) -> Any:  # inherited
+        """Return a counter that starts at zero."""
+        return Counter()
+
+
+class Limit(Statement):
+    """A token bucket, in units of time as Linux's (nft_limit). `per` is in ns; `burst` in packets or bytes."""
+
+    def __init__(self, rate: int, per: int, burst: int, of_bytes: bool, over: bool) -> None:
+        self.rate = rate
+        self.per = per
+        self.burst = burst
+        self.of_bytes = of_bytes
+        self.over = over
+        self.most = per * (rate + burst) // rate if of_bytes else per // rate * burst
+        self.tokens = self.most
+        self.last = -1
+
+    def run(self, view: View) -> int:  # inherited
+        """Continue below the limit; with `over`, above it."""
+        now = view.core.now
+        if self.last < 0:
+            self.last = now
+        tokens = self.tokens + now - self.last
+        if tokens > self.most:
+            tokens = self.most
+        self.last = now
+        cost = self.per // self.rate
+        if self.of_bytes:
+            # In two parts, because the product may be too large for 64 bits.
+            cost = cost * view.length + self.per % self.rate * view.length // self.rate
+        if tokens >= cost:
+            self.tokens = tokens - cost
+            return C.NFT_BREAK if self.over else C.NFT_CONTINUE
+        self.tokens = tokens
+        return C.NFT_CONTINUE if self.over else C.NFT_BREAK
+
+    def clone(self) -> Any:  # inherited
+        """Return a limit with a full bucket."""
+        return Limit(self.rate, self.per, self.burst, self.of_bytes, self.over)
+
+
+class Quota(Statement):
+    """A number of bytes (Linux nft_quota). Without `over`, it continues until they are used."""
+
+    def __init__(self, octets: int, used: int, over: bool) -> None:
+        self.octets = octets
+        self.used = used
+        self.over = over
+
+    def run(self, view: View) -> int:  # inherited
+        """Continue until the quota is used; with `over`, from then on."""
+        self.used += view.length
+        return C.NFT_CONTINUE if (self.used > self.octets) == self.over else C.NFT_BREAK
+
+    def clone(self) -> Any:  # inherited
+        """Return a quota of which nothing is used."""
+        return Quota(self.octets, 0, self.over)
+
+
+class SetUpdate(Statement):
+    """Add, refresh or delete an element of a set or map (Linux nft_dynset). `timeout` in ns, 0 for that of the set."""
+
+    def __init__(self, table: NftSet, key: Expr, op: int, timeout: int, templates: Any, data: Any = None) -> None:
+        self.table = table
+        self.key = key
+        self.data = data
+        self.op = op
+        self.timeout = timeout
+        self.templates = templates
+
+    def run(self, view: View) -> int:  # inherited
+        """Continue if the element is there afterwards, and its statements continue."""
+        key = self.key.value(view)
+        if key is None:
+            return C.NFT_BREAK
+        if self.op == DELETE:
+            self.table.remove(key)
+            return C.NFT_CONTINUE
+        now = view.core.now
+        data = None  # object
+        if self.data is not None:
+            data = self.data.value(view)  # object
+            if data is None:
+                return C.NFT_BREAK
+        fresh = self.table.find(key, now) is None
+        element: Element | None = self.table.obtain(key, now)
+        if element is None:
+            return C.NFT_BREAK
+        if fresh:
+            element.data = data
+            element.timeout = self.timeout if self.timeout > 0 else self.table.timeout
+            if self.templates:
+                element.statements = [item.clone() for item in self.templates]
+            self.table.arm(element, now)
+        elif self.op == UPDATE and element.timeout > 0:
+            element.expires = now + element.timeout
+        return C.NFT_CONTINUE if element.statements is None else _each(element.statements, view)

@@ -1,0 +1,150 @@
+"""Random runs, and the proof of a critical path by perturbation: only a frame on the path, held back, moves the end."""
+
+import random
+from typing import Any, NamedTuple
+
+from pystack.sim.network import MS, Network
+from pystack.sim.programs import sleep, spawn
+from pystack.stepper.branch import Hold, branch
+from pystack.stepper.scenarios.base import Scenario, finish, listener, stream
+from pystack.stepper.timing import Path, path
+
+#: the ns by which a frame is held back
+HELD = 1000
+#: causes whose length is derived from measured round trips, so that each frame may change it a little
+DERIVED = ("RTO", "tail loss probe", "reordering wait", "pacing")
+
+
+class Exchange(NamedTuple):
+    question: int
+    answer: int
+    client_thinks: int
+    server_thinks: int
+    in_parts: bool
+
+
+class Shape:
+    """What a seed chooses: links, losses, options, exchanges, and whether two programs run on each host."""
+
+    def __init__(self, seed: int):
+        chance = random.Random(seed)
+        self.hops = chance.choice([0, 0, 1, 2])
+        # On two links of one rate, a frame arrives when the one before it has just left, so that hardly any time decides between two paths.
+        rates = chance.sample([1_000_003, 9_999_991, 50_000_017], 3)
+        self.links: list[dict[str, Any]] = [
+            {
+                "delay": chance.randint(100_000, 30_000_000),
+                "rate": rates[number] * chance.randint(1, 7),
+                "queue": chance.choice([None, None, 60]),
+            }
+            for number in range(self.hops + 1)
+        ]
+        self.loss = chance.choice([0, 0, 0.02])
+        self.nodelay = chance.random() < 0.5
+        self.quickack = chance.choice([0, 16])
+        self.exchanges = [
+            Exchange(
+                chance.choice([1, 100, 2000, 20_000, 90_000]),
+                chance.choice([1, 100, 2000, 40_000]),
+                chance.randint(0, 30 * MS),
+                chance.randint(0, 20 * MS),
+                chance.random() < 0.4,
+            )
+            for _ in range(chance.randint(1, 4))
+        ]
+        self.ports = [80, 81] if chance.random() < 0.4 else [80]
+
+    def build(self, net: Network) -> tuple[Any, Any, str]:
+        """Make the hosts and links. Returns both ends and the server's address."""
+        last = self.hops
+        nodes = [net.host("a", tcp_quickack_segs=self.quickack)]
+        nodes += [net.router(f"r{number}") for number in range(self.hops)]
+        nodes.append(net.host("b", tcp_quickack_segs=self.quickack))
+        for number, link in enumerate(self.links):
+            addrs = (f"10.0.{number}.1/24", f"10.0.{number}.2/24")
+            net.link(nodes[number], nodes[number + 1], addrs=addrs, loss=self.loss if number == 0 else 0, **link)
+        for number, node in enumerate(nodes):
+            for other in range(last + 1):
+                if other > number:
+                    node.route(f"10.0.{other}.0/24", via=f"10.0.{number}.2")
+                elif other < number - 1:
+                    node.route(f"10.0.{other}.0/24", via=f"10.0.{number - 1}.1")
+        net.introduce()
+        return nodes[0], nodes[-1], f"10.0.{last}.2"
+
+    def run(self, net: Network) -> None:
+        """Run the programs until they have ended."""
+        a, b, address = self.build(net)
+
+        def server(port: int) -> Any:
+            waiting = listener(b, port)
+
+            def serve() -> Any:
+                sock = yield waiting.accept()
+                if self.nodelay:
+                    sock.setsockopt(6, 1, 1)
+                for one in self.exchanges:
+                    yield sock.recv_exactly(one.question)
+                    yield sleep(one.server_thinks)
+                    yield sock.sendall(bytes(one.answer))
+                sock.close()
+
+            return serve()
+
+        def client(port: int) -> Any:
+            sock = stream(a)
+            yield sock.connect(address, port)
+            if self.nodelay:
+                sock.setsockopt(6, 1, 1)
+            for one in self.exchanges:
+                yield sleep(one.client_thinks)
+                size = -(-one.question // 2) if one.in_parts else one.question
+                for at in range(0, one.question, size):
+                    yield sock.sendall(bytes(min(size, one.question - at)))
+                yield sock.recv_exactly(one.answer)
+            sock.close()
+
+        programs = [program for port in self.ports for program in (server(port), client(port))]
+        finish(net, *(spawn(net, program) for program in programs))
+
+
+def scenario(seed: int) -> Scenario:
+    """The random run of a seed."""
+    return Scenario(f"random {seed}", Shape(seed).run, "", "", (), "")
+
+
+def check_sum(found: Path) -> None:
+    """The spans follow each other without a gap, and nothing is unknown."""
+    assert sum(span.duration for span in found) == found.elapsed
+    assert found.spans[0].start == found.begin and found.spans[-1].end == found.end
+    for one, two in zip(found.spans, found.spans[1:]):
+        assert one.end == two.start and one.duration > 0
+    assert not {"unknown", "on the way", "driver", "timer", "jitter", "peer"} & {span.cause for span in found}
+
+
+def disturbed(seed: int, most: int) -> tuple[Path, list[tuple[int, int, bool]], int]:
+    """Hold back frames of a run, one in each new run. Returns the path, the frames that moved the end otherwise than it says
+    (number, ns, whether it is on the path), and how many were tried.
+
+    Frames that arrived together with one on the path are left out, because either may be the cause. So are changes of the end by less than
+    the delay if a timer on the path is derived from measured round trips, which every frame is part of.
+    """
+    chosen = scenario(seed)
+    timeline = chosen.timeline()
+    found = path(timeline)
+    on_path = set(found.frames())
+    derived = any(span.cause in DERIVED for span in found)
+    frames = [frame for frame in timeline.frames if frame.arrived >= 0 and frame.time <= found.end]
+    frames = [frame for frame in frames if frame.number not in found.ties or frame.number in on_path]
+    if len(frames) > most:
+        half = random.Random(seed)
+        first = [frame for frame in frames if frame.number in on_path]
+        rest = [frame for frame in frames if frame.number not in on_path]
+        frames = half.sample(first, min(most // 2, len(first))) + half.sample(rest, min(most - most // 2, len(rest)))
+    wrong = []
+    for frame in frames:
+        change = path(branch(chosen, None, Hold(frame.number, HELD))).elapsed - found.elapsed
+        expected = HELD if frame.number in on_path else 0
+        if change != expected and not derived:
+            wrong.append((frame.number, change, frame.number in on_path))
+    return found, wrong, len(frames)

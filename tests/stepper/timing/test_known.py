@@ -1,0 +1,19 @@
+"""Forty runs whose answer is known by construction, to the nanosecond, each with its control."""
+
+import pytest
+
+from pystack.stepper.timing import CAUSES, WHYS, path
+from tests.stepper.timing.cases import CASES
+
+
+def test_there_are_enough():
+    assert len({case.name for case in CASES}) == len(CASES) >= 30
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_the_sums_are_the_known_ones(case):
+    found = path(case.scenario().timeline())
+    assert found.totals() == case.expected
+    assert found.elapsed == sum(case.expected.values())
+    for cause, why in found.totals():
+        assert cause in CAUSES and why in WHYS
