@@ -44,6 +44,7 @@ _KINDS: dict[str, Explain] = {
     "dhcp.state": names.dhcp,
     "dhcp.message": names.dhcp,
     "dns": names.dns,
+    "udp.out": names.datagram,
     "drop": below.dropped,
     "timer.set": below.timer,
     "timer.fired": below.timer,
