@@ -8,7 +8,7 @@ JOBS ?= 2
 ARGS ?=
 PYTEST = $(PY) -m pytest -n $(JOBS) $(ARGS)
 
-.PHONY: help setup setup-demo build demo test test-compiled test-pure test-other cpython rfc mutants fuzz attack bench bench-instructions bench-probe lint vagrant-lint vagrant-check format clean distclean soak compilers dist-check fresh-check networks fuzz-coverage tsan programs paths
+.PHONY: help setup setup-demo build demo test test-compiled test-pure test-other cpython rfc mutants fuzz attack bench bench-instructions bench-probe lint vagrant-lint vagrant-check format clean distclean soak compilers dist-check fresh-check networks fuzz-coverage tsan programs paths proxies
 .DEFAULT_GOAL := help
 
 help: ## print this list
@@ -52,6 +52,9 @@ rfc: setup ## run the conformance tests and write docs/reference/rfc9293.md and 
 
 programs: setup ## run real programs on a stack and in virtual time (as root) and write docs/reference/real-programs.md
 	@$(PY) -m tools.programs_docs
+
+proxies: setup ## compare the HTTP proxy with nginx and HAProxy and write docs/reference/proxies.md
+	@$(PY) -m tools.proxies_docs
 
 mutants: setup ## break the core in 180 ways and see whether the conformance tests notice (5 minutes; then make rfc)
 	@$(PY) -m tools.mutate

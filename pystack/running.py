@@ -18,6 +18,7 @@ from pystack.dhcp import Client, ClientSettings
 from pystack.dhcp.agent import LiveAgent
 from pystack.dhcp.message import CLIENT_PORT
 from pystack.kernel import netns as ns
+from pystack.nft import as_program
 from pystack.phy.device import Device
 from pystack.phy.tap import TapDevice
 from pystack.runtime.realtime import RealtimeHost, check_free
@@ -165,6 +166,18 @@ class Running:
         net = ipaddress.IPv4Network(destination)
         via = v4(int(ipaddress.IPv4Address(gateway)))
         self.host.setup("add_route", v4(int(net.network_address)), net.prefixlen, via, self.iface)
+
+    def nft(self, commands: Any) -> None:
+        """Change the packet filter, by commands in nft's language, by a file of them (a Path), or by nft's JSON.
+
+        Raises pystack.nft.NftError with the line that is wrong or not supported, and then nothing has changed.
+        """
+        as_program(commands, self.ruleset()).run(lambda text: self.host.setup("nft", text))
+
+    def ruleset(self) -> list[dict[str, Any]]:
+        """Return the packet filter as `nft -j list ruleset` shows it, with its counters."""
+        rules: list[dict[str, Any]] = self.host.inspect(lambda stack: stack.nftables.dump() if stack.nftables else [])
+        return rules
 
     def change_link(self, **settings: Any) -> None:
         """Change settings of the link of `up(link=...)`: change_link(delay="100ms", loss=0.05). They hold for frames sent from now on."""

@@ -2,6 +2,7 @@
 cdef enum:
     ETH_P_IP = 0x0800
     ETH_P_ARP = 0x0806
+    ETH_P_8021Q = 0x8100
     ETH_HLEN = 14
     TCP_HLEN = 20
     UDP_HLEN = 8
@@ -167,6 +168,8 @@ cdef enum:
     T_SERVICE = 103
     T_IGMP_CHANGE = 104
     T_IGMP_ANSWER = 105
+    T_IGMP_QUERY = 106
+    T_IGMP_MEMBERS = 107
     L4_OFF = 96
     DONT_FRAGMENT = 1
     LINK_MTU = 2

@@ -7,6 +7,7 @@ Modules use `import pystack_c.const as C` in the .py and `cimport pystack_c.cons
 # EtherType (IANA ieee-802-numbers)
 ETH_P_IP = 0x0800
 ETH_P_ARP = 0x0806
+ETH_P_8021Q = 0x8100
 ETH_HLEN = 14
 # RFC 9293 3.1, RFC 768: headers without options
 TCP_HLEN = 20
@@ -227,6 +228,8 @@ T_SERVICE = 103
 # IGMP's timers: the repetition of a report, and the answer to a query
 T_IGMP_CHANGE = 104
 T_IGMP_ANSWER = 105
+T_IGMP_QUERY = 106
+T_IGMP_MEMBERS = 107
 
 # Offset of the transport header in Core.scratch. It leaves room
 # for Ethernet (14 bytes) and the longest IP header (60) before it.

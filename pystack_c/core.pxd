@@ -52,6 +52,7 @@ cdef class Core:
     cdef public object conntrack
     cdef public object nat
     cdef public object nftables
+    cdef public object mrouter
     cdef public addr_t ok_src
     cdef public addr_t ok_dst
     cdef public Iface ok_iface
@@ -67,6 +68,7 @@ cdef class Core:
     cdef void _no_filter(self) noexcept
     @cython.locals(iface=Iface, fields=dict)
     cpdef transmit(self, Transmit tx)
+    cpdef _tag(self, Iface iface, Transmit tx)
     @cython.locals(ident=int64_t)
     cpdef int64_t new_ident(self) except -1
     cpdef bint speaks(self, addr_t addr) noexcept

@@ -17,6 +17,7 @@ from pystack_c.counters import Counters
 from pystack_c.iface import Iface, LocalAddr
 from pystack_c.packet import Outgoing, Packet, Transmit
 from pystack_c.probe import TIMER_NAMES, Event
+from pystack_c.wire import vlan
 
 # the standard that defines how each kind of link carries a packet
 LINK_RFC = {C.LINK_ETHERNET: "RFC 894", C.LINK_IP: "RFC 791 2.2", C.LINK_LOOPBACK: "RFC 1122 3.2.1.3"}
@@ -94,6 +95,8 @@ class Core:
         self.nat: Any = None
         #: filter.nft.ruleset.Ruleset, or None before the first ruleset
         self.nftables: Any = None
+        #: ip.mforward.MulticastRouter, or None while no multicasts are forwarded
+        self.mrouter: Any = None
 
     def transmit(self, tx: Transmit) -> None:
         """Pass a finished frame to its interface. The driver takes it with poll_transmit."""
@@ -105,10 +108,18 @@ class Core:
             self.emit("frame.out", iface.name, 0, "the frame was handed to the interface", LINK_RFC[iface.kind], fields)
         if self.raw is not None and self.raw.packets is not None:
             self.raw.packets.sent(self, tx)
-        if iface.kind == C.LINK_LOOPBACK:
+        if iface.vid != 0:
+            self._tag(iface, tx)
+        elif iface.kind == C.LINK_LOOPBACK:
             self.loopq.append(tx)
         else:
             self.txq.append(tx)
+
+    def _tag(self, iface: Iface, tx: Transmit) -> None:
+        """Send the frame of an interface for a VLAN by its parent, with the tag (IEEE 802.1Q 9.3)."""
+        tx.header = vlan.push(tx.header, iface.vid)
+        tx.iface = iface.parent
+        self.transmit(tx)
 
     def new_ident(self) -> int:
         """Return the next endpoint number. Recordings identify endpoints by it."""

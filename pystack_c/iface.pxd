@@ -31,3 +31,6 @@ cdef class Iface:
     cdef public int64_t defended
     cdef public dict groups
     cdef public object igmp
+    cdef public int vid
+    cdef public Iface parent
+    cdef public dict vlans

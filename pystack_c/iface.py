@@ -44,3 +44,8 @@ class Iface:
         #: the multicast groups that sockets joined, each an ip.igmp.Group; and the ip.igmp.IgmpLink of the interface, or None
         self.groups: dict[int, Any] = {}
         self.igmp: Any = None
+        #: of an interface for one VLAN: the VLAN (else 0), and the interface whose frames carry its tag
+        self.vid = 0
+        self.parent: Any = None
+        #: VLAN -> the interface for it, or None if there is none
+        self.vlans: dict[int, Any] | None = None

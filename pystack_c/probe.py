@@ -101,6 +101,8 @@ TIMERS: dict[int, tuple[str, str, str]] = {
     C.T_ACD: ("address-probe", "the next probe or announcement is due", "RFC 5227 2.1.1"),
     C.T_IGMP_CHANGE: ("group-report", "the report of a change is repeated", "RFC 3376 5.1"),
     C.T_IGMP_ANSWER: ("group-answer", "the answer to a router's query is due", "RFC 3376 5.2"),
+    C.T_IGMP_QUERY: ("group-query", "the next general query is due, or the other querier is silent", "RFC 3376 6.6.2"),
+    C.T_IGMP_MEMBERS: ("group-members", "a membership expires, or a query about a group is repeated", "RFC 3376 6.2"),
     C.T_CONNTRACK: ("conntrack", "no packet of the connection passed for the time of its state", "Linux nf_conntrack"),
     C.T_SERVICE: ("service", "a time limit of a service's client is reached", "docs/reference/limits.md"),
 }
@@ -132,6 +134,12 @@ KINDS: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "igmp.in": (("type", "group"), "an IGMP message arrived from a router or another host"),
     "igmp.out": (("type", "group"), "an IGMP message is sent; `group` is its destination"),
+    "igmp.querier": (("querier", "address"), "a router became the querier of a link, or another router is it now"),
+    "igmp.members": (
+        ("group", "exclude", "sources"),
+        "what the hosts of a link want of a group changed, as far as a router knows",
+    ),
+    "ip.mforward": (("ttl", "ifaces"), "a multicast is forwarded to these interfaces"),
     "ip.in": (("proto", "length", "ttl"), "a packet was accepted for this host"),
     "ip.mtu": (("dst", "old", "new"), "the path MTU to a destination changed"),
     "ip.fragment": (("ident", "count"), "a datagram was fragmented"),
@@ -165,6 +173,11 @@ KINDS: dict[str, tuple[tuple[str, ...], str]] = {
         "a rule of the packet filter gave a packet to the application, which decides about it",
     ),
     "nft.load": (("tables", "chains", "rules"), "a ruleset of the packet filter was loaded"),
+    "balance.choose": (
+        ("client", "server", "by", "active"),
+        "a load balancer chose a server for a new connection; `active` is the number of its open connections before",
+    ),
+    "balance.direct": (("server", "client"), "a packet goes to a server with its addresses unchanged (direct return)"),
     "icmp.in": (("type", "code"), "an ICMP message was accepted"),
     "icmp.out": (("type", "code"), "an ICMP message is sent"),
     "icmp.error": (("error",), "the socket whose packet an ICMP error quotes received the error as this errno"),

@@ -21,10 +21,13 @@ from pystack_c.link cimport arp
 from pystack_c.base.address cimport addr_t, length_of, loopback_for, most_prefixlen, normal, prefix_mask, prefix_of
 
 cdef class Stack(Core):
+    cdef public dict services
     @cython.locals(iface=Iface, other=Iface)
     cpdef Iface add_iface(self, str name, int kind=*, uint64_t mac=*, int mtu=*, bint tx_csum=*, int gso_max=*)
     @cython.locals(found=Iface)
     cpdef Iface iface(self, str name)
+    @cython.locals(made=Iface)
+    cpdef Iface add_vlan(self, Iface parent, object vid, str name=*)
     @cython.locals(route=Route, via=Route)
     cpdef Route add_route(self, addr_t dst, int prefixlen, addr_t gateway=*, Iface iface=*, int64_t metric=*, addr_t src=*, int kind=*, int mtu=*, int advmss=*, int initcwnd=*, bint replace=*)
     @cython.locals(found=bint)
@@ -33,13 +36,18 @@ cdef class Stack(Core):
     cpdef LocalAddr add_addr(self, Iface iface, addr_t addr, int prefixlen)
     @cython.locals(own=LocalAddr, other=LocalAddr)
     cpdef del_addr(self, Iface iface, addr_t addr)
-    @cython.locals(entry=NeighborEntry)
+    @cython.locals(entry=NeighborEntry, child=Iface, changed=bint)
     cpdef set_iface(self, Iface iface, bint up)
     cpdef add_neighbor(self, Iface iface, addr_t addr, uint64_t mac)
     cpdef track(self, bint on=*)
     @cython.locals(rule=NatRule)
     cpdef add_nat(self, int place, int action, addr_t low=*, addr_t high=*, int port_low=*, int port_high=*, bint fully_random=*, Iface iface=*, int proto=*, addr_t src=*, int src_length=*, addr_t dst=*, int dst_length=*, int match_low=*, int match_high=*)
     cpdef nft(self, str text)
+    cpdef add_service(self, addr_t addr, int port, int proto, str kind, bint direct_return=*)
+    cpdef set_server(self, addr_t addr, int port, int proto, addr_t server, int server_port, int weight=*, bint up=*)
+    cpdef del_server(self, addr_t addr, int port, int proto, addr_t server, int server_port)
+    @cython.locals(found=object)
+    cpdef object service(self, addr_t addr, int port, int proto)
     @cython.locals(mask=addr_t)
     cdef tuple _prefix(self, addr_t addr, int prefixlen)
     cdef addr_t _checked(self, addr_t addr, int prefixlen) except? 0xFFFFFFFF
@@ -47,6 +55,8 @@ cdef class Stack(Core):
     cpdef receive(self, Iface iface, bytes frame, int64_t now, Py_ssize_t offset=*, int flags=*, int gso_size=*)
     @cython.locals(pkt=Packet, code=int, fields=dict)
     cdef _input(self, Iface iface, bytes frame, Py_ssize_t offset, int flags, int gso_size)
+    @cython.locals(frame=bytes, vid=int, found=Iface)
+    cdef _tagged(self, Iface iface, Packet pkt, int flags, int gso_size)
     @cython.locals(timer=Timer, _=str, why=str, rfc=str)
     cpdef handle_timeout(self, int64_t now)
     @cython.locals(tx=Transmit, iface=Iface, packet=bytes, fields=dict)

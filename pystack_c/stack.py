@@ -17,6 +17,7 @@ from pystack_c.filter.nft.ruleset import Ruleset
 from pystack_c.iface import Iface, LocalAddr
 from pystack_c.ingress import icmpv4 as icmp_input
 from pystack_c.ingress import ipv4 as ip_input
+from pystack_c.ip import direct, igmp, mforward
 from pystack_c.ip.refusal import Refusal
 from pystack_c.link import arp, neighbor
 from pystack_c.packet import Packet, Transmit
@@ -26,7 +27,7 @@ from pystack_c.services.base import Service
 from pystack_c.tcp.output import tcp_output
 from pystack_c.tcp.tcb import Tcb
 from pystack_c.tcp.timers import TcpLayer
-from pystack_c.wire import ethernet
+from pystack_c.wire import ethernet, vlan
 
 
 class Stack(Core):
@@ -37,6 +38,8 @@ class Stack(Core):
         self.routes = RouteTable()
         self.resolver = arp.Arp()
         self.tcp = TcpLayer(self)
+        #: the services of a load balancer by (address, port, protocol)
+        self.services: dict[tuple[int, int, int], Any] = {}
         self.lo = self.add_iface("lo", C.LINK_LOOPBACK, 0, 65536, True, 65535)
         self.add_addr(self.lo, loopback_for(0), 8)
 
@@ -66,6 +69,24 @@ class Stack(Core):
         iface.gso_max = gso_max
         self.ifaces.append(iface)
         return iface
+
+    def add_vlan(self, parent: Iface, vid: int, name: str = "") -> Any:
+        """Add an interface for one VLAN of an Ethernet interface, and return it: `ip link add link eth0 name eth0.10 type vlan id 10`.
+
+        Its frames leave and arrive by `parent` with the VLAN's tag. Raises ValueError if that is not possible.
+        """
+        vlan.check_vid(vid)
+        if parent.kind != C.LINK_ETHERNET or parent.vid != 0:
+            raise ValueError("an interface for a VLAN needs an Ethernet interface without a VLAN of its own")
+        if parent.vlans is not None and vid in parent.vlans:
+            raise ValueError(f"{parent.name} has already an interface for VLAN {vid}")
+        made = self.add_iface(name or f"{parent.name}.{vid}", parent.kind, parent.mac, parent.mtu)
+        made.vid = vid
+        made.parent = parent
+        if parent.vlans is None:
+            parent.vlans = {}
+        parent.vlans[vid] = made
+        return made
 
     def iface(self, name: str) -> Any:
         """Return the interface of that name. Raises KeyError if there is none."""
@@ -169,8 +190,13 @@ class Stack(Core):
         return found
 
     def set_iface(self, iface: Iface, up: bool) -> None:
-        """Set an interface up or down, and remove its neighbour entries."""
+        """Set an interface up or down, and remove its neighbour entries. The groups of an interface that comes up are reported again."""
+        changed = iface.up != up
         iface.up = up
+        if iface.vlans is not None:
+            # As on Linux, the interfaces for VLANs go down and up with the one below them.
+            for child in iface.vlans.values():
+                self.set_iface(child, up)
         for entry in list(iface.neighbors.values()):
             neighbor.remove(self, entry)
         if self.nat is not None and not up:
@@ -178,6 +204,35 @@ class Stack(Core):
         if not up and self.raw is not None and self.raw.packets is not None:
             self.raw.packets.down(iface)
         self._routes_changed()
+        if changed and up:
+            igmp.up(self, iface)
+        elif changed:
+            igmp.down(self, iface)
+        if changed and self.mrouter is not None:
+            self.mrouter.changed(iface)
+
+    def add_mroute(self, group: int, iface: Iface, source: int, ttl: int, *out: Iface) -> None:  # python
+        """Forward the datagrams to a group that arrive on `iface`, from `source` (0: from all), to the interfaces `out`.
+
+        `ttl` is the threshold: a datagram needs a larger TTL to be forwarded (RFC 1112 appendix, mrouted). Raises ValueError for
+        values that cannot be, or if there are too many routes.
+        """
+        if self.mrouter is None:
+            self.mrouter = mforward.MulticastRouter(self)
+        self.mrouter.add(self._checked(group, 0), iface, self._checked(source, 0), ttl, list(out))
+
+    def del_mroute(self, group: int, source: int = 0) -> bool:  # python
+        """Remove a route of add_mroute. Returns False if there is none."""
+        return self.mrouter is not None and self.mrouter.remove(normal(group), normal(source))
+
+    def igmp_proxy(self, upstream: Iface | None, *downstream: Iface) -> None:  # python
+        """Be the multicast router of some interfaces: ask their hosts for groups, and forward groups between them and `upstream`.
+
+        The router joins the groups upstream that its hosts want (RFC 4605). Without `upstream`, it forwards only between `downstream`.
+        """
+        if self.mrouter is None:
+            self.mrouter = mforward.MulticastRouter(self)
+        self.mrouter.proxy(upstream, list(downstream))
 
     def add_neighbor(self, iface: Iface, addr: int, mac: int) -> Any:
         """Add a permanent neighbour entry, and return it."""
@@ -238,6 +293,30 @@ class Stack(Core):
         if self.nftables is None:
             self.nftables = Ruleset(self, Refusal(self))
         self.nftables.load_text(text)
+
+    def add_service(self, addr: int, port: int, proto: int, kind: str, direct_return: bool = False) -> None:
+        """Balance the connections to an address and port (filter.balance). `kind` is a way to choose (filter.scheduling).
+
+        Raises ValueError if there is such a service already, or no such way.
+        """
+        direct.add_service(self, self._checked(addr, 0), port, proto, kind, direct_return)
+
+    def set_server(
+        self, addr: int, port: int, proto: int, server: int, server_port: int, weight: int = 1, up: bool = True
+    ) -> None:
+        """Add a server to a service, or change the weight and state of one. Raises ValueError if there is no such service."""
+        self.service(addr, port, proto).put(self._checked(server, 0), server_port, weight, up)
+
+    def del_server(self, addr: int, port: int, proto: int, server: int, server_port: int) -> None:
+        """Remove a server from a service; its connections remain. Raises ValueError if it is not there."""
+        self.service(addr, port, proto).take(self._checked(server, 0), server_port)
+
+    def service(self, addr: int, port: int, proto: int) -> Any:
+        """Return the VirtualService with an address, port and protocol. Raises ValueError if there is none."""
+        found = self.services.get((self._checked(addr, 0), port, proto))
+        if found is None:
+            raise ValueError("there is no service with this address and port")
+        return found
 
     def _prefix(self, addr: int, prefixlen: int) -> tuple[int, int]:
         """Return a prefix and its mask of 128 bits. A length of 0 matches every address."""
@@ -301,8 +380,30 @@ class Stack(Core):
             ip_input.input(self, iface, pkt)
         elif pkt.eth_type == C.ETH_P_ARP:
             arp.input(self, iface, pkt)
+        elif pkt.eth_type == C.ETH_P_8021Q:
+            self._tagged(iface, pkt, flags, gso_size)
         else:
             self.drop("eth-unknown-type", iface.name, "the frame carries neither IPv4 nor ARP", "RFC 1122 2.3.3")
+
+    def _tagged(self, iface: Iface, pkt: Packet, flags: int, gso_size: int) -> None:
+        """Receive a frame with the tag of a VLAN on the interface for that VLAN.
+
+        A tag with VLAN 0 has only a priority, so the frame belongs to the interface itself (IEEE 802.1Q 6.9.1).
+        """
+        frame = pkt.frame[pkt.l2_off :]
+        if len(frame) < C.ETH_HLEN + vlan.TAG_LEN:
+            self.drop("eth-truncated", iface.name, "the frame ends within the tag of its VLAN", "IEEE 802.1Q 9.3")
+            return
+        vid = vlan.tci_of(frame) & vlan.VID_MASK
+        found: Iface | None = iface
+        if vid != 0 and iface.vlans is not None:
+            found = iface.vlans.get(vid)
+        elif vid != 0 or iface.vid != 0:
+            found = None
+        if found is None:
+            self.drop("eth-no-vlan", iface.name, f"the host has no interface for VLAN {vid}", "IEEE 802.1Q 8.6.2")
+            return
+        self._input(found, vlan.pop(frame), 0, flags, gso_size)
 
     def handle_timeout(self, now: int) -> None:
         """Fire every timer that is due at `now`, ordered by deadline, then by the order of arming."""

@@ -12,6 +12,7 @@ import time
 from functools import cache
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -205,6 +206,8 @@ def test_the_commands_and_their_options_exist(path):
 def known_options(name: str) -> frozenset[str]:
     """The options of a command."""
     text = CliRunner().invoke(cli, [name, "--help"], prog_name="pystack").output
+    for below in getattr(cli.get_command(click.Context(cli), name), "commands", ()):
+        text += CliRunner().invoke(cli, [name, below, "--help"], prog_name="pystack").output
     return frozenset(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text))
 
 

@@ -42,7 +42,7 @@ ORDER = {
         [".stack"],
     ],
     "pystack": [
-        ["._build", ".addresses", ".bpf", ".visible", "kernel"],
+        ["._build", ".addresses", ".bpf", ".visible", "kernel", "nft"],
         [".style", ".charts", "phy"],
         ["runtime"],
         ["sockets", "trace", "pkt"],
@@ -54,7 +54,7 @@ ORDER = {
         [".loops"],
         ["sim", "control", ".aio"],
         [".running", "sweeps"],
-        ["services", "testing", "."],
+        ["services", "proxies", "testing", "."],
         ["stepper", "demo"],
         ["cli", "pytest_plugin"],
     ],

@@ -5,8 +5,10 @@ Usage: tools/cli_docs.py [--check]      with --check: exit status 1 if the page 
 """
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 from click.testing import CliRunner
 
 from pystack.cli.main import COMMANDS, cli
@@ -21,10 +23,18 @@ something failed, 2 if the usage is wrong or something is missing, and 130 after
 """
 
 
+def commands() -> Iterator[list[str]]:
+    """Each command, and after a group its own commands."""
+    for name in COMMANDS:
+        yield [name]
+        for below in getattr(cli.get_command(click.Context(cli), name), "commands", ()):
+            yield [name, below]
+
+
 def page() -> str:
     """Return the page's text."""
     parts = [HEAD]
-    for argv in ([], *([name] for name in COMMANDS)):
+    for argv in ([], *commands()):
         result = CliRunner().invoke(cli, [*argv, "--help"], prog_name="pystack", terminal_width=100)
         assert result.exit_code == 0, result.output
         title = " ".join(["pystack", *argv])

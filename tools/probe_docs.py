@@ -37,6 +37,7 @@ GROUPS = (
     ("IP, routes, ICMP, IGMP", ("route", "ip.", "icmp.", "igmp.")),
     ("Connection tracking and address translation", ("ct.", "nat.")),
     ("Packet filter", ("nft.",)),
+    ("Load balancing", ("balance.",)),
     ("UDP and raw sockets", ("udp.", "raw.")),
     ("TCP", ("tcp.",)),
 )

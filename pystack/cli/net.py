@@ -1,18 +1,11 @@
 """`pystack net`: networks in files."""
 
-import contextlib
-import traceback
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
-
 import click
 
+from pystack.cli.netfiles import open_file, running, summary
+from pystack.cli.netup import exec_, up
 from pystack.style import echo
 from pystack.visible import visible
-
-if TYPE_CHECKING:
-    from pystack.sim.netfile import NetworkFile
-    from pystack.sim.network import Network
 
 EXAMPLES = """\b
 FILE is Python. Its function `network` returns a pystack.sim.Network, and its dicts `programs` and
@@ -32,75 +25,25 @@ Examples:
 """
 
 
-def print_error(error: Exception, path: str) -> None:
-    """Print the traceback of an exception. It begins with the file's own part, if there is one."""
-    at = start = error.__traceback__
-    while at is not None and at.tb_frame.f_code.co_filename != path:
-        at = at.tb_next
-    if at is None and not (isinstance(error, SyntaxError) and error.filename == path):
-        at = start
-    traceback.print_exception(error.with_traceback(at))
-
-
-def open_file(path: str, seed: int | None) -> "NetworkFile":
-    """The network of a file. UsageError: the file does not describe one. Exit: it raised an exception, which is printed."""
-    from pystack.sim.netfile import NetworkFile, NetworkFileError
-
-    try:
-        return NetworkFile(path, seed)
-    except NetworkFileError as error:
-        raise click.UsageError(str(error)) from None
-    except Exception as error:  # of the file
-        print_error(error, path)
-        raise click.exceptions.Exit(1) from None
-
-
-@contextlib.contextmanager
-def running(file: "NetworkFile", write: str | None) -> Iterator[None]:
-    """While the programs of a file run: a capture, if one is wanted, and a message for each way to end without success."""
-    from pystack.sim.netfile import NetworkFileError
-    from pystack.sim.scheduler import SimError
-
-    if write is not None:
-        file.net.annotated_capture(write)
-    try:
-        yield
-    except NetworkFileError as error:
-        raise click.UsageError(str(error)) from None
-    except SimError as error:
-        raise click.ClickException(str(error)) from None
-    except Exception as error:  # of a program
-        print_error(error, file.path)
-        raise click.exceptions.Exit(1) from None
-    finally:
-        file.net.close()
-
-
-def summary(net: "Network") -> Iterator[str]:
-    """The time, and what happened on each link."""
-    yield f"the programs ended at {net.now / 1e9:.6f} s"
-    for link in net.links.values():
-        counts = [
-            f"{port.node.name} sent {channel.stats.frames} frames"
-            + (f", {channel.stats.dropped()} were lost" if channel.stats.dropped() else "")
-            for port, channel in ((link.a, link.ab), (link.b, link.ba))
-        ]
-        yield f"{link.name}: {'; '.join(counts)}"
-
-
 @click.group(epilog=EXAMPLES)
 def net() -> None:
-    """Run or show a simulated network that a file describes."""
+    """Run or show a simulated network that a file describes, or let it be up in real time."""
 
 
 @net.command()
 @click.argument("file")
-@click.option("--seed", type=int, help="The network's seed; the function `network` needs the parameter `seed`.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), help="The network's seed; the function `network` needs the parameter `seed`."
+)
 @click.option("--write", metavar="FILE", help="Write a pcapng capture of all hosts with the reasons as comments.")
+@click.option("--record", metavar="FILE", help="Record the simulated hosts into this file, for `pystack step`.")
 @click.option("--real-time", is_flag=True, help="Let time pass as in reality, to watch the programs.")
-def run(file: str, seed: int | None, write: str | None, real_time: bool) -> int:
-    """Run the programs of FILE in virtual time until they have ended, and print what they returned and what the links did."""
-    found = open_file(file, seed)
+def run(file: str, seed: int | None, write: str | None, record: str | None, real_time: bool) -> int:
+    """Run the programs of FILE until they have ended, and print what they returned and what the links did.
+
+    Time is virtual, unless the network has kernel hosts (Network.kernel). The exit status is 1 if a command on a kernel host failed.
+    """
+    found = open_file(file, seed, record)
     with running(found, write):
         results = found.run(real_time=real_time)
     for host, values in results.items():
@@ -109,14 +52,30 @@ def run(file: str, seed: int | None, write: str | None, real_time: bool) -> int:
                 echo(visible(f"{host}: {value!r}"))
     for line in summary(found.net):
         echo(line)
-    return 0
+    return int(any(results[host] != [0] * len(results[host]) for host in results if host in found.net.kernels))
 
 
 @net.command()
 @click.argument("file")
-def show(file: str) -> int:
+@click.option("--svg", metavar="FILE", help="Write the drawing to this file as SVG instead.")
+def show(file: str, svg: str | None) -> int:
     """Draw the network of FILE as text: nodes, links with their faults, addresses and routes."""
     from pystack.sim.drawing import draw
+    from pystack.sim.svg import svg as draw_svg
 
-    echo(draw(open_file(file, None).net))
+    found = open_file(file, None).net
+    try:
+        if svg is None:
+            echo(draw(found))
+        else:
+            with open(svg, "w", encoding="utf-8") as out:
+                out.write(draw_svg(found))
+    except OSError as error:
+        raise click.ClickException(f"{svg}: {error.strerror}") from None
+    finally:
+        found.close()
     return 0
+
+
+net.add_command(up)
+net.add_command(exec_)

@@ -243,7 +243,7 @@ def in_network(
     argv: list[str],
 ) -> int:
     """Run the program on a host of the network of a file, beside the file's programs. Returns its exit status."""
-    from pystack.cli.net import open_file, running
+    from pystack.cli.netfiles import open_file, running
     from pystack.sim.netfile import NetworkFileError
     from pystack.sim.threads import join_own
 

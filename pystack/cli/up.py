@@ -18,6 +18,7 @@ Examples:
   pystack up --netns lab --tap tap1 --dhcp                  the address comes from a DHCP server
   pystack up --netns lab --tap tap1 -a 10.0.0.2/24 -v       explain each frame
   pystack up -a 10.0.0.2/24 --kernel-address 10.0.0.1/24 --delay 50ms --loss 1%
+  pystack up -a 10.0.0.2/24 --kernel-address 10.0.0.1/24 --serve http:80 --nft rules.nft
   pystack up --tun -a 10.0.0.2/24 --kernel-address 10.0.0.1/24 --mtu 9000
   pystack up -a 10.0.0.2/24 --write - | wireshark -k -i -
   pystack up -a 10.0.0.2/24 --kernel-address 10.0.0.1/24 --step    then `ping 10.0.0.2` from another terminal
@@ -68,6 +69,26 @@ def _made(device: Any) -> bool:
     return bool(getattr(device, "made", False))
 
 
+def read_filter(path: str) -> Any:
+    """Read a file of nft's language before anything is created. ClickException if it has an error."""
+    from pystack.nft import LarkMissing, NftError, read_path
+
+    try:
+        return read_path(path)
+    except (NftError, LarkMissing) as error:
+        raise click.ClickException(str(error)) from None
+
+
+def load_filter(rules: Any, host: Any) -> None:
+    """Load the rules into the stack. ClickException if the stack does not support one of them."""
+    from pystack.nft import NftError
+
+    try:
+        rules.run(lambda commands: host.setup("nft", commands))
+    except NftError as error:
+        raise click.ClickException(str(error)) from None
+
+
 def wait_for_the_end(host: Any) -> None:
     """Wait until Ctrl-C, or until the stack stops by itself."""
     pause = threading.Event()
@@ -86,8 +107,11 @@ def wait_for_the_end(host: Any) -> None:
 @click.option(
     "--step", is_flag=True, help="Hold the stack at each frame with its clock stopped; see `pystack ctl step`."
 )
+@click.option(
+    "--nft", "filters", metavar="FILE", help="Load the packet filter from a file in nft's language; see `pystack nft`."
+)
 @stack_options
-def up(settings: Settings, serve: tuple[str, ...], step: bool) -> int:
+def up(settings: Settings, serve: tuple[str, ...], step: bool, filters: str | None) -> int:
     """Run a host on a TAP or TUN device until Ctrl-C.
 
     The kernel's side of the device is in the current network namespace, or in the one that --netns names.
@@ -101,7 +125,10 @@ def up(settings: Settings, serve: tuple[str, ...], step: bool) -> int:
         from pystack.stepper.live import StepGate
 
         gate = StepGate()
+    rules = None if filters is None else read_filter(filters)
     with bring_up(settings, control=True, gate=gate) as running:
+        if rules is not None:
+            load_filter(rules, running.host)
         started = services.start(*serve, host=running.host)
         try:
             introduce(settings, running, started)

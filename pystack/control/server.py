@@ -2,7 +2,8 @@
 
 Each stack has one AF_UNIX stream socket, `<runtime directory>/<name>.sock`, with mode 0600 in a directory of mode 0700.
 A request is one line of JSON, {"view": NAME, ...arguments}. The answer is one line, {"result": ...} or {"error": TEXT}.
-views.py has the views. Requests cannot change anything, with two exceptions. A stack that was started with a gate
+views.py has the views. Requests cannot change anything, with three exceptions. {"nft": COMMANDS} changes the packet filter, by
+a text in nft's JSON; if it is refused, the answer has the "path" of the command that is wrong, too. A stack that was started with a gate
 (stepper/live.py) also accepts {"step": COMMAND}. Its answer describes the frame that is held. A stack that was started
 with a bad link (sim/fault.py) accepts {"link": {SETTING: VALUE, ...}}. Its answer is a line with the settings that hold then.
 """
@@ -20,10 +21,12 @@ from typing import Any
 
 from pystack.control.views import VIEWS
 from pystack.runtime.realtime import RealtimeHost
+from pystack_c.filter.nft.errors import NftError as FilterError
 
 log = logging.getLogger("pystack.control")
 
-MAX_REQUEST = 4096
+#: bytes of a request; the longest are those of `pystack nft -f`
+MAX_REQUEST = 1 << 24
 TIMEOUT = 5.0
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
@@ -144,6 +147,8 @@ class ControlServer:
             request = json.loads(line)
             if "step" in request:
                 return self._step(str(request["step"]), bool(request.get("look")))
+            if "nft" in request:
+                return self._change_filter(str(request["nft"]))
             if "link" in request:
                 return self._change_link({str(key): str(value) for key, value in request["link"].items()})
             view = VIEWS[request.pop("view")]
@@ -154,6 +159,15 @@ class ControlServer:
             return {"result": self.host.inspect(lambda stack: view(stack, **arguments))}
         except TypeError as exc:
             return {"error": str(exc)}
+
+    def _change_filter(self, commands: str) -> dict[str, Any]:
+        try:
+            self.host.setup("nft", commands)
+        except FilterError as exc:
+            return {"error": exc.message, "path": list(exc.path)}
+        except OSError as exc:
+            return {"error": str(exc)}
+        return {"result": None}
 
     def _change_link(self, changes: dict[str, str]) -> dict[str, Any]:
         if self.link is None:
@@ -215,6 +229,14 @@ def change_link(name: str, changes: dict[str, str]) -> str:
     return str(_ask(name, {"link": changes}))
 
 
+def change_filter(name: str, commands: str) -> None:
+    """Change the packet filter of a running stack, by commands in nft's JSON.
+
+    Raises the core's NftError with the place in the JSON if they are refused, and ControlError if the stack does not answer.
+    """
+    _ask(name, {"nft": commands})
+
+
 def _ask(name: str, request: dict[str, Any]) -> Any:
     path = socket_path(name)
     try:
@@ -229,6 +251,8 @@ def _ask(name: str, request: dict[str, Any]) -> Any:
         raise ControlError(f"no stack named {name!r} answers here ({running})") from None
     except (OSError, ValueError) as exc:
         raise ControlError(f"{path}: {exc}") from exc
+    if "path" in answer:
+        raise FilterError(answer["error"], tuple(answer["path"]))
     if "error" in answer:
         raise ControlError(answer["error"])
     return answer["result"]

@@ -77,7 +77,9 @@ Servers: TypeAlias = str | Sequence[str] | DnsSettings
 
 
 def parse_server(server: str) -> tuple[str, int]:
-    """Return ADDRESS or ADDRESS:PORT as a pair. ValueError: it is neither."""
+    """Return ADDRESS or ADDRESS:PORT as a pair. ValueError: it is neither. TypeError: it is no text."""
+    if not isinstance(server, str):
+        raise TypeError(f"{server!r:.60} is no DNS server: write an IPv4 address as a text, such as '10.0.0.1:5353'")
     address, colon, digits = server.partition(":")
     addr = literal(address) if address.count(".") == 3 else None
     port = int(digits) if digits.isascii() and digits.isdigit() else 0 if colon else 53
@@ -89,10 +91,15 @@ def parse_server(server: str) -> tuple[str, int]:
 def settings_of(servers: Servers, search: Sequence[str] = ()) -> DnsSettings:
     """The DnsSettings of `servers`: "10.0.0.53", a list of such addresses, the path of a file like /etc/resolv.conf (with a slash), or DnsSettings.
 
-    `search` replaces the search list. ValueError: a text is no server, or `search` is no list. OSError: the file cannot be read.
+    `search` replaces the search list. ValueError: a text is no server, or `search` is no list. TypeError: these are no texts. OSError: the file
+    cannot be read.
     """
     if isinstance(search, str):
         raise ValueError(f"search={search!r}: write a list of domains, such as [{search!r}]")
+    if not isinstance(search, Sequence) or not all(isinstance(domain, str) for domain in search):
+        raise TypeError(f"search={search!r:.60}: write a list of domains, such as ['example.com']")
+    if not isinstance(servers, str | Sequence | DnsSettings):
+        raise TypeError(f"dns={servers!r:.60}: write the address of a DNS server, or a list of addresses")
     if isinstance(servers, str):
         found = read(servers) if "/" in servers else DnsSettings((parse_server(servers),))
     elif isinstance(servers, DnsSettings):

@@ -9,6 +9,7 @@ namespace runs in its own thread, which ends afterwards.
 
 import _socket  # not `socket.socket`, which means the stack while a program is patched
 import contextlib
+import ctypes
 import fcntl
 import ipaddress
 import os
@@ -31,7 +32,12 @@ SIOCSIFNETMASK = 0x891C
 SIOCGIFMTU = 0x8921
 SIOCSIFMTU = 0x8922
 SIOCGIFHWADDR = 0x8927
+SIOCSIFHWADDR = 0x8924
+SIOCADDRT = 0x890B
 IFF_UP = 0x1
+# linux/if_arp.h, linux/route.h
+ARPHRD_ETHER = 1
+RTF_UP, RTF_GATEWAY, RTF_HOST = 1, 2, 4
 
 
 class NetlinkMissing(ImportError):
@@ -148,8 +154,6 @@ def _in_thread(fd: int | None, fn: Callable[..., Any], *args: Any) -> Any:
 
 
 def _libc(name: str, *args: int) -> None:
-    import ctypes
-
     libc = ctypes.CDLL(None, use_errno=True)
     if getattr(libc, name)(*args) != 0:
         code = ctypes.get_errno()
@@ -196,17 +200,41 @@ def configure(
 
 def _configure(name: str, address: str | None, mtu: int | None, up: bool | None) -> None:
     with contextlib.closing(_socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as sock:
-        if mtu is not None:
-            fcntl.ioctl(sock, SIOCSIFMTU, ifreq(name, struct.pack("=i", mtu)))
-        if address is not None:
-            iface = ipaddress.IPv4Interface(address)
-            fcntl.ioctl(sock, SIOCSIFADDR, ifreq(name, _sockaddr(iface.ip)))
-            fcntl.ioctl(sock, SIOCSIFNETMASK, ifreq(name, _sockaddr(iface.netmask)))
-        if up is not None:
-            answer = fcntl.ioctl(sock, SIOCGIFFLAGS, ifreq(name))
-            (flags,) = struct.unpack_from("=H", answer, 16)
-            flags = flags | IFF_UP if up else flags & ~IFF_UP
-            fcntl.ioctl(sock, SIOCSIFFLAGS, ifreq(name, struct.pack("=H", flags)))
+        set_device(sock, name, address, mtu, up)
+
+
+def set_device(
+    sock: Any, name: str, address: str | None = None, mtu: int | None = None, up: bool | None = None
+) -> None:
+    """As `configure`, in the namespace in which the socket was made, wherever the caller is."""
+    if mtu is not None:
+        fcntl.ioctl(sock, SIOCSIFMTU, ifreq(name, struct.pack("=i", mtu)))
+    if address is not None:
+        iface = ipaddress.IPv4Interface(address)
+        fcntl.ioctl(sock, SIOCSIFADDR, ifreq(name, _sockaddr(iface.ip)))
+        fcntl.ioctl(sock, SIOCSIFNETMASK, ifreq(name, _sockaddr(iface.netmask)))
+    if up is not None:
+        answer = fcntl.ioctl(sock, SIOCGIFFLAGS, ifreq(name))
+        (flags,) = struct.unpack_from("=H", answer, 16)
+        flags = flags | IFF_UP if up else flags & ~IFF_UP
+        fcntl.ioctl(sock, SIOCSIFFLAGS, ifreq(name, struct.pack("=H", flags)))
+
+
+def set_mac(sock: Any, name: str, mac: int) -> None:
+    """Give a device that is switched off a MAC address, in the namespace in which the socket was made."""
+    fcntl.ioctl(sock, SIOCSIFHWADDR, ifreq(name, struct.pack("=H", ARPHRD_ETHER) + mac.to_bytes(6, "big")))
+
+
+def set_route(sock: Any, network: str, gateway: str = "", dev: str = "") -> None:
+    """Add a route (struct rtentry of route(4)) in the namespace in which the socket was made: set_route(sock, "10.1.0.0/16", "10.0.0.2")."""
+    net = ipaddress.IPv4Network(network)
+    flags = RTF_UP | (RTF_GATEWAY if gateway else 0) | (RTF_HOST if net.prefixlen == 32 else 0)
+    addresses = [_sockaddr(net.network_address), _sockaddr(ipaddress.IPv4Address(gateway or 0)), _sockaddr(net.netmask)]
+    parts = [address.ljust(16, b"\0") for address in addresses]
+    name = ctypes.create_string_buffer(dev.encode()) if dev else None
+    pointer = 0 if name is None else ctypes.addressof(name)
+    entry = struct.pack("@L16s16s16sHhLLhPLLH", 0, *parts, flags, 0, 0, 0, 0, pointer, 0, 0, 0)
+    fcntl.ioctl(sock, SIOCADDRT, entry)
 
 
 def be_patient(name: str, netns: Namespace | None = None) -> None:

@@ -31,6 +31,8 @@ TUN_F_CSUM = 0x01
 TUN_F_TSO4 = 0x02
 TUN_F_TSO_ECN = 0x08
 
+#: how /dev/net/tun is opened
+OPEN_FLAGS = os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC
 #: the longest frame: Ethernet, a VLAN tag, and an IP packet of 65535 bytes
 MAX_FRAME = 14 + 4 + 65535
 #: the most bytes of TCP payload in one frame: an IP packet minus 60 bytes each for the headers of IP and TCP
@@ -158,17 +160,25 @@ def _open(name: str, mode: str, offload: bool, multi_queue: bool) -> tuple[int, 
 
     Returns (fd, the device's name, whether it was created).
     """
+    made = not ns.exists(name)
+    try:
+        fd = os.open("/dev/net/tun", OPEN_FLAGS)
+    except FileNotFoundError as exc:
+        raise FileNotFoundError(exc.errno, "/dev/net/tun does not exist (try: modprobe tun)", "/dev/net/tun") from None
+    return fd, attach(fd, name, mode, offload, multi_queue), made
+
+
+def attach(fd: int, name: str, mode: str = "tap", offload: bool = True, multi_queue: bool = False) -> str:
+    """Attach an open /dev/net/tun to a device of the namespace in which it was opened, or create the device. Returns the device's name.
+
+    After an error, the descriptor is closed.
+    """
     flags = (IFF_TAP if mode == "tap" else IFF_TUN) | IFF_NO_PI
     if offload:
         flags |= IFF_VNET_HDR
     if multi_queue:
         flags |= IFF_MULTI_QUEUE
     try:
-        fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError as exc:
-        raise FileNotFoundError(exc.errno, "/dev/net/tun does not exist (try: modprobe tun)", "/dev/net/tun") from None
-    try:
-        made = not ns.exists(name)
         try:
             answer = fcntl.ioctl(fd, TUNSETIFF, ns.ifreq(name, struct.pack("=H", flags)))
         except PermissionError as exc:
@@ -180,4 +190,4 @@ def _open(name: str, mode: str, offload: bool, multi_queue: bool) -> tuple[int, 
     except BaseException:
         os.close(fd)
         raise
-    return fd, answer[:16].rstrip(b"\0").decode(), made
+    return str(answer[:16].rstrip(b"\0").decode())

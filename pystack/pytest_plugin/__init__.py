@@ -93,7 +93,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Check the marks, and make a test of each seed."""
     definition = metafunc.definition
     marked = definition.get_closest_marker("pystack") is not None
-    if not marked and WORLD not in metafunc.fixturenames:
+    if not marked and not _uses_network(metafunc.fixturenames, getattr(metafunc, "_arg2fixturedefs", {})):
         if "pystack_seed" in metafunc.fixturenames:
             _parametrize(metafunc, 1)
         return
@@ -114,6 +114,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         if name not in metafunc.fixturenames:
             metafunc.fixturenames.append(name)
     _parametrize(metafunc, settings.seed)
+
+
+def _uses_network(names: "list[str]", fixtures: Any) -> bool:
+    """Whether one of the fixtures needs the network. Before pytest 9, the names do not have what a fixture of the same name behind it needs."""
+    for name in names:
+        for fixture in reversed(fixtures.get(name, ())):
+            if WORLD in fixture.argnames:
+                return True
+            if name not in fixture.argnames:
+                break  # it does not extend the one behind it
+    return WORLD in names
 
 
 def _parametrize(metafunc: pytest.Metafunc, seed: int) -> None:
@@ -140,9 +151,10 @@ def _named(config: pytest.Config, test: str) -> list[int]:
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Let a test with the mark have its network before its other fixtures."""
-    if not is_ours(item):
-        return
     names = getattr(item, "fixturenames", None)
+    fixtures = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
+    if not is_ours(item) and not _uses_network(names or [], fixtures):
+        return
     if names is None or getattr(item, "callspec", None) is None and _is_unittest(item):
         raise pytest.UsageError(
             f"{item.nodeid}: the mark pystack is for test functions and methods, and not for methods of unittest.TestCase"

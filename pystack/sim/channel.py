@@ -16,6 +16,7 @@ import pystack_c.const as C
 from pystack.phy.match import Match
 from pystack.sim.impairments import Burst, LinkTrace, check_setting
 from pystack_c.base.rng import Rng
+from pystack_c.wire.vlan import TAG_LEN, TPID
 
 Arrivals = list[tuple[int, bytes]]
 #: the action of a rule on a frame that it has chosen: (frame, arrival) -> arrivals, or the reason of a drop
@@ -104,7 +105,7 @@ class Channel:
     rate           bit/s, or 0: infinite
     queue          frames that may wait while one is being sent (None: no bound); queue_bytes: the same in bytes
     mark           ECN-capable packets are marked CE while more than so many frames wait (None: never)
-    mtu            longest IP packet in bytes (0: no bound); longer ones are dropped
+    mtu            longest IP packet in bytes (0: no bound); longer ones are dropped. The tag of a VLAN does not count (IEEE 802.3 3.2.7)
     overhead       bytes each frame takes on the wire besides its own (24 for Ethernet's FCS, preamble and gap)
     loss           probability that a frame is lost
     burst          loss in bursts (impairments.Burst), besides `loss`; None: none
@@ -174,7 +175,7 @@ class Channel:
 
     @property
     def free_at(self) -> int:
-        """The time at which the wire has sent all that was accepted, in ns."""
+        """The time (ns) at which the wire has sent all that was accepted. It may have passed."""
         return self._free_at
 
     # -- rules by number -------------------------------------------------------------------------------------------
@@ -231,7 +232,7 @@ class Channel:
         stats.bytes += length
         if not self.up:
             return self._lost("down")
-        if self.mtu and length - self.header > self.mtu:
+        if self.mtu and length - self.header > self.mtu and not self._fits(frame):
             return self._lost("mtu")
         if self.trace is not None:
             _, rate, self.delay = self.trace.at(now)  # object
@@ -262,6 +263,10 @@ class Channel:
             stats.delivered += 1
             stats.delivered_bytes += len(data)
         return arrivals
+
+    def _fits(self, frame: bytes) -> bool:  # python
+        """Whether a frame that is longer than the MTU is so only because of the tag of its VLAN."""
+        return bool(self.header) and frame[12:14] == TPID and len(frame) - self.header <= self.mtu + TAG_LEN
 
     def _lost(self, reason: str) -> Arrivals:  # python
         self.stats.drops[reason] = self.stats.drops.get(reason, 0) + 1

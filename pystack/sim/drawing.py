@@ -4,10 +4,40 @@ from collections.abc import Iterator
 from typing import Any
 
 import pystack_c.const as C
+from pystack.sim.channel import Channel
+from pystack.sim.kernelhost import KernelHost
 from pystack.sim.live import channel_text
 from pystack.sim.network import Link, Network
-from pystack.sim.nodes import Node, SimPort
+from pystack.sim.nodes import Node, SimHost, SimPort
 from pystack.sockets.resolve import text
+
+#: what a drawing says about a node that is no simulated host
+KINDS = {
+    "KernelHost": "kernel host",
+    "ContainerHost": "container host",
+    "Bridge": "bridge",
+    "Switch": "switch",
+    "Wire": "wire",
+}
+
+
+def nodes_of(net: Network) -> list[Node]:
+    """All nodes, the hosts first."""
+    return [*net.hosts.values(), *net.kernels.values(), *net.switches.values(), *net.wires.values()]
+
+
+def addresses_of(port: SimPort) -> list[str]:
+    """The addresses of a port with their prefix lengths."""
+    if isinstance(port.node, KernelHost):
+        return port.node.interface_addresses(port)
+    return [] if port.iface is None else [f"{text(a.addr)}/{a.prefixlen}" for a in port.iface.addrs]
+
+
+def faults_of(link: Link) -> str:
+    """What a link does to frames, such as "delay 5ms", or an empty text."""
+    there, back = _way(link.ab, link.a), _way(link.ba, link.b)
+    faults = there if there == back else f"out: {there}; back: {back}"
+    return "" if faults == "no fault" else faults
 
 
 def draw(net: Network) -> str:
@@ -19,12 +49,14 @@ def draw(net: Network) -> str:
     """
     links = {port: link for link in net.links.values() for port in (link.a, link.b)}
     blocks = []
-    nodes: list[Node] = [*net.hosts.values(), *net.switches.values(), *net.wires.values()]
-    for node in nodes:
-        kind = {"SimHost": "", "Switch": "  (switch)", "Wire": "  (wire)"}.get(type(node).__name__, "")
-        lines = [f"{node.name}{kind}", *_ports(node.ports, links)]
-        if node.name in net.hosts:
-            lines += [f"  route {route}" for route in _routes(net.hosts[node.name])]
+    for node in nodes_of(net):
+        kind = KINDS.get(type(node).__name__, "")
+        lines = [f"{node.name}  ({kind})" if kind else node.name, *_ports(node.ports, links)]
+        if isinstance(node, SimHost):
+            for iface in node.vlans.values():
+                own = ", ".join(f"{text(one.addr)}/{one.prefixlen}" for one in iface.addrs)
+                lines.append(f"  {iface.name}  {own}".rstrip())
+        lines += [f"  route {route}" for route in routes_of(node)]
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks) or "an empty network"
 
@@ -33,12 +65,12 @@ def _ports(ports: list[SimPort], links: dict[SimPort, Link]) -> Iterator[str]:
     """One line for each port: its addresses, the other end, and what the link does to frames that go there and come back."""
     rows = []
     for port in ports:
-        own = "" if port.iface is None else ", ".join(f"{text(a.addr)}/{a.prefixlen}" for a in port.iface.addrs)
+        own = ", ".join(addresses_of(port))
         link, other = links.get(port), port.peer
         if link is None or other is None or port.out is None or other.out is None:
             rows.append((port.name, own, "", ""))
             continue
-        there, back = channel_text(port.out), channel_text(other.out)
+        there, back = (_way(link.ab, link.a), _way(link.ba, link.b))[:: 1 if port is link.a else -1]
         faults = there if there == back else f"out: {there}; back: {back}"
         rows.append((port.name, own, f"--- {other.node.name} {other.name}", "" if faults == "no fault" else faults))
     widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
@@ -48,8 +80,22 @@ def _ports(ports: list[SimPort], links: dict[SimPort, Link]) -> Iterator[str]:
         ).rstrip()
 
 
-def _routes(host: Any) -> Iterator[str]:
+def _way(channel: Channel, port: SimPort) -> str:
+    """What one direction of a link does to frames, and how they wait for it."""
+    told = channel_text(channel)
+    if port.qdisc is None:
+        return told
+    queue = f"{port.qdisc.kind} {port.qdisc.text()}".rstrip()
+    return queue if told == "no fault" else f"{told}, {queue}"
+
+
+def routes_of(node: Any) -> Iterator[str]:
     """The routes that the addresses do not imply."""
+    if isinstance(node, KernelHost):
+        yield from node.routes()
+    if not isinstance(node, SimHost):
+        return
+    host = node
     for route in host.stack.routes.all():
         if route.gateway == 0 and route.kind == C.RT_UNICAST:
             continue

@@ -138,6 +138,8 @@ class Hub:
     def drive(self, waiting: Any, deadline: int | None) -> bool:
         """Step the network until `waiting` has fired or `deadline` has come."""
         net = self.net
+        if net.driver is not None:
+            return net.driver.drive(waiting, deadline)
         while not waiting.fired:
             time = net.next_time()
             if deadline is not None and (time is None or time > deadline):
@@ -220,6 +222,11 @@ class Hub:
             gc.unfreeze()
             if self._gc_was_enabled:
                 gc.enable()
+
+    def collect_if_due(self) -> None:
+        """Collect garbage if its time has come."""
+        if 0 <= self._collect_at <= self.net.now or self.net.steps > self._collect_step:
+            self._collect(self.net.now)
 
     def _collect(self, time: int) -> None:
         if self._collect_at >= 0:

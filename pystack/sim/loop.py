@@ -193,7 +193,8 @@ class SimLoop(asyncio.SelectorEventLoop):
     def close(self) -> None:
         """See asyncio. Sockets that the loop still serves are closed, as a kernel closes those of a process that ends."""
         if not self.is_closed():
-            transports = list(self._transports.values())  # type: ignore[attr-defined]
+            # A transport that ended after it had sent its buffer has no loop any more, and its abort() would fail.
+            transports = [one for one in self._transports.values() if one._loop is not None]  # type: ignore[attr-defined]
             for transport in transports:
                 transport.abort()
             if transports:

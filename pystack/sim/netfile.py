@@ -8,7 +8,8 @@
     programs = {"client": get}       # by the names of hosts: a run ends when these have ended
     background = {"web": serve}      # these are ended then
 
-`network` may have the parameter `seed`. A program is a function without arguments, or a list of such functions (see sim/running.py).
+`network` may have the parameter `seed`. A program is a function without arguments, or a list of such functions (see sim/running.py). On a
+kernel host (Network.kernel), it is a command, such as ["curl", "http://web/"], or a list of commands.
 """
 
 import inspect
@@ -17,7 +18,8 @@ import runpy
 import sys
 from typing import Any
 
-from pystack.sim.network import Network
+from pystack.sim.commands import Stay, is_command
+from pystack.sim.network import Network, recording
 
 
 class NetworkFileError(ValueError):
@@ -25,9 +27,13 @@ class NetworkFileError(ValueError):
 
 
 class NetworkFile:
-    """The network of a file, and its programs: host name -> list of functions."""
+    """The network of a file, and its programs: host name -> list of functions or commands.
 
-    def __init__(self, path: str, seed: int | None = None):
+    seed    the argument of the function `network`, or None: its default
+    record  a file into which the network's hosts are recorded (Network.record), or None
+    """
+
+    def __init__(self, path: str, seed: int | None = None, record: str | None = None):
         self.path = path
         if not os.path.isfile(path):
             raise NetworkFileError(f"{path}: there is no such file")
@@ -51,7 +57,8 @@ class NetworkFile:
             raise NetworkFileError(
                 f"{path}: each parameter of the function `network` needs a default value: {error}"
             ) from None
-        self.net: Network = make(**arguments)
+        with recording(record):
+            self.net: Network = make(**arguments)
         if not isinstance(self.net, Network):
             raise NetworkFileError(f"{path}: the function `network` returned {self.net!r}, and no pystack.sim.Network")
         self.programs = self._functions(space, "programs")
@@ -62,19 +69,25 @@ class NetworkFile:
         found = space.get(name, {})
         if not isinstance(found, dict):
             raise NetworkFileError(f"{self.path}: `{name}` is a dict, host name -> function, and not {found!r}")
-        lists = {host: fn if isinstance(fn, list) else [fn] for host, fn in found.items()}
+        lists = {host: fn if isinstance(fn, list) and not is_command(fn) else [fn] for host, fn in found.items()}
         for host, functions in lists.items():
             self.check_host(host, f"`{name}`")
             for fn in functions:
-                if not callable(fn):
+                if host in self.net.kernels:
+                    if not is_command(fn):
+                        raise NetworkFileError(
+                            f"{self.path}: `{name}` of {host!r}: {fn!r} is not a command, which is a list of words"
+                        )
+                elif not callable(fn):
                     raise NetworkFileError(f"{self.path}: `{name}` of {host!r}: {fn!r} is not a function")
         return lists
 
     def check_host(self, name: Any, where: str) -> None:
         """Raise an error if there is no such host."""
-        if name not in self.net.hosts:
+        hosts = [*self.net.hosts, *self.net.kernels]
+        if name not in hosts:
             raise NetworkFileError(
-                f"{self.path}: {where} names {name!r}, which is no host of the network; there are {', '.join(self.net.hosts) or 'none'}"
+                f"{self.path}: {where} names {name!r}, which is no host of the network; there are {', '.join(hosts) or 'none'}"
             )
 
     def free_host(self) -> str:
@@ -93,3 +106,16 @@ class NetworkFile:
                 f"{self.path} has no `programs`: name what runs, such as programs = {{'client': main}}"
             )
         return self.net.run(self.programs, background=self.background, **options)  # type: ignore[no-any-return]
+
+    def up(self, duration: int | None = None) -> None:
+        """Let the network be up, in real time: for `duration` ns, or until an exception. All programs run, and none of them ends it."""
+        names = [*self.net.hosts, *self.net.kernels]
+        if not names:
+            raise NetworkFileError(f"{self.path}: the network has no host")
+        everything = {
+            name: [*self.programs.get(name, []), *self.background.get(name, [])]
+            for name in names
+            if name in self.programs or name in self.background
+        }
+        self.net.real_time()
+        self.net.run({names[0]: Stay(duration)}, background=everything, limit=1 << 62)

@@ -10,23 +10,32 @@ integers of nanoseconds.
 """
 
 import hashlib
+import ipaddress
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, BinaryIO
+from contextlib import contextmanager, suppress
+from itertools import islice
+from typing import Any, BinaryIO, TypeVar
 
 import pystack_c.const as C
 from pystack.dhcp import ClientSettings
 from pystack.dns import Servers, settings_of
 from pystack.dns import use as use_dns
+from pystack.sim.bridge import Bridge
 from pystack.sim.causes import Causes
 from pystack.sim.channel import Channel
+from pystack.sim.containers import ContainerHost
 from pystack.sim.dhcp import SimAgent
 from pystack.sim.dhcp import settings_of as client_settings
-from pystack.sim.hub import Hub
+from pystack.sim.hub import Hub, Signal
+from pystack.sim.kernelhost import KernelHost
 from pystack.sim.middlebox import Middlebox, Report
 from pystack.sim.nodes import Node, SimHost, SimPort, Switch, Wire
 from pystack.sim.path import Tap
 from pystack.sim.profiles import link_profile
+from pystack.sim.qdisc import Qdisc
+from pystack.sim.qdisc import parse as parse_qdisc
+from pystack.sim.realtime import RealTime
 from pystack.sim.scheduler import Scheduler, SimError
 from pystack.sockets.resolve import Names
 from pystack.trace.annotate import AnnotatedCapture, FrameProbe, FrameRecord
@@ -36,8 +45,9 @@ from pystack_c.config import Config
 from pystack_c.config import profile as config_profile
 from pystack_c.probe import Event
 
-__all__ = ["MS", "S", "US", "Link", "Network", "SimPort", "SimError", "SimHost", "Switch", "Wire"]
+__all__ = ["MS", "S", "US", "Bridge", "Link", "Network", "SimPort", "SimError", "SimHost", "Switch", "Wire"]
 
+AnyHost = TypeVar("AnyHost", bound=SimHost)
 US = 1_000
 MS = 1_000_000
 S = 1_000_000_000
@@ -127,7 +137,10 @@ class Network(Scheduler):
         #: the time of day (ns since 1970) at which virtual time begins
         self.epoch = EPOCH
         self.hub = Hub(self)
+        #: lets time pass as the real clock does, or None: virtual time (see `real_time`)
+        self.driver: RealTime | None = None
         self.hosts: dict[str, SimHost] = {}
+        self.kernels: dict[str, KernelHost] = {}
         self.names = Names(hosts, self.lookup, self.reverse)
         self.switches: dict[str, Switch] = {}
         self.wires: dict[str, Wire] = {}
@@ -144,6 +157,8 @@ class Network(Scheduler):
         self._stack_class = stack_class
         self._macs = 0
         self._writers: list[PcapngWriter] = []
+        if _to_record:
+            self.record(_to_record.pop())
 
     def next_mac(self) -> int:
         """The next locally administered MAC address."""
@@ -157,12 +172,21 @@ class Network(Scheduler):
 
     def lookup(self, name: str) -> list[str]:
         """The addresses of a host by its name (empty: there is no such host). The sockets of all hosts resolve names with it."""
-        host = self.hosts.get(name) or self.hosts.get(name.lower().rstrip("."))
+        lower = name.lower().rstrip(".")
+        host = self.any_host(name) or self.any_host(lower)
         return [] if host is None else host.addresses()
 
     def reverse(self, address: str) -> str | None:
         """The name of the host that has an address, or None."""
-        return next((host.name for host in self.hosts.values() if address in host.addresses()), None)
+        return next((host.name for host in self.all_hosts() if address in host.addresses()), None)
+
+    def any_host(self, name: str) -> SimHost | KernelHost | None:
+        """The host of either kind with this name, or None."""
+        return self.hosts.get(name) or self.kernels.get(name)
+
+    def all_hosts(self) -> list[SimHost | KernelHost]:
+        """All hosts, those of pystack first."""
+        return [*self.hosts.values(), *self.kernels.values()]
 
     # -- building ----------------------------------------------------------------------------------------------------
 
@@ -184,6 +208,24 @@ class Network(Scheduler):
         `dns` names the DNS servers that it asks for names which are no hosts of this network, and `search` the domains of short names
         (see pystack.dns.settings). With `dhcp`, its first interface asks a DHCP server for its address as soon as there is a link.
         """
+        found = self._host(SimHost, name, config, profile, seed, offload, dns, search, settings)
+        if dhcp:
+            found.dhcp = client_settings(dhcp, name)
+        return found
+
+    def _host(
+        self,
+        kind: type[AnyHost],
+        name: str,
+        config: Config | None = None,
+        profile: str = "linux",
+        seed: int | None = None,
+        offload: bool = False,
+        dns: Servers | None = None,
+        search: Sequence[str] = (),
+        settings: "dict[str, Any] | None" = None,
+    ) -> AnyHost:
+        """A host of this class. See `host`."""
         if dns is None and search:
             raise ValueError("search domains are for DNS: name a server (dns=...), too")
         servers = None if dns is None else settings_of(dns, search)
@@ -194,16 +236,14 @@ class Network(Scheduler):
             raise TypeError(
                 f"the second argument of host() is a Config, not {config!r}; links give addresses: link(a, b, addrs=...)"
             )
-        config.update(settings)
+        config.update(settings or {})
         seed = self.derive("host", name) if seed is None else seed
-        host = SimHost(self, self.make_stack(seed, config, name), offload)
+        host = kind(self, self.make_stack(seed, config, name), offload)
         if self.recorder is not None:
             host.recorder = self.recorder.host(name, seed, config)
             self.links_recorder = self.links_recorder or host.recorder
         if servers is not None:
             use_dns(host, servers)
-        if dhcp:
-            host.dhcp = client_settings(dhcp, name)
         self.hosts[name] = host
         return host
 
@@ -227,6 +267,52 @@ class Network(Scheduler):
         """Let a host serve DHCP: see SimHost.dhcp_server."""
         return host.dhcp_server(*subnets, **options)
 
+    def balancer(self, name: str, **options: Any) -> SimHost:
+        """A router that spreads connections over servers.
+
+        lb = net.balancer("lb")
+        net.link(lb, clients, addrs=("192.0.2.10/24", None))
+        net.link(lb, servers, addrs=("10.0.0.1/24", None))
+        lb.balance("192.0.2.10:80", ["10.0.0.2:80", "10.0.0.3:80"], by="least-connections")
+        """
+        return self.router(name, **options)
+
+    def container_host(
+        self,
+        name: str,
+        *,
+        subnet: str = "172.17.0.0/16",
+        masquerade: bool = True,
+        dns: Sequence[str] = (),
+        **settings: Any,
+    ) -> ContainerHost:
+        """A host of containers as Docker sets it up (see sim/containers.py). The embedded resolver needs the extra `dns`.
+
+        subnet      the network of the containers; its first address is the host's on the bridge
+        masquerade  whether what leaves to the outside gets the host's address as its source
+        dns         the servers that the containers' resolvers ask for names that are no containers
+        """
+        found = self._host(ContainerHost, name, settings={"ip_forward": True, **settings})
+        found.build(subnet, masquerade, dns)
+        return found
+
+    def kernel(self, name: str, *, dns: Sequence[str] = (), search: Sequence[str] = ()) -> KernelHost:
+        """A host whose stack is Linux's own: a network namespace, on which programs of any language run (see sim/kernelhost.py).
+
+        The network is driven by the real clock then. Close it at the end, or use it as a context manager. `dns` and `search` are the addresses of
+        DNS servers and the domains of short names, for names that are no hosts of this network. OSError: the kernel does not allow it.
+        """
+        self._new_name(name)
+        self.real_time()
+        host = self.kernels[name] = KernelHost(self, name, dns, search)
+        return host
+
+    def real_time(self) -> RealTime:
+        """Drive the network by the real clock from now on. Returns the driver, whose `late` says how far it was off."""
+        if self.driver is None:
+            self.driver = RealTime(self)
+        return self.driver
+
     def make_stack(self, seed: int, config: Config, name: str) -> Any:
         """A stack that the network's probe watches."""
         stack = (self._stack_class or _stack_class())(seed, config, name)
@@ -238,9 +324,43 @@ class Network(Scheduler):
         return Channel(self.seed, name, **settings)
 
     def switch(self, name: str) -> Switch:
-        """A learning bridge."""
+        """A learning bridge without settings. `bridge` makes one with VLANs, ageing and the rest."""
         self._new_name(name)
         switch = self.switches[name] = Switch(self, name)
+        return switch
+
+    def bridge(self, name: str = "br0", ports: Sequence[Node] = (), **options: Any) -> Bridge:
+        """A bridge with ageing, static entries, VLANs, snooping and a guard against loops (see sim/bridge.py), joined to these nodes.
+
+        net.bridge("br0", ports=(a, b, c), vlan_filtering=True)
+        """
+        self._new_name(name)
+        bridge = Bridge(self, name, **options)
+        self.switches[name] = bridge
+        for node in ports:
+            self.link(node, bridge)
+        return bridge
+
+    def lan(
+        self, name: str, *hosts: SimHost | KernelHost, subnet: str = "10.0.0.0/24", routed: bool = True, **link: Any
+    ) -> Switch:
+        """A switch, links from hosts to it (with the settings `link`), and addresses of `subnet` in the order of the hosts.
+
+        With `routed`, the first host that forwards packets, if there is one, becomes the default gateway of the others that have no default route.
+
+            net.lan("office", home, pc, printer, subnet="192.168.1.0/24")    # 192.168.1.1, .2 and .3
+        """
+        addresses = addresses_of(subnet, len(hosts))
+        switch = self.switch(name)
+        gateways = []
+        for host, address in zip(hosts, addresses, strict=True):
+            self.link(host, switch, addrs=(address, None), **link)
+            if isinstance(host, SimHost) and host.stack.config.ip_forward:
+                gateways.append((host, address.partition("/")[0]))
+        for host in hosts if routed and gateways else ():
+            if host is not gateways[0][0]:
+                with suppress(FileExistsError):  # it has another way already
+                    host.route("default", via=gateways[0][1])
         return switch
 
     def wire(self, name: str) -> Wire:
@@ -251,7 +371,7 @@ class Network(Scheduler):
 
     def new_box(self, name: str) -> str:
         """A name for a middlebox that no other node has."""
-        while name in self.hosts or name in self.switches or name in self.wires or name in self.boxes:
+        while self._has(name):
             name += "'"
         self.boxes.append(name)
         return name
@@ -269,8 +389,11 @@ class Network(Scheduler):
         return report
 
     def _new_name(self, name: str) -> None:
-        if name in self.hosts or name in self.switches or name in self.wires or name in self.boxes:
+        if self._has(name):
             raise ValueError(f"there is already a node named {name!r}")
+
+    def _has(self, name: str) -> bool:
+        return any(name in nodes for nodes in (self.hosts, self.kernels, self.switches, self.wires, self.boxes))
 
     def link(
         self,
@@ -288,22 +411,29 @@ class Network(Scheduler):
     ) -> Link:
         """Join two nodes. `settings` (see Channel: delay, rate, queue, loss, ...) hold for both directions. `ab` and
         `ba` are settings of one direction. `addrs` are addresses such as "10.0.0.1/24" for the new interfaces. `profile` names settings that the others
-        change: "lan", "dsl", "lte", "wifi", "satellite" or "bufferbloat" (see profiles.py), with the user at `a`."""
+        change: "lan", "dsl", "lte", "wifi", "satellite" or "bufferbloat" (see profiles.py), with the user at `a`. `qdisc` is a queueing
+        discipline such as "fq_codel" or "bfifo limit 64kb" (see sim/qdisc) in front of the link; an object is for one direction (`ab`, `ba`)."""
         up_down: tuple[dict[str, Any], dict[str, Any]] = link_profile(profile) if profile else ({}, {})
         name = name or f"{a.name}-{b.name}"
         while name in self.links:
             name += "'"
         settings = {"mtu": mtu, "kind": kind, **settings}
-        channels = [
-            self.make_channel(f"{name}/{direction}", **{**known, **settings, **(apart or {})})
-            for direction, known, apart in (("ab", up_down[0], ab), ("ba", up_down[1], ba))
-        ]
+        both = [{**up_down[0], **settings, **(ab or {})}, {**up_down[1], **settings, **(ba or {})}]
+        qdiscs = [_qdisc(one.pop("qdisc", None)) for one in both]
+        if qdiscs[0] is not None and qdiscs[0] is qdiscs[1]:
+            raise ValueError(
+                f"{qdiscs[0]!r} can be in one direction only: write it as a text, or in ab={{...}} or ba={{...}}"
+            )
+        channels = [self.make_channel(f"{name}/{way}", **one) for way, one in zip(("ab", "ba"), both, strict=True)]
         port_a, port_b = a.attach(mtu, kind), b.attach(mtu, kind)
         port_a.out, port_b.out = channels
         port_a.peer, port_b.peer = port_b, port_a
         link = self.links[name] = Link(self, name, port_a, port_b, *channels)
+        for port, qdisc in zip((port_a, port_b), qdiscs, strict=True):
+            if qdisc is not None:
+                port.set_qdisc(qdisc)
         for node, address in ((a, addrs[0]), (b, addrs[1])):
-            if address is not None and isinstance(node, SimHost):
+            if address is not None and isinstance(node, SimHost | KernelHost):
                 node.addr(address)
         return link
 
@@ -336,7 +466,10 @@ class Network(Scheduler):
         net.run({a: server, b: client}, ...)     run programs on hosts until they have ended (sim.running.run has the options)
         """
         if isinstance(until, int):
-            super().run(until)
+            if self.driver is not None:
+                self.driver.drive(Signal(), until)
+            else:
+                super().run(until)
             return None
         from pystack.sim import running
 
@@ -356,7 +489,7 @@ class Network(Scheduler):
 
         A port of the sender shows the frames as they were sent. A port of the receiver shows them as they arrived."""
         writer = PcapngWriter.open(out) if isinstance(out, str) else PcapngWriter(out)
-        chosen = ports or [port for host in self.hosts.values() for port in host.ports]
+        chosen = ports or [port for host in self.all_hosts() for port in host.ports]
         for port in chosen:
             linktype = LINKTYPE_ETHERNET if port.kind == C.LINK_ETHERNET else LINKTYPE_RAW
             number = writer.interface(f"{port.node.name}:{port.name}", linktype)
@@ -379,7 +512,11 @@ class Network(Scheduler):
         return writer
 
     def close(self) -> None:
-        """Finish captures and the recording."""
+        """Finish captures and the recording. Kill the programs on kernel hosts, and remove these hosts."""
+        for host in self.kernels.values():
+            host.close()
+        if self.driver is not None:
+            self.driver.close()
         if self.frame_probe is not None:
             self.frame_probe.flush()
         for writer in self._writers:
@@ -392,6 +529,30 @@ class Network(Scheduler):
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+#: the file of the next network's recording, or nothing
+_to_record: list[str] = []
+
+
+@contextmanager
+def recording(path: str | None) -> Iterator[None]:
+    """In the block, the next network that is made is recorded into this file, if one is given."""
+    if path is not None:
+        _to_record.append(path)
+    try:
+        yield
+    finally:
+        _to_record.clear()
+
+
+def addresses_of(subnet: str, count: int) -> list[str]:
+    """The first addresses of a network, such as "10.0.0.1/24". ValueError: it is no network, or has too few."""
+    network = ipaddress.IPv4Network(subnet)
+    found = [f"{address}/{network.prefixlen}" for address in islice(network.hosts(), count)]
+    if len(found) < count:
+        raise ValueError(f"{subnet} has room for {len(found)} hosts, not for {count}")
+    return found
 
 
 class _TrueTimes(FrameProbe):
@@ -412,6 +573,16 @@ def _capture_tap(writer: PcapngWriter, number: int) -> Tap:
         writer.packet(number, time, frame, direction)
 
     return tap
+
+
+def _qdisc(given: Any) -> Qdisc | None:
+    """A queueing discipline, of a text if it is one. ValueError or TypeError, before anything of the link exists."""
+    found = parse_qdisc(given) if isinstance(given, str) else given
+    if found is not None and not isinstance(found, Qdisc):
+        raise TypeError(
+            f"{given!r:.60} is no queueing discipline: write one of sim.qdisc, or a text such as 'fq_codel'"
+        )
+    return found
 
 
 def _stack_class() -> Callable[..., Any]:

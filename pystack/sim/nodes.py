@@ -6,23 +6,29 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pystack_c.const as C
 from pystack.addresses import parse_addr, parse_interface, parse_network
+from pystack.sim import whole
 from pystack.sim.clock import HostClock, check_offset, parts
 from pystack.sim.dhcp import SimAgent, WithDhcp
+from pystack.sim.multicasting import Multicasting
 from pystack.sim.path import HostPath, SimPort
+from pystack.sim.qdisc import Qdisc
 from pystack.sim.translating import Translating
 from pystack.sockets.resolve import text
 from pystack_c.link.fdb import ForwardingTable
+from pystack_c.link.loops import LoopGuard
+from pystack_c.packet import Transmit
 from pystack_c.tcp import user
 
 if TYPE_CHECKING:
+    from pystack.sim.kernelhost import KernelHost
     from pystack.sim.network import Network
 
 #: the names of the calls that end a socket
 _ENDS = ("close", "abort", "end_send")
-Node: TypeAlias = "SimHost | Switch | Wire"
+Node: TypeAlias = "SimHost | KernelHost | Switch | Wire"
 
 
-class SimHost(HostPath, Translating, WithDhcp):
+class SimHost(HostPath, Translating, WithDhcp, Multicasting):
     """A host in virtual time. Made by `Network.host`."""
 
     #: a kernel's socket in virtual time would depend on real time, and its bytes would be in no capture
@@ -34,16 +40,32 @@ class SimHost(HostPath, Translating, WithDhcp):
         self.offload = offload
         #: the first interface is the outside of an address translation
         self.masquerades = False
-        self.agents: list[SimAgent] = []
         #: the functions that decide about packets in the queues of the packet filter
         self._deciders: dict[int, Callable[[bytes], bool | bytes]] = {}
+        self.agents: list[SimAgent] = []
         self.ports: list[SimPort] = []
+        #: the interfaces for VLANs, by their names
+        self.vlans: dict[str, Any] = {}
         #: how often it was switched on again, and the functions that are called then: they start its programs
         self.boots = 0
         self.on_boot: list[Callable[[SimHost], None]] = []
         self._off = False
         self._frozen = False
         self._script: list[tuple[str, tuple[Any, ...]]] = []  # the set-up that a boot repeats
+
+    def deliver_raw(self, port: SimPort, raw: bytes) -> None:
+        """Receive a frame that begins with a virtio-net header (see sim/whole.py)."""
+        if not self.up:
+            return
+        self.receive(port.iface, raw, *whole.receive_arguments(raw))
+        self.pump()
+
+    def send_offloaded(self, port: SimPort, tx: Transmit) -> None:
+        """Send a frame that a card would cut or complete. In real time, it stays whole on the way to a kernel host (see sim/whole.py)."""
+        if self.net.driver is not None:
+            whole.send(port, whole.of_transmit(tx))
+        else:
+            super().send_offloaded(port, tx)
 
     def call(self, fn: Callable[..., Any], target: Any, *args: Any) -> Any:
         """VirtualHost.call. A socket from before a boot belongs to a stack that is gone: it can only be closed."""
@@ -60,7 +82,7 @@ class SimHost(HostPath, Translating, WithDhcp):
     def attach(self, mtu: int, kind: int) -> SimPort:
         """A new port, with an interface eth0, eth1, ... of the stack behind it."""
         number = len(self.ports)
-        port = SimPort(self.net, self, f"eth{number}" if kind == C.LINK_ETHERNET else f"tun{number}", kind)
+        port = SimPort(self.net, self, self.port_name(kind), kind)
         mac = self.net.next_mac() if kind == C.LINK_ETHERNET else 0
         self._add_iface(port, mac, mtu)
         self.ports.append(port)
@@ -70,10 +92,27 @@ class SimHost(HostPath, Translating, WithDhcp):
             self.net.after(0, self.dhcp_client, port.name, self.dhcp)
         return port
 
+    def port_name(self, kind: int) -> str:
+        """The name of the next interface."""
+        return f"eth{len(self.ports)}" if kind == C.LINK_ETHERNET else f"tun{len(self.ports)}"
+
     def _add_iface(self, port: SimPort, mac: int, mtu: int) -> None:
         offload = (True, 65226) if self.offload else (False, 0)
         port.iface = self.setup("add_iface", port.name, port.kind, mac, mtu, *offload)
         self._by_iface[port.iface.index] = port
+
+    def vlan(self, vid: int, iface: str = "") -> str:
+        """Add an interface for a VLAN of an interface (the newest one, if not named), and return its name, such as "eth0.10"."""
+        port = self.port(iface)
+        made = self.setup("add_vlan", port.iface, vid)
+        self.vlans[made.name] = made
+        self._script.append(("vlan", (vid, port.name)))
+        name: str = made.name
+        return name
+
+    def _iface(self, name: str = "") -> Any:
+        """An interface of the stack: that of a port or of a VLAN; without a name, that of the newest port."""
+        return self.vlans[name] if name in self.vlans else self.port(name).iface
 
     def port(self, name: str = "") -> SimPort:
         """A port by name; without a name, the newest port."""
@@ -85,15 +124,16 @@ class SimHost(HostPath, Translating, WithDhcp):
         return self.ports[-1]
 
     def addr(self, address: str, iface: str = "") -> None:
-        """Give an interface (the newest one, if not named) an address such as "10.0.0.1/24"."""
+        """Give an interface (the newest one, if not named; "lo" is the loopback) an address such as "10.0.0.1/24"."""
         value, prefixlen = parse_interface(address)
-        port = self.port(iface)
-        self.setup("add_addr", port.iface, value, prefixlen)
-        self._script.append(("addr", (address, port.name)))
+        found = self.stack.lo if iface == "lo" else self._iface(iface)
+        self.setup("add_addr", found, value, prefixlen)
+        self._script.append(("addr", (address, found.name)))
 
     def addresses(self) -> list[str]:
         """The addresses of its interfaces, in the order in which they were given; without any, the loopback address."""
-        found = [text(local.addr) for port in self.ports for local in port.iface.addrs]
+        ifaces = [*(port.iface for port in self.ports), *self.vlans.values()]
+        found = [text(local.addr) for iface in ifaces for local in iface.addrs]
         return found or ["127.0.0.1"]
 
     def route(self, network: str, via: str = "", iface: str = "") -> None:
@@ -103,15 +143,19 @@ class SimHost(HostPath, Translating, WithDhcp):
         """
         dst, prefixlen = parse_network(network)
         gateway = parse_addr(via) if via else 0
-        port = self.port(iface) if iface or not via else None
-        self.setup("add_route", dst, prefixlen, gateway, None if port is None else port.iface)
-        self._script.append(("route", (network, via, "" if port is None else port.name)))
+        found = self._iface(iface) if iface or not via else None
+        self.setup("add_route", dst, prefixlen, gateway, found)
+        self._script.append(("route", (network, via, "" if found is None else found.name)))
+
+    def qdisc(self, discipline: "Qdisc | str | None", iface: str = "") -> Qdisc | None:
+        """Put a queueing discipline in front of an interface: `tc qdisc replace dev IFACE root ...`. It stays there if the host boots."""
+        return self.port(iface).set_qdisc(discipline)
 
     def neighbor(self, address: str, mac: int, iface: str = "") -> None:
         """A permanent ARP entry."""
-        port = self.port(iface)
-        self.setup("add_neighbor", port.iface, parse_addr(address), mac)
-        self._script.append(("neighbor", (address, mac, port.name)))
+        found = self._iface(iface)
+        self.setup("add_neighbor", found, parse_addr(address), mac)
+        self._script.append(("neighbor", (address, mac, found.name)))
 
     def __repr__(self) -> str:
         return f"<SimHost {self.name}>"
@@ -142,6 +186,7 @@ class SimHost(HostPath, Translating, WithDhcp):
             self._tell_clock()
         self._wake_at = -1
         self._by_iface.clear()
+        self.vlans.clear()
         self.up = not self._frozen
         for port in self.ports:
             self._add_iface(port, port.iface.mac, port.iface.mtu)
@@ -215,7 +260,10 @@ class SimHost(HostPath, Translating, WithDhcp):
 
 
 class Switch:
-    """A learning bridge. It forwards at once, and floods frames to unknown addresses (IEEE 802.1D 7.7, 7.8)."""
+    """A learning bridge. It forwards at once, and floods frames to unknown addresses (IEEE 802.1D 7.7, 7.8).
+
+    It drops a flooded frame that comes back at another port because of a loop of links, and counts it in `guard.returned`.
+    """
 
     def __init__(self, net: "Network", name: str):
         self.net = net
@@ -224,6 +272,7 @@ class Switch:
         #: addresses never age here, because a run may last for days of virtual time
         self.fdb = ForwardingTable(ageing=0, limit=1 << 20)
         self.flooded = 0
+        self.guard = LoopGuard()
 
     def attach(self, mtu: int, kind: int) -> SimPort:
         """A new port."""
@@ -236,9 +285,11 @@ class Switch:
         if len(frame) < C.ETH_HLEN:
             return
         dst, src = frame[:6], frame[6:12]
-        self.fdb.learn(src, port, self.net.now)
         out = self.fdb.lookup(dst, self.net.now)
-        if out is port:
+        if out is None and self.guard.returns(frame, port, self.net.now):
+            return  # a loop of links, in which the frame would circulate for ever
+        self.fdb.learn(src, port, self.net.now)
+        if out is port or dst == src:
             return
         if out is not None:
             out.send(frame)
@@ -247,6 +298,18 @@ class Switch:
         for other in self.ports:
             if other is not port:
                 other.send(frame)
+
+    def deliver_raw(self, port: SimPort, raw: bytes) -> None:
+        """The same for a frame that begins with a virtio-net header (see sim/whole.py)."""
+        at = whole.VNET_HDR_LEN
+        if len(raw) < at + C.ETH_HLEN:
+            return
+        self.fdb.learn(raw[at + 6 : at + 12], port, self.net.now)
+        out = self.fdb.lookup(raw[at : at + 6], self.net.now)
+        self.flooded += out is None
+        for other in self.ports if out is None else [out]:
+            if other is not port:
+                whole.send(other, raw)
 
 
 class Wire:

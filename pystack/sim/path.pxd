@@ -14,13 +14,15 @@ cdef class SimPort:
     cdef public object name
     cdef public int kind
     cdef public object iface
-    cdef public Channel out
+    cdef public object out
     cdef public SimPort peer
     cdef public list taps
     cdef public list boxes
+    cdef public object transmitter
     cpdef send(self, bytes frame)
-    @cython.locals(net=Scheduler, out=Channel, peer=SimPort, time=int64_t, data=bytes)
     cdef _transmit(self, bytes frame)
+    @cython.locals(net=Scheduler, channel=Channel, peer=SimPort, arrivals=list, time=int64_t, data=bytes)
+    cpdef put(self, bytes frame)
     cpdef arrive(self, bytes frame)
     @cython.locals(host=HostPath)
     cpdef _deliver(self, bytes frame)
@@ -34,7 +36,7 @@ cdef class HostPath(VirtualHost):
     cpdef pump(self)
     @cython.locals(net=Scheduler, now=int64_t, tx=Transmit)
     cpdef Transmit poll_transmit(self)
-    @cython.locals(port=SimPort, frame=bytes)
+    @cython.locals(port=SimPort)
     cpdef _send(self, Transmit tx)
     @cython.locals(net=Scheduler, now=int64_t, iface=Iface)
     cpdef deliver(self, SimPort port, bytes frame)

@@ -9,6 +9,8 @@ from typing import Any
 from pystack.phy.segmenter import segments
 from pystack.sim.channel import Channel
 from pystack.sim.middlebox import IN, OUT, Middlebox, through
+from pystack.sim.qdisc import Qdisc
+from pystack.sim.qdisc.transmitter import Transmitter, put
 from pystack.sim.scheduler import Scheduler, SimError
 from pystack.sim.virtual import VirtualHost
 from pystack.trace.pcapng import INBOUND, OUTBOUND
@@ -28,11 +30,14 @@ class SimPort:
         self.name = name
         self.kind = kind
         self.iface: Any = None
-        self.out: Channel | None = None
+        #: what takes the frames: a Channel, or an object with the same method `send` in front of one
+        self.out: Any = None
         self.peer: SimPort | None = None
         self.taps: list[Tap] = []
         #: the middleboxes between this end of the link and its channels, the nearest first (see Link.middlebox)
         self.boxes: list[Middlebox] = []
+        #: what gives frames to the channel, if there is a queueing discipline in front of it
+        self.transmitter: Transmitter | None = None
 
     def send(self, frame: bytes) -> None:
         """Put a frame on the link, now."""
@@ -44,17 +49,40 @@ class SimPort:
             self._transmit(frame)
 
     def _transmit(self, frame: bytes) -> None:
-        """Give a frame to the channel, and let what comes out of it arrive."""
+        """Send a frame to the other end: through the queueing discipline, if there is one."""
+        if self.transmitter is not None:
+            self.transmitter.send(frame)
+        else:
+            self.put(frame)
+
+    def put(self, frame: bytes) -> None:
+        """Give a frame to the channel now, and let what comes out of it arrive."""
         net = self.net
-        out = self.out
+        out = self.out  # object
         peer = self.peer
         if out is None or peer is None:
             return
         if net.causes is not None:
             net.causes.send(self, frame)
             return
-        for time, data in out.send(frame, net.now):
+        arrivals: list[tuple[int, bytes]]
+        if isinstance(out, Channel):
+            channel: Channel = out
+            arrivals = channel.send(frame, net.now)
+        else:
+            arrivals = out.send(frame, net.now)
+        for time, data in arrivals:
             net.add(time, peer.arrive, (data,))
+
+    @property
+    def qdisc(self) -> Qdisc | None:
+        """The queueing discipline in front of the link, or None."""
+        return None if self.transmitter is None else self.transmitter.qdisc
+
+    def set_qdisc(self, qdisc: "Qdisc | str | None") -> Qdisc | None:  # python
+        """Put a queueing discipline (see sim/qdisc) in front of the link, in the place of the one there. Frames that wait in that are lost."""
+        self.transmitter = None if qdisc is None else put(self, qdisc)
+        return self.qdisc
 
     def arrive(self, frame: bytes) -> None:
         """A frame comes out of the link."""
@@ -151,10 +179,14 @@ class HostPath(VirtualHost):
         if port is None or not self.up:
             return
         if tx.gso_size or tx.csum_start:
-            for frame in segments(tx):
-                port.send(frame)
+            self.send_offloaded(port, tx)
         else:
             port.send(tx.to_bytes())
+
+    def send_offloaded(self, port: SimPort, tx: Transmit) -> None:  # python
+        """Send a frame that a card would cut or complete (see SimHost)."""
+        for frame in segments(tx):
+            port.send(frame)
 
     def _timer(self, set_for: int) -> None:  # python
         if set_for != self._wake_at:

@@ -1,7 +1,7 @@
 """Running programs on the hosts of a network: `Network.run({host: program, ...})`.
 
 A program is a coroutine function, which runs in one event loop with all others (sim/loop.py), or a plain function, which may block and runs
-in a greenlet (sim/green.py). Either takes no arguments.
+in a greenlet (sim/green.py). Either takes no arguments. On a kernel host, a program is a command, which is a list of words.
 """
 
 import asyncio
@@ -14,13 +14,14 @@ from contextvars import copy_context
 from typing import Any
 
 from pystack.sim import blocking, descriptors, threads
+from pystack.sim.commands import HostCommand, Stay, check_place, is_command
 from pystack.sim.hub import RealPace, Signal
 from pystack.sim.loop import SimLoop
 from pystack.sim.scheduler import SimError
 from pystack.sim.session import LIMIT, session
 from pystack.sockets import current
 
-Program = Callable[[], Any]
+Program = Callable[[], Any] | HostCommand | Stay
 __all__ = ["LIMIT", "SimLoop", "blocking", "descriptors", "end_programs", "run", "threads"]
 
 
@@ -35,7 +36,7 @@ def run(
 ) -> dict[Any, Any]:
     """Run programs until all have ended, with the threads that they started, daemons excepted. Returns what they returned, by the keys of `programs` (a list for a list).
 
-    programs    host, or its name -> a program, or a list of programs
+    programs    host, or its name -> a program, or a list of programs; the result of a command is its exit status
     background  the same, of programs that are ended when the others have ended (servers)
     limit       the virtual time (ns) at which the run is an error; by default a day from now
     schedule    a seed by which the order of ready tasks is shuffled; the same seed, the same order
@@ -72,15 +73,17 @@ def run(
             for one in chosen:
                 one.ended = _nothing
             end_programs(hub)
+            for host in net.kernels.values():
+                host.end()
     for one in chosen:
         if one.error is not None:
             raise one.error
-    return {key: _results(chosen, key, isinstance(fn, list)) for key, fn in programs.items()}
+    return {key: _results(chosen, key, isinstance(fn, list) and not is_command(fn)) for key, fn in programs.items()}
 
 
 def find_host(net: Any, key: Any) -> Any:
     """The host of a network by its name, or the host itself. ValueError: it is not in this network."""
-    host = net.hosts.get(key) if isinstance(key, str) else key
+    host = (net.hosts.get(key) or net.kernels.get(key)) if isinstance(key, str) else key
     if host is None or getattr(host, "net", None) is not net:
         raise ValueError(f"{key!r} is no host of this network, and no name of one")
     return host
@@ -93,9 +96,10 @@ class _Running:
         self.key = key
         self.host = find_host(net, key)
         self.fn = fn
+        check_place(self.host, fn)
         self.background = background
         self.is_async = inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(fn, "__call__", None))  # noqa: B004
-        self.name = getattr(fn, "__name__", type(fn).__name__)
+        self.name = str(getattr(fn, "__name__", type(fn).__name__))
         self.done = False
         self.result: Any = None
         self.error: BaseException | None = None
@@ -146,10 +150,13 @@ def _each(programs: Mapping[Any, Any]) -> Iterator[tuple[Any, Program]]:
     if not isinstance(programs, Mapping):
         raise TypeError(f"the programs of a run are a mapping, {{host: program}}, not {programs!r}")
     for key, fn in programs.items():
-        for one in fn if isinstance(fn, list) else [fn]:
-            if not callable(one):
+        for one in [HostCommand(fn)] if is_command(fn) else fn if isinstance(fn, list) else [fn]:
+            if is_command(one):
+                yield key, HostCommand(one)
+            elif callable(one):
+                yield key, one
+            else:
                 raise TypeError(f"a program is a function without arguments, not {one!r}")
-            yield key, one
 
 
 def _results(chosen: list[_Running], key: Any, several: bool) -> Any:
@@ -195,6 +202,9 @@ def _start_blocking(net: Any, chosen: list[_Running], over: Callable[[], Any]) -
     for one in chosen:
         one.ended = ended
         if one.is_async:
+            continue
+        if isinstance(one.fn, HostCommand | Stay):
+            one.fn.start(one.host, one.end)
             continue
         context = copy_context()
         context.run(threads.owner.set, one)

@@ -1,11 +1,11 @@
 """Address translation on simulated hosts (masquerade, snat, dnat, redirect, in words instead of the core's numbers), and the packet filter."""
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pystack_c.const as C
 from pystack.addresses import parse_addr, parse_network
+from pystack.nft import as_program
 from pystack_c.ingress import queued
 
 PROTOCOLS = {"": 0, "icmp": C.IPPROTO_ICMP, "tcp": C.IPPROTO_TCP, "udp": C.IPPROTO_UDP}
@@ -34,6 +34,51 @@ def _must_translate(to: str) -> str:
     if not to.strip(":"):
         raise ValueError(f'to={to!r}: write the new address or port, such as "10.0.0.2:80"')
     return to
+
+
+def _endpoint(text: str) -> tuple[int, int]:
+    """Return "10.0.0.1:80" as (address, port). Raises ValueError."""
+    address, colon, port = text.rpartition(":")
+    low = int(port) if colon and port.isascii() and port.isdigit() and len(port) <= 5 else 0
+    if not 0 < low < 65536:
+        raise ValueError(f"{text!r} is not an address and a port, such as 10.0.0.1:80")
+    return parse_addr(address), low
+
+
+class Balanced:
+    """A service of a balancer, and its servers by name, such as "10.0.0.2:80"."""
+
+    def __init__(self, host: Any, addr: int, port: int, proto: int):
+        self.host = host
+        self.service = (addr, port, proto)
+
+    def set(self, server: str, weight: int = 1, up: bool = True) -> None:
+        """Add a server, or change the weight and state of one. With the weight 0 it keeps its connections and gets no new ones (draining)."""
+        self.host.setup("set_server", *self.service, *_endpoint(server), weight, up)
+
+    def drain(self, server: str) -> None:
+        """Send no new connections to a server."""
+        self.set(server, 0, self._found(server).up)
+
+    def mark(self, server: str, up: bool) -> None:
+        """Note that a server is up or down, as a health check does."""
+        self.set(server, self._found(server).weight, up)
+
+    def remove(self, server: str) -> None:
+        """Remove a server. Its connections remain."""
+        self.host.setup("del_server", *self.service, *_endpoint(server))
+
+    def servers(self) -> list[Any]:
+        """The servers now (see pystack_c.filter.balance.RealServer)."""
+        return list(self.host.stack.service(*self.service).servers)
+
+    def _found(self, server: str) -> Any:
+        for one in self.servers():
+            if one.name == server:
+                return one
+        raise ValueError(
+            f"the service has no server {server!r}; it has {', '.join(one.name for one in self.servers())}"
+        )
 
 
 class Translating:
@@ -102,11 +147,18 @@ class Translating:
         self._script.append(("redirect", (match, port, proto, iface)))
 
     def nft(self, commands: Any) -> None:
-        """Change the packet filter by commands in nft's JSON: a list, an object {"nftables": [...]}, or a JSON text.
+        """Change the packet filter, by commands in nft's language or in nft's JSON.
 
-        Raises pystack_c.filter.nft.errors.NftError, and changes nothing, if a command is wrong or not supported.
+            router.nft("add table inet filter")
+            router.nft(Path("rules.nft"))                        a file, with the files that it includes
+            router.nft([{"add": {"table": {"family": "inet", "name": "filter"}}}])
+
+        Raises NftError with the line that is wrong or not supported, and then nothing has changed. nft's language needs
+        lark (`pip install pystack[nft]`).
         """
-        text = commands if isinstance(commands, str) else json.dumps(commands)
+        as_program(commands, self.ruleset()).run(self._load_filter)
+
+    def _load_filter(self, text: str) -> None:
         self.setup("nft", text)
         self._script.append(("nft", (text,)))
 
@@ -134,6 +186,29 @@ class Translating:
         """Return the packet filter as `nft -j list ruleset` shows it, with its counters."""
         rules = self.stack.nftables
         return [] if rules is None else rules.dump()
+
+    def balance(
+        self,
+        service: str,
+        servers: Sequence[str] | Mapping[str, int],
+        by: str = "round-robin",
+        proto: str = "tcp",
+        direct: bool = False,
+    ) -> "Balanced":
+        """Spread the connections to `service`, such as "192.0.2.10:80", over servers such as "10.0.0.2:80" (as IPVS does).
+
+        `by` is round-robin, weighted, least-connections, source-hash or maglev. A dict gives the servers weights. By default the
+        destination is translated, and the servers answer by way of this host. With `direct`, each server has the address of
+        the service on its loopback interface and answers the client itself.
+        """
+        addr, port = _endpoint(service)
+        self.setup("add_service", addr, port, PROTOCOLS[proto], by, direct)
+        balanced = Balanced(self, addr, port, PROTOCOLS[proto])
+        weights = servers if isinstance(servers, Mapping) else dict.fromkeys(servers, 1)
+        for server, weight in weights.items():
+            balanced.set(server, weight)
+        self._script.append(("balance", (service, dict(weights), by, proto, direct)))
+        return balanced
 
     def _rule(
         self,

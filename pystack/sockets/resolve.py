@@ -54,6 +54,22 @@ class Dns(Protocol):
         """Forget all answers."""
 
 
+def check_table(table: Any) -> "Mapping[str, str | Sequence[str]]":
+    """The table of names, or an empty one for None. TypeError: it is no mapping of names to addresses as texts."""
+    if table is None:
+        return {}
+    if not isinstance(table, Mapping):
+        raise TypeError(f"the names are a mapping such as {{'web': '10.0.0.1'}}, not {table!r:.60}")
+    for name, addresses in table.items():
+        several = [addresses] if isinstance(addresses, str) else addresses
+        good = isinstance(several, Sequence) and all(isinstance(address, str) for address in several)
+        if not isinstance(name, str) or not good:
+            raise TypeError(
+                f"the names are a mapping such as {{'web': '10.0.0.1'}}; {name!r:.40}: {addresses!r:.40} is not"
+            )
+    return table
+
+
 class Names:
     """The names that a stack knows.
 
@@ -72,7 +88,7 @@ class Names:
         self.table: dict[str, list[str]] = {"localhost": ["127.0.0.1"]}
         #: name -> the names of the line of the hosts file in which it comes first, for lines with several names
         self.lines: dict[str, list[str]] = {}
-        for name, addresses in (table or {}).items():
+        for name, addresses in check_table(table).items():
             for address in [addresses] if isinstance(addresses, str) else addresses:
                 self.add(address, name)
         self.hook = hook

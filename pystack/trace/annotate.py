@@ -35,6 +35,8 @@ OUTGOING = frozenset(
         "tcp.probe",
         "route",
         "box",
+        "bridge",
+        "qdisc",
     )
 )
 #: the kinds that are kept in `events` but not described, because they would hide the others

@@ -60,10 +60,17 @@ SETUP = frozenset(
         "del_route",
         "set_iface",
         "add_neighbor",
+        "add_vlan",
+        "add_mroute",
+        "del_mroute",
+        "igmp_proxy",
         "del_neighbor",
         "track",
         "add_nat",
         "nft",
+        "add_service",
+        "set_server",
+        "del_server",
     )  # fmt: skip
 )
 _GROUPS = {module: group for group, module in MODULES.items()}

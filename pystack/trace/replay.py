@@ -32,16 +32,18 @@ NOTES: dict[str, dict[str, type]] = {
     "frame.out": {"iface": str, "frame": bytes, "gso_size": int},
     "drop": {"name": str},
     "box": {"action": str},
+    "bridge": {"action": str},
+    "qdisc": {"action": str},
     "clock": {"true": int, "ppb": int, "offset": int},
-    "dhcp.state": {"old": str, "new": str},
-    "dhcp.message": {"type": str},
-    "dns": {"action": str},
     # (sim/causes.py) why a program's next calls are made, and what a frame met on a link
     "program": {"number": int, "why": str, "began": int, "parent": int, "woken": int, "after": int},
     "wire": {
         "number": int, "parent": int, "link": str, "length": int, "crc": int, "sent": int, "begin": int, "end": int, "delay": int, "to": int,
         "arrivals": list,
     },
+    "dhcp.state": {"old": str, "new": str},
+    "dhcp.message": {"type": str},
+    "dns": {"action": str},
 }  # fmt: skip
 #: the arguments of Stack.add_route, as far as a recording may leave them out, with `replace` set
 ADD_ROUTE = (0, 0, 0, None, 0, 0, RT_UNICAST, 0, 0, 0, True)

@@ -236,6 +236,8 @@ def _changed(core: Core, entry: Tracked, seen: Seen, direction: int, index: int,
             fields = {"what": "state", "old": conntrack_tcp.STATES[old], "new": conntrack_tcp.STATES[new]}
             why = "a segment of the connection passed"
             core.emit("ct.update", entry.subject(), 0, why, _LINUX, fields)
+        if C.TCT_FIN_WAIT <= new <= C.TCT_CLOSE:
+            entry.leave()
     timeout = _timeout(core, entry, index, new)
     if not entry.status & C.IPS_SEEN_REPLY:
         if index == C.TCB_RST and entry.status & C.IPS_CONFIRMED:

@@ -171,6 +171,7 @@ class Conntrack:
         self.count -= 1
         if entry.mapped and core.nat is not None:
             core.nat.release(entry)
+        entry.leave()
         if core.probe is not None:
             core.emit("ct.destroy", entry.subject(), 0, why, _LINUX, {"count": self.count})
 
@@ -216,6 +217,8 @@ class Conntrack:
             self.unassured[entry.ident] = entry
         if core.nat is not None and entry.status & C.IPS_SRC_NAT_DONE:
             core.nat.hold(entry)
+        if entry.server is not None:
+            entry.server.opened()
         if core.probe is not None:
             half = entry.original
             fields = {

@@ -67,7 +67,10 @@ cdef class Tracked(TimerOwner):
     cdef public uint32_t mark
     cdef public Iface masquerade
     cdef public bint mapped
+    cdef public object server
     cpdef Half half(self, int direction)
+    @cython.locals(server=object)
+    cpdef leave(self)
 
 @cython.final
 cdef class Seen:

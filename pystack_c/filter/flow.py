@@ -127,10 +127,18 @@ class Tracked(TimerOwner):
         #: the interface whose address a masquerade uses, and whether the mapping is remembered (filter/nat_rules.py)
         self.masquerade: Any = None
         self.mapped = False
+        #: the server that a load balancer chose (filter/balance.py), while it counts the connection
+        self.server: Any = None
 
     def half(self, direction: int) -> Half:
         """Return one direction."""
         return self.original if direction == C.CT_ORIGINAL else self.reply
+
+    def leave(self) -> None:
+        """The server that a load balancer chose has one connection less."""
+        if self.server is not None:
+            server, self.server = self.server, None
+            server.closed()
 
     def subject(self) -> str:  # inherited
         """Return a short name for events: the protocol and the original direction."""

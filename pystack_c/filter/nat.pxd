@@ -21,7 +21,7 @@ cdef int _pass(Core core, int place, Iface iface, object packet, bint of_source)
 cdef int _bind(Core core, Tracked entry, int place, Iface iface, object packet, bint of_source) except -1
 @cython.locals(rule=NatRule, item=object)
 cdef NatRule _rule_for(Nat nat, int place, Iface iface, Half half, bint of_source)
-@cython.locals(choice=Range, addr=addr_t, out=Outgoing)
+@cython.locals(choice=Range, addr=addr_t, out=Outgoing, server=object)
 cdef Range _choice(NatRule rule, Tracked entry, int place, Iface iface, object packet)
 @cython.locals(port=int, mapping=Mapping, inner=Half)
 cdef Range _open_mapping(Core core, Nat nat, Half half)

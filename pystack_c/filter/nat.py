@@ -86,6 +86,10 @@ def _bind(core: Core, entry: Tracked, place: int, iface: Iface, packet: Any, of_
         rule.packets += 1
         choice = _choice(rule, entry, place, iface, packet)
         if choice is None:
+            if rule.service is not None:
+                why = "no server of the service is up and has a weight"
+                core.drop("balance-no-server", entry.subject(), why, "Linux IPVS")
+                return C.NF_COUNTED
             why = "the interface has no address to translate to"
             core.drop("nat-no-address", entry.subject(), why, _LINUX)
             return C.NF_COUNTED
@@ -125,6 +129,12 @@ def _choice(rule: NatRule, entry: Tracked, place: int, iface: Iface, packet: Any
     addr = 0
     if rule.action == C.NAT_ACCEPT:
         return _KEEP
+    if rule.service is not None:
+        server = rule.service.choose(entry.core, entry.original.src, entry.original.sport)
+        if server is None:
+            return None
+        entry.server = server
+        return Range(server.addr, server.addr, server.port, server.port)
     if rule.action == C.NAT_MASQUERADE:
         out: Outgoing = packet
         addr = neighbor.source_for(iface, out.dst.next_hop)

@@ -31,6 +31,7 @@ cdef class NatRule:
     cdef public int port_low
     cdef public int port_high
     cdef public int64_t packets
+    cdef public object service
     cpdef bint matches(self, Iface iface, Half half) except -1
 
 cpdef bint in_prefix(addr_t number, addr_t prefix, addr_t mask) noexcept

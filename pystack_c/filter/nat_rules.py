@@ -49,6 +49,8 @@ class NatRule:
         self.port_low = 0
         self.port_high = 65535
         self.packets = 0
+        #: the service of a load balancer, which chooses the new destination (filter/balance.py), or None
+        self.service: Any = None
 
     def matches(self, iface: Any, half: Half) -> bool:
         """Return True if the first packet of a connection matches."""

@@ -80,6 +80,8 @@ def input(core: Core, iface: Iface, pkt: Packet) -> None:
             core.ok_epoch = core.route_epoch
     if pkt.ip_hlen > 20 and not _check_options(core, iface, pkt):
         return
+    if core.mrouter is not None and is_multicast(pkt.dst) and core.mrouter.input(iface, pkt):
+        return
     if pkt.dst_kind == C.DST_OTHER:
         if core.config.ip_forward:
             forward.forward(core, iface, pkt)

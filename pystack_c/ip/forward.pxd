@@ -18,10 +18,13 @@ from pystack_c.ip.routing cimport find_route
 cdef str _subject(Packet pkt)
 @cython.locals(dst=Dst, why=str, fields=dict, size=Py_ssize_t)
 cpdef forward(Core core, Iface iface, Packet pkt)
+@cython.locals(why=str)
+cpdef forward_to(Core core, Iface iface, Dst dst, Packet pkt)
 @cython.locals(code=int, why=str)
 cdef _no_route(Core core, Iface iface, Packet pkt)
 @cython.locals(p="const unsigned char*", q="unsigned char*", start=Py_ssize_t, i=int, old=int, csum=uint32_t, payload=object, out=Outgoing, mtu=int, sizes=list)
 cdef _send(Core core, Iface iface, Dst dst, Packet pkt)
+cpdef send_copy(Core core, Iface iface, Dst dst, Packet pkt)
 @cython.locals(tracked=Conntrack)
 cdef bint _was_cut(Core core, Dst dst) except -1
 @cython.locals(src=addr_t, tracked=Conntrack)

@@ -76,6 +76,30 @@ def forward(core: Core, iface: Iface, pkt: Packet) -> None:
         _send(core, iface, dst, pkt)
 
 
+def forward_to(core: Core, iface: Iface, dst: Dst, pkt: Packet) -> None:
+    """Forward a packet to another host than its destination, which keeps its addresses (direct return of a load balancer)."""
+    if pkt.ttl <= 1:
+        core.counters.IpInHdrErrors += 1
+        why = "the TTL has expired"
+        core.drop("forward-ttl", _subject(pkt), why, "RFC 1812 5.3.1")
+        icmpv4.send_error(core, pkt, iface, C.ICMP_TIME_EXCEEDED, C.ICMP_EXC_TTL, 0, why, "RFC 1812 5.3.1")
+        return
+    if (
+        pkt.total_len > dst.mtu
+        and (pkt.df or pkt.gso_size > 0)
+        and (pkt.gso_size == 0 or _gso_wire_size(pkt) > dst.mtu)
+    ):
+        why = "the packet is larger than the MTU of the next link, and DF is set"
+        core.drop("forward-too-big", _subject(pkt), why, "RFC 1191 4")
+        icmpv4.send_error(core, pkt, iface, C.ICMP_UNREACHABLE, C.ICMP_FRAG_NEEDED, dst.mtu, why, "RFC 1191 4")
+        return
+    core.counters.IpForwDatagrams += 1
+    if pkt.gso_size > 0:
+        _send_segments(core, dst, pkt)
+    else:
+        _send(core, iface, dst, pkt)
+
+
 def _no_route(core: Core, iface: Iface, pkt: Packet) -> None:
     """Report net unreachable, or host unreachable or prohibited if a route says so (RFC 1812 5.2.7.1)."""
     core.counters.IpExtInNoRoutes += 1
@@ -134,6 +158,11 @@ def _send(core: Core, iface: Iface, dst: Dst, pkt: Packet) -> None:
         return
     neighbor.output(core, out, start, C.L4_OFF)
     out.payload = None
+
+
+def send_copy(core: Core, iface: Iface, dst: Dst, pkt: Packet) -> None:
+    """Send a copy of a multicast by one interface. The caller has checked TTL and size (ip/mforward.py)."""
+    _send(core, iface, dst, pkt)
 
 
 def _was_cut(core: Core, dst: Dst) -> bool:

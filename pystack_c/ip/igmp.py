@@ -172,6 +172,30 @@ def update(core: Core, iface: Iface, addr: int) -> None:
     _send_change(core, group, "this host wants other datagrams of the group than before", "RFC 3376 5.1")
 
 
+def up(core: Core, iface: Iface) -> None:
+    """Report all groups of an interface that is up again. A switch or router may have forgotten them meanwhile, or is another one."""
+    for group in _reported(iface):
+        if group.exclude or group.sources:
+            group.changes = [(TO_EXCLUDE if group.exclude else TO_INCLUDE, group.sources)]
+            group.repeats = max(1, core.config.igmp_qrv)
+            _send_change(core, group, "the interface is up again", "RFC 3376 5.1")
+
+
+def down(core: Core, iface: Iface) -> None:
+    """Stop the reports while an interface is down, and forget the versions of its routers."""
+    if iface.igmp is None:
+        return
+    why = "the interface went down"
+    found = link_of(core, iface)
+    for group in (*iface.groups.values(), *found.leaving.values()):
+        core.cancel_timer(group.change_timer, why, "RFC 3376 5.1")
+        core.cancel_timer(group.answer_timer, why, "RFC 3376 5.2")
+        group.repeats, group.asked, group.last_reporter = 0, None, False
+    found.leaving.clear()
+    found.v1_until = found.v2_until = -1
+    core.cancel_timer(found.timer, why, "RFC 3376 5.2")
+
+
 def _merged(new: list[tuple[int, Sources]], pending: list[tuple[int, Sources]]) -> list[tuple[int, Sources]]:
     """Return the records of a change, with those of the change before it that are still to be repeated."""
     if pending and pending[0][0] in (TO_INCLUDE, TO_EXCLUDE):
@@ -200,7 +224,7 @@ def _send_change(core: Core, group: Group, why: str, rfc: str) -> None:
         group.repeats = 0
         if version == 2 and group.last_reporter:
             # RFC 2236 3: this host may be the last member.
-            _send(
+            send(
                 core,
                 group.iface,
                 ALL_ROUTERS,
@@ -239,7 +263,7 @@ def _send_old(core: Core, group: Group, why: str) -> None:
     version = link_of(core, group.iface).version()
     group.last_reporter = True
     kind = V2_REPORT if version == 2 else V1_REPORT
-    _send(
+    send(
         core, group.iface, group.addr, kind, addr_bytes(group.addr), why, "RFC 2236 3" if version == 2 else "RFC 1112 I"
     )
 
@@ -260,20 +284,20 @@ def _send_records(core: Core, iface: Iface, records: list[bytes], why: str, rfc:
     body, count = b"", 0
     for record in records:
         if body and len(body) + len(record) > room:
-            _send(core, iface, ALL_IGMP_ROUTERS, V3_REPORT, count.to_bytes(4, "big") + body, why, rfc)
+            send(core, iface, ALL_IGMP_ROUTERS, V3_REPORT, count.to_bytes(4, "big") + body, why, rfc)
             body, count = b"", 0
         body += record
         count += 1
     if body:
-        _send(core, iface, ALL_IGMP_ROUTERS, V3_REPORT, count.to_bytes(4, "big") + body, why, rfc)
+        send(core, iface, ALL_IGMP_ROUTERS, V3_REPORT, count.to_bytes(4, "big") + body, why, rfc)
 
 
-def _send(core: Core, iface: Iface, to: int, kind: int, rest: bytes, why: str, rfc: str) -> None:
+def send(core: Core, iface: Iface, to: int, kind: int, rest: bytes, why: str, rfc: str, code: int = 0) -> None:
     """Send a message with TTL 1 and the Router Alert option (RFC 3376 4). `rest` follows the checksum."""
     dst = find_route(core, to, 0, iface)
     if dst is None:
         return
-    head = bytes((kind, 0))
+    head = bytes((kind, code))
     checksum = sum_any(head + b"\0\0" + rest, 0) ^ 0xFFFF
     if core.probe is not None:
         fields = {"type": NAMES[kind], "group": to}

@@ -1,6 +1,7 @@
 """The forwarding table of a bridge: the port at which each MAC address was last seen (IEEE 802.1D 7.8 and 7.9).
 
-The simulator's switch uses it. A port can be any object.
+The simulator's switch and bridge use it. A port can be any object. Each VLAN has addresses of its own (independent learning, IEEE
+802.1Q 8.8); without VLANs, the number of the VLAN is 0.
 """
 
 from typing import Any
@@ -9,17 +10,25 @@ from typing import Any
 AGEING_TIME = 300_000_000_000
 #: the most addresses that are learned, so that a flood of forged sources cannot use more memory
 MAX_LEARNED = 16_384
+#: what `learn` found: an address behind its port, or a new one, one that was behind another port, or no room in the table
+KNOWN, NEW, MOVED, FULL = range(4)
 
 
 class ForwardingEntry:
-    """One address: its port, the time in ns when it was last seen, and whether it was set by hand."""
+    """One address: its port, the time in ns when it was last seen, whether it was set by hand, and its VLAN."""
 
-    __slots__ = ("port", "seen", "static")
+    __slots__ = ("port", "seen", "static", "vid")
 
-    def __init__(self, port: Any, seen: int, static: bool) -> None:
+    def __init__(self, port: Any, seen: int, static: bool, vid: int = 0) -> None:
         self.port = port
         self.seen = seen
         self.static = static
+        self.vid = vid
+
+
+def key_of(mac: bytes, vid: int) -> bytes:
+    """Return the key of an address in a VLAN."""
+    return mac + vid.to_bytes(2, "big") if vid else mac
 
 
 class ForwardingTable:
@@ -35,42 +44,57 @@ class ForwardingTable:
         self.refused = 0
         self.entries: dict[bytes, ForwardingEntry] = {}
 
-    def learn(self, mac: bytes, port: Any, now: int) -> None:
-        """Learn that a frame from `mac` arrived on `port`.
+    def learn(self, mac: bytes, port: Any, now: int, vid: int = 0) -> int:
+        """Learn that a frame from `mac` arrived on `port`. Returns KNOWN, or NEW, MOVED or FULL.
 
         Group addresses and static entries do not change (802.1D 7.8).
         """
         if mac[0] & 1:
-            return
-        entry = self.entries.get(mac)
+            return KNOWN
+        found = KNOWN
+        key = key_of(mac, vid) if vid else mac
+        entry = self.entries.get(key)
         if entry is None:
             if len(self.entries) >= self.limit and not self._make_room(now):
                 self.refused += 1
-                return
-            self.entries[mac] = ForwardingEntry(port, now, False)
-        elif not entry.static:
-            entry.port = port
+                return FULL
+            self.entries[key] = ForwardingEntry(port, now, False, vid)
+            return NEW
+        if not entry.static:
+            if entry.port is not port:
+                found = NEW if self._is_old(entry, now) else MOVED
+                entry.port = port
             if entry.seen != now:
                 # Move the entry to the end, so that the dict stays in the order in which addresses were last seen.
                 entry.seen = now
-                del self.entries[mac]
-                self.entries[mac] = entry
+                del self.entries[key]
+                self.entries[key] = entry
+        return found
 
-    def lookup(self, mac: bytes, now: int) -> Any:
+    def lookup(self, mac: bytes, now: int, vid: int = 0) -> Any:
         """Return the port of an address, or None if the frame must go to every other port (802.1D 7.7.2)."""
         if mac[0] & 1:
             return None
-        entry = self.entries.get(mac)
+        key = key_of(mac, vid) if vid else mac
+        entry = self.entries.get(key)
         if entry is None:
             return None
         if self._is_old(entry, now):
-            del self.entries[mac]
+            del self.entries[key]
             return None
         return entry.port
 
-    def set_static(self, mac: bytes, port: Any) -> None:
+    def set_static(self, mac: bytes, port: Any, vid: int = 0) -> None:
         """Set an entry that neither learning nor ageing changes (802.1D 7.9.1)."""
-        self.entries[mac] = ForwardingEntry(port, 0, True)
+        self.entries[key_of(mac, vid)] = ForwardingEntry(port, 0, True, vid)
+
+    def remove(self, mac: bytes, vid: int = 0) -> bool:
+        """Remove an entry, static or not. Returns False if there is none."""
+        return self.entries.pop(key_of(mac, vid), None) is not None
+
+    def current(self, now: int) -> list[tuple[bytes, ForwardingEntry]]:
+        """Return the addresses that have not aged, with their entries, in the order in which they were last seen."""
+        return [(key[:6], entry) for key, entry in self.entries.items() if not self._is_old(entry, now)]
 
     def forget_port(self, port: Any) -> None:
         """Remove a port and all of its addresses."""

@@ -724,6 +724,31 @@ def test_loop_sendfile_needs_no_fallback(tmp_path):
     assert net.run({b: client}, background={a: serve_file}) == {b: True}
 
 
+def test_a_transport_that_has_sent_its_buffer_and_ended_is_no_error():
+    """asyncio takes the loop from it, and a run that ends must not abort it."""
+    kept = []
+
+    async def client():
+        await asyncio.sleep(0.1)
+        reader, writer = await asyncio.open_connection("server", 7)
+        kept.append(writer.transport)
+        writer.write(bytes(1_000_000))  # more than the socket takes, so the transport closes later
+        writer.close()
+        await writer.wait_closed()
+
+    async def discard():
+        async def read(reader, writer):
+            await reader.read()
+            writer.close()
+
+        async with await asyncio.start_server(read, "0.0.0.0", 7) as listener:
+            await listener.serve_forever()
+
+    net, a, b = pair()
+    assert net.run({b: client}, background={a: discard}) == {b: None}
+    assert kept[0].is_closing()
+
+
 @pytest.mark.once
 def test_a_thousand_hosts_in_one_process():
     net = Network(seed=5)

@@ -1,4 +1,4 @@
-"""docs/howto/simulator.md, virtual-time.md, faults.md, testing.md, names.md and dhcp.md are programs that run."""
+"""docs/howto/simulator.md, virtual-time.md, faults.md, testing.md, names.md, dhcp.md, proxies.md and link-layer.md are programs that run."""
 
 import re
 from pathlib import Path
@@ -47,6 +47,25 @@ def test_the_guide_to_the_scripted_peer_runs(tmp_path):
     blocks, names = run("testing.md", tmp_path)
     assert blocks == 2
     assert names["challenge"].pure_ack and names["seconds"] < 60
+
+
+def test_the_guide_to_the_link_layer_runs(tmp_path, capsys):
+    blocks, names = run("link-layer.md", tmp_path)
+    said = capsys.readouterr().out
+    assert blocks == 6
+    text = (HOWTO / "link-layer.md").read_text()
+    shown = text.split("as `bridge fdb show` does:\n\n")[1].split("\n\n")[0].replace("    ", "")
+    assert said.startswith(shown)
+    assert "port2  10" in said and "00:00:00:00:00:00 dev vxlan42 dst 192.0.2.2 self permanent" in said
+    assert "eth1 239.1.2.3 all sources" in said and "qdisc fq_codel dev a:eth0 root limit 10240p" in said
+    assert names["taker"].recvfrom().poll() is not None
+
+
+def test_the_guide_to_proxies_runs(tmp_path):
+    pytest.importorskip("h11", reason="needs the extra `proxy`")
+    blocks, names = run("proxies.md", tmp_path)
+    assert blocks == 3
+    assert names["reverse"].requests == 4 and names["found"][0] == ["one", "one"]
 
 
 def test_the_guide_to_names_runs(tmp_path):

@@ -60,9 +60,13 @@ SAYS = {
     "pmtud": 'reports "fragmentation needed" with the MTU|carry 1348 bytes from now on: the path MTU of 1400 bytes',
     "firewall-reject-or-drop": "handle 3 in chain forward of table ip filter says reject|after one round trip|handle 4 in chain forward"
     "|Nobody tells the client|doubles the timeout each time|verdict drop",
+    "bufferbloat": "the queue is full|64 packets with|The round trip was 2|waited for|divided by the square root",
+    "docker-publish": "changes the destination to 172.17.0.2:80|becomes 192.0.2.10:8080 again|changes the source to 192.0.2.10:",
     "tfo": "the SYN carries 100 bytes of data|cookie from an earlier connection|one round trip earlier",
     "dhcp": "from SELECTING to REQUESTING|names the server that it chose|20 s, of which T1 is 10 s",
     "dns-recursion": "the server of . refers to the zone test.|1 of their addresses (glue)|names the servers of a zone below",
+    "load-balancer-l4": "gives the new connection of 192.0.2.1:|to 10.0.1.2:80, which has 0 open connections (round-robin)|follow this choice",
+    "load-balancer-l7": "acknowledges one's SYN 2 ms after it was sent|lb's sequence numbers begin at",
 }
 
 

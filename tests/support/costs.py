@@ -252,6 +252,19 @@ def expression(given: Input) -> Any:
     return value
 
 
+def nft(given: Input) -> Any:
+    """Rules in nft's language: read, and printed again."""
+    from pystack import nft as language
+    from pystack.nft.source import parser
+
+    parser()
+    try:
+        commands = language.parse(b"".join(expand(given)).decode("latin-1"))["nftables"]
+    except language.NftError as error:
+        return str(error)
+    return language.text({"nftables": [one["add"] for one in commands if "add" in one and "element" not in one["add"]]})
+
+
 # -- the core ------------------------------------------------------------------------------------------------------------
 
 
@@ -495,6 +508,15 @@ EXPR = (
     b"max(", b"len(", b"a.rto", b" if ", b" else ", b" < ", b"9" * 30, b"event.fields.x", b".", b" ",
 )  # fmt: skip
 
+NFT = (
+    b"table ip t {\n", b"}\n", b"chain c {\n", b"type filter hook input priority 0; policy drop;\n", b"tcp dport 22 accept\n", b"ip saddr { ",
+    b"10.0.0.1, ", b"10.0.0.0/8, ", b"1-5, ", b"} ", b"accept\n", b"define a = { 1, 2 }\n", b"define b = { $a, $a }\n", b"redefine a = { $b, $b }\n", b"tcp dport $a ",
+    b"set s {\n", b"type ipv4_addr;\n", b"flags interval;\n", b"elements = { ", b"map m { type inet_service : verdict; elements = { ", b"22 : accept, ",
+    b"add rule ip t c ", b"add element ip t s { 10.0.0.1 }\n", b"ct state new ", b"icmp id 5 ", b"meta mark set meta mark ", b"| 1 ", b"( ", b") ", b"$a", b". ",
+    b"counter ", b"meta l4proto tcp ", b"\n", b";", b"#", b'"', b"\\\n", b"include \"x\"\n", b"9" * 30, b"x" * 30, b"ip daddr 10.0.0.1 ", b"flush ruleset\n", b"tcp flags syn,",
+    b"jhash ip saddr . ", b"limit rate 5/second ", b"log prefix \"a\" ", b"vmap { ", b"dnat to 10.0.0.1:80 ", b"list ruleset\n", b"comment \"x\"\n", b"\xff",
+)  # fmt: skip
+
 TARGETS: dict[str, Target] = {
     target.name: target
     for target in (
@@ -511,6 +533,11 @@ TARGETS: dict[str, Target] = {
         Target("code", code, CODE, longest=4000, lines=(60_000, 1500, 0), memory=(8 << 20, 2000, 0), nanoseconds=(200 * MS, 60_000, 0),
                seeds=([(CODE[0], 1), (b"x = x * x\n", 40)], [(CODE[0], 1), (b"x = [x, x]\n", 40)], [(b"x = 9", 1), (b"**9", 9)])),
         Target("expression", expression, EXPR, longest=1000, lines=(20_000, 400, 0), nanoseconds=(100 * MS, 50_000, 0)),
+        Target("nft", nft, NFT, longest=16_000, lines=(60_000, 1500, 0), memory=(8 << 20, 3000, 0), nanoseconds=(300 * MS, 100_000, 0),
+               seeds=([(b"add rule ip t c ", 1), (b"counter ", 100)], [(b"define a = { 1, 2 }\n", 1), (b"redefine a = { $a, $a }\n", 40)],
+                      [(b"table ip t {\nset s {\ntype ipv4_addr;\nelements = { ", 1), (b"10.0.0.1, ", 900), (b"} }\n}\n", 1)],
+                      [(b"table ip t {\nchain c {\n", 1), (b"tcp dport 22 accept\n", 200), (b"}\n}\n", 1)], [(b"add rule ip t c ip saddr ", 1), (b"( ", 200)],
+                      [(b"add rule ip t c meta mark set meta mark ", 1), (b"| 1 ", 60)])),
         Target("tcp", tcp, (), make=_octets(8, 8), most_units=600, longest=1 << 20, core=True, lines=(330_000, 0, 1600),
                calls=writes, nanoseconds=(300 * MS, 0, 150_000), memory=(4 << 20, 0, 1500),
                seeds=(

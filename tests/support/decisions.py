@@ -396,6 +396,48 @@ def filtered(probe: Probe) -> None:
     net.run(1 * S)
 
 
+def multicast_router(probe: Probe) -> None:
+    """A router asks for groups. A host joins one, a datagram is forwarded, the host leaves, and a router with a lower address takes over."""
+    net = Network(1)
+    a, r, b, other = net.host("a"), net.router("r"), net.host("b"), net.router("other")
+    switch = net.switch("s")
+    net.link(a, r, addrs=("10.0.0.2/24", "10.0.0.1/24"))
+    for number, node in enumerate((other, r, b)):
+        net.link(node, switch, addrs=(f"10.0.1.{number + 1}/24", None))
+    a.route("default", via="10.0.0.1")
+    watch(net, probe)
+    r.igmp_proxy(["eth1"], "eth0")
+    net.run(S)
+    member = datagram(b)
+    group = addr_bytes(f.addr("239.1.2.3")) + addr_bytes(f.addr("10.0.1.3"))
+    member.setsockopt(0, 35, group)
+    net.run(2 * S)
+    source = datagram(a)
+    source.setsockopt(0, 33, 8)
+    source.sendto(b"data", "239.1.2.3", 9)
+    net.run(3 * S)
+    member.setsockopt(0, 36, group)
+    net.run(10 * S)
+    member.setsockopt(0, 35, group)
+    other.igmp_proxy(["eth0"])
+    net.run(20 * S)
+    r.setup("set_iface", r.ports[1].iface, False)
+
+
+def balanced(probe: Probe) -> None:
+    """A load balancer with a service by translation, and one with direct return."""
+    net = Network(1)
+    client, lb, server = net.host("client"), net.balancer("lb"), net.host("server")
+    net.link(client, lb, addrs=("192.0.2.1/24", "192.0.2.10/24"))
+    net.link(lb, server, addrs=("10.0.0.1/24", "10.0.0.2/24"))
+    server.route("default", via="10.0.0.1")
+    watch(net, probe)
+    for port, direct in ((53, False), (54, True)):
+        lb.balance(f"192.0.2.10:{port}", [f"10.0.0.2:{port}"], proto="udp", direct=direct)
+        datagram(client).sendto(b"question", "192.0.2.10", port)
+    net.run(1 * S)
+
+
 RUNS: tuple[Callable[[Probe], None], ...] = (
     busy_network,
     sessions,
@@ -418,6 +460,8 @@ RUNS: tuple[Callable[[Probe], None], ...] = (
     late_client,
     translated,
     filtered,
+    multicast_router,
+    balanced,
 )
 
 

@@ -22,6 +22,7 @@ S = 1_000_000_000
 HOSTS = {"eth0": HOST, "eth1": 0x0A000101, "tun0": 0x0A000201}
 PEERS = {"eth0": (PEER, PEER, PEER, 0x0A000003, 0x0A000004, 0x0A0000FE), "eth1": (0x0A000102,), "tun0": (0x0A000202,)}
 ODD = (0, M32, 0x7F000001, 0xE0000001, 0xEF010203, 0x0A0000FF, 0x0A000000, 0x08080808, 0xF0000001, HOST, 0x0A000101)
+GROUPS = (0xEF010203, 0xEF010204, 0xE8000001, 0xE0000001, 0xE0000002, 0xE0000016, 0xE0000005)
 PORTS = (80, 80, 80, 81, 7, 53, 9999)
 
 IP_OPTIONS = (
@@ -67,6 +68,11 @@ def start(rng: Random, kinds: tuple[str, ...] = ("tcp", "udp", "raw")) -> dict[s
         ("setup", "add_neighbor", "eth0", PEER, MAC_PEER),
         ("setup", "add_route", 0, 0, PEER),
     ]
+    if rng.random() < 0.25:
+        steps += [("setup", "add_vlan", "eth0", 7), ("setup", "add_addr", "eth0.7", 0x0A000701, 24)]
+    if rng.random() < 0.25:
+        steps += [("setup", "igmp_proxy", rng.choice(("eth0", None)), "eth1", "tun0")]
+        steps += [("setup", "add_mroute", GROUPS[0], "eth0", 0, 2, "eth1", "tun0")]
     if "tcp" in kinds:
         steps += [("open", "tcp", 1), ("call", "bind", 1, 0, 80), ("call", "listen", 1, rng.choice((0, 1, 5, 100)))]
         steps += [("open", "tcp", 2), ("call", "bind", 2, HOST, 81), ("call", "listen", 2, 3)]
@@ -348,6 +354,59 @@ class Hostile(Calls):
         body = build.udp(peer, r.choice((1000, 0)), dst, r.choice((53, 53, 54, 7, 0)), bytes(n), length, checksum)
         return [self.rx(name, build.ipv4(peer, dst, 17, body), dst in (M32, 0x0A0000FF) or r.random() < 0.05)]
 
+    def groups(self) -> list[Step]:
+        """IGMP of hosts and routers, right or wrong in one place, or a datagram to a group."""
+        r = self.rng
+        name, peer, host = self.place()
+        src = peer if r.random() < 0.9 else r.choice((*ODD, host - 1))
+        group = r.choice(GROUPS)
+        if r.random() < 0.4:
+            body = build.udp(src, 9, group, r.choice((53, 9)), bytes(r.choice((0, 8, 900))))
+            frag = r.choice((0, 0, 0x4000, 0x2000))
+            packet = build.ipv4(src, group, 17, body, r.getrandbits(16), frag, r.choice((64, 8, 2, 1, 0)))
+            return [self.rx(name, packet, True)]
+        kind = r.choice((0x11, 0x11, 0x12, 0x16, 0x16, 0x17, 0x22, 0x22, 0x22, r.getrandbits(8)))
+        rest = r.choice((0, group)).to_bytes(4, "big")
+        if kind == 0x11 and r.random() < 0.6:
+            count = r.choice((0, 0, 1, 3, 500))
+            rest += (
+                bytes((r.getrandbits(8), r.getrandbits(8))) + count.to_bytes(2, "big") + r.randbytes(4 * min(count, 3))
+            )
+        elif kind == 0x22:
+            records = []
+            for _ in range(r.choice((0, 1, 1, 2, 20))):
+                count = r.choice((0, 0, 1, 3, 70))
+                head = bytes((r.choice((1, 2, 3, 4, 5, 6, 6, 9)), r.choice((0, 0, 0, 1)))) + count.to_bytes(2, "big")
+                records.append(
+                    head + r.choice(GROUPS).to_bytes(4, "big") + r.randbytes(4 * min(count, r.choice((70, 70, 2))))
+                )
+            rest = (len(records) + r.choice((0, 0, 0, 1, 60000)) & 0xFFFFFFFF).to_bytes(4, "big") + b"".join(records)
+        message = bytes((kind, r.choice((0, 1, 100, 200, 255)), 0, 0)) + rest
+        if r.random() < 0.9:
+            message = message[:2] + build.inverted(message).to_bytes(2, "big") + message[4:]
+        if r.random() < 0.1:
+            message = message[: r.randrange(len(message) + 1)]
+        dst = r.choice((group, 0xE0000001, 0xE0000016, 0xE0000002, host))
+        packet = build.ipv4(
+            src, dst, 2, message, ttl=1 if r.random() < 0.9 else 2, options=r.choice((b"", b"\x94\x04\0\0"))
+        )
+        return [self.rx(name, packet, dst != host)]
+
+    def tagged(self) -> list[Step]:
+        """A frame with the tag of a VLAN: earlier ones, a ping, or one that ends too soon."""
+        r = self.rng
+        ping = build.ether(build.ipv4(0x0A000702, 0x0A000701, 1, build.icmp(8, 0, 1, b"abc")))
+        asked = build.arp(1, MAC_PEER, 0x0A000702, 0, 0x0A000701)
+        earlier = [frame for name, frame in self.frames if name == "eth0"]
+        frame = r.choice((ping, ping, asked, *earlier[-3:]))
+        tci = r.choice((7, 7, 7, 0xE007, 0, 0x6000, 8, 0xFFFF))
+        frame = frame[:12] + b"\x81\0" + tci.to_bytes(2, "big") + frame[12:]
+        if r.random() < 0.1:
+            frame = frame[:12] + b"\x81\0\0\7" + frame[12:]
+        if r.random() < 0.1:
+            frame = frame[: r.randrange(14, 24)]
+        return [("rx", "eth0", frame, 0, 0)]
+
     def fragments(self) -> list[Step]:
         """A datagram in pieces: whole, overlapping, doubled, too long, unfinished, in any order."""
         r = self.rng
@@ -506,7 +565,7 @@ class Hostile(Calls):
             ("setup", "del_route", 0, 0), ("setup", "add_route", 0, 0, PEER), ("setup", "add_route", 0, 0, 0x0A000003),
             ("setup", "del_addr", "eth1", 0x0A000101), ("setup", "add_addr", "eth1", 0x0A000101, 24),
             ("setup", "add_route", 0x0A000102, 32, 0, "eth0"), ("setup", "del_route", 0x0A000102, 32),
-            ("setup", "add_neighbor", "eth0", PEER, MAC_PEER),
+            ("setup", "add_neighbor", "eth0", PEER, MAC_PEER), ("setup", "set_iface", "eth1", False), ("setup", "set_iface", "eth1", True),
         ))]  # fmt: skip
 
 
@@ -515,4 +574,5 @@ MOVES: tuple[tuple[Callable[[Hostile], list[Step]], int], ...] = (
     (Hostile.segment, 30), (Hostile.good_peer, 12), (Hostile.establish, 8), (Hostile.syn, 3), (Hostile.application, 22),
     (Hostile.time, 9), (Hostile.mutated, 10), (Hostile.again, 3), (Hostile.icmp, 4), (Hostile.arp, 3), (Hostile.udp, 2),
     (Hostile.datagram_call, 3), (Hostile.raw_call, 2), (Hostile.fragments, 1), (Hostile.packet, 3), (Hostile.through, 3), (Hostile.garbage, 1), (Hostile.routes, 1),
+    (Hostile.groups, 3), (Hostile.tagged, 1),
 )  # fmt: skip

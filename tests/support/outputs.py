@@ -32,8 +32,15 @@ class OutputCheck:
             if kind == 0x0806:
                 assert len(frame) == 42, "an ARP frame's length"
                 return
-            assert kind == 0x0800, f"EtherType {kind:#x}"
             at = 14
+            if kind == 0x8100:
+                vid = (frame[14] << 8 | frame[15]) & 0xFFF
+                assert tx.iface.vlans is not None and vid in tx.iface.vlans, f"a tag of VLAN {vid}"
+                kind = frame[16] << 8 | frame[17]
+                at = 18
+                if kind == 0x0806:
+                    return
+            assert kind == 0x0800, f"EtherType {kind:#x}"
         ip = frame[at:]
         hlen = (ip[0] & 15) * 4
         assert ip[0] >> 4 == 4 and 20 <= hlen <= len(ip), "IPv4 header length"

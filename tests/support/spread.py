@@ -20,6 +20,7 @@ SPREAD = {
     "tests/tools/test_simulators.py": ("once", "it tests a tool for developers"),
     "tests/tools/test_connections.py": ("once", "it tests a tool for developers"),
     "tests/programs/real/test_page.py": ("once", "it compares a page with the source"),
+    "tests/proxies/test_table.py": ("once", "its sockets are the kernel's, and it waits for timeouts"),
     "tests/tools/test_probe_cost.py": ("once", "it tests a tool for developers"),
     "tests/test_debugging.py": ("once", "it starts debuggers, which run both builds themselves"),
     "tests/stepper/tui": ("compiled", "the terminal's interface does not depend on the build"),

@@ -243,6 +243,20 @@ def expression(data: bytes) -> None:
     (costs.code if data[:1] and data[0] & 1 else costs.expression)(text)
 
 
+def nft(data: bytes) -> None:
+    """Rules in nft's language. What was read is printed, and the text is read again."""
+    from pystack import nft as language
+
+    known = {"nftables": [{"set": {"family": "ip", "table": "t", "name": "s", "type": "ipv4_addr"}}]}
+    try:
+        commands = language.parse(data.decode("utf-8", "replace"), known=known)["nftables"]
+    except language.NftError as error:
+        assert str(error)
+        return
+    added = [one["add"] for one in commands if "add" in one and "element" not in one["add"]]
+    language.text({"nftables": added}, handles=True)
+
+
 @dataclass
 class Target:
     """A function of bytes; `python`: packages whose Python is instrumented as well."""
@@ -268,4 +282,5 @@ TARGETS: dict[str, Target] = {
     "dhcp": Target(nametargets.dhcp, ("pystack.dhcp.message", "pystack.dhcp.client", "pystack.dhcp.server", "pystack.dhcp.relay")),
     "names": Target(nametargets.names, ("pystack.dns.authority", "pystack.dns.recursion", "pystack.dns.memory")),
     "expression": Target(expression, ("pystack.pkt.code", "pystack.stepper.expr")),
+    "nft": Target(nft, ("pystack.nft.blocks", "pystack.nft.commands", "pystack.nft.expressions", "pystack.nft.listing", "pystack.nft.matches", "pystack.nft.words")),
 }  # fmt: skip

@@ -53,9 +53,9 @@ def operations(lab: Lab, work: str, seconds: int) -> tuple[int, float]:
     return int(count), lab.cpu() - before
 
 
-def samples(data: Path) -> Counter[tuple[str, str]]:
-    """Return how many samples fell into each (shared object, function)."""
-    command = ["perf", "script", "-i", str(data), "-F", "ip,sym,dso"]
+def samples(data: Path, pid: int) -> Counter[tuple[str, str]]:
+    """Return how many samples of a process fell into each (shared object, function)."""
+    command = ["perf", "script", "-i", str(data), f"--pid={pid}", "-F", "ip,sym,dso"]
     text = subprocess.run(command, capture_output=True, text=True).stdout
     return Counter((m[2], m[1]) for m in re.finditer(r"^\s*[0-9a-f]+ (.+) \((.+)\)$", text, re.M))
 
@@ -67,7 +67,8 @@ def profile(stack: Stack, work: str, seconds: int, build: Path, symbols: int) ->
         lab.pin(SERVER_CPU)
         # The cost of an operation is measured without perf, which makes thread switches several times as expensive.
         count, cpu = operations(lab, work, seconds)
-        command = ["perf", "record", "-q", "-e", "cpu-clock", "-F", "4999", "-o", str(data), "-p", str(lab.pid)]
+        # The whole CPU is sampled, because perf does not follow the threads that a process starts later (-p).
+        command = ["perf", "record", "-q", "-e", "cpu-clock", "-F", "4999", "-o", str(data), "-C", str(SERVER_CPU)]
         with subprocess.Popen(command, stderr=subprocess.DEVNULL) as perf:
             try:
                 time.sleep(0.5)
@@ -76,7 +77,7 @@ def profile(stack: Stack, work: str, seconds: int, build: Path, symbols: int) ->
                 perf.send_signal(signal.SIGINT)
     each = cpu / count * 1e6
     found = dict.fromkeys(PARTS, 0.0)
-    counted = samples(data)
+    counted = samples(data, lab.pid)
     for (dso, _), n in counted.items():
         found[part(dso)] += n / counted.total() * each
     for (dso, symbol), n in counted.most_common(symbols):

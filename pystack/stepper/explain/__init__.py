@@ -8,18 +8,18 @@ The answer comes from the events and states around it, not from a list of answer
 
 from collections.abc import Callable
 
-from pystack.stepper.explain import arrival, below, flow, loss, names, opening
+from pystack.stepper.explain import arrival, below, flow, loss, names, opening, queue, translating
 from pystack.stepper.explain.base import Explanation, Look
 from pystack.stepper.records import Frame
 from pystack.stepper.timeline import Timeline
 
 #: the names of the mechanisms
 MECHANISMS = (
-    "ack", "arp", "close", "congestion-avoidance", "congestion-window", "cork", "cwnd", "data", "delayed-ack", "dhcp", "dns", "drop",
-    "fast-open", "fast-retransmit", "firewall", "fragment", "give-up", "handshake", "icmp", "keep-alive", "loss", "loss-window",
+    "ack", "arp", "bufferbloat", "close", "congestion-avoidance", "congestion-window", "cork", "cwnd", "data", "delayed-ack", "dhcp", "dns", "drop",
+    "fast-open", "fast-retransmit", "firewall", "fragment", "give-up", "handshake", "icmp", "keep-alive", "load-balancing", "loss", "loss-window",
     "nagle", "ping", "pmtud", "reset", "retransmission", "rto", "silly-window", "simultaneous-open", "slow-start",
-    "syn-again", "syn-cookie", "syn-timeout", "tail-loss-probe", "time-wait", "timer", "told", "traceroute", "window",
-    "window-update", "zero-window",
+    "syn-again", "syn-cookie", "syn-timeout", "tail-loss-probe", "time-wait", "timer", "told", "traceroute", "translation",
+    "window", "window-update", "zero-window",
 )  # fmt: skip
 
 Explain = Callable[[Look], Explanation]
@@ -45,7 +45,12 @@ _KINDS: dict[str, Explain] = {
     "dhcp.message": names.dhcp,
     "dns": names.dns,
     "udp.out": names.datagram,
+    "balance.choose": below.balance,
+    "balance.direct": below.balance,
+    "nat.bind": translating.bound,
+    "nat.packet": translating.packet,
     "drop": below.dropped,
+    "qdisc": queue.discipline,
     "timer.set": below.timer,
     "timer.fired": below.timer,
     "timer.cancelled": below.timer,

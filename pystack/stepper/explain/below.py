@@ -1,6 +1,7 @@
 """Explanations below TCP: ARP, ICMP, fragments, drops, timers."""
 
 import pystack_c.const as C
+from pystack.stepper.explain import queue
 from pystack.stepper.explain.base import Explanation, Look, ms, number
 from pystack.stepper.records import Entry, Frame
 from pystack_c.base.address import addr_text
@@ -188,6 +189,8 @@ def dropped(look: Look) -> Explanation:
     name = look.entry.fields["name"]
     if name in ("nft-drop", "nft-policy", "nft-reject"):
         return _filtered(look, name)
+    if name.startswith("qdisc-"):
+        return queue.discipline(look)
     mechanism = "pmtud" if name == "forward-too-big" else "drop"
     text = f"{look.host} dropped it (counter {name}) because {look.entry.reason}" + (
         f" ({look.entry.rfc})." if look.entry.rfc else "."
@@ -215,3 +218,18 @@ def timer(look: Look) -> Explanation:
         "reassembly": "not all fragments arrived in time, so the others are dropped (RFC 1122 3.3.2)",
     }.get(name, look.entry.reason)
     return Explanation(mechanism, f"The {name} timer of {look.host} expired: {says}.")
+
+
+def balance(look: Look) -> Explanation:
+    """Explain why a load balancer sent a connection or a packet to a server."""
+    event, fields = look.entry, look.entry.fields
+    server = fields.get("server", "")
+    if event.kind == "balance.direct":
+        text = f"The balancer sends the packet of {fields.get('client', '')} to {server} with its addresses unchanged: {event.reason}."
+        return Explanation("load-balancing", text)
+    text = (
+        f"The {event.subject} gives the new connection of {fields.get('client', '')} to {server}, which has "
+        f"{fields.get('active', 0)} open connections ({fields.get('by', '')}). "
+        "Later packets of the connection follow this choice (RFC 2391 3)."
+    )
+    return Explanation("load-balancing", text)

@@ -6,14 +6,14 @@ for name in scenarios.NAMES:
     print(name, scenarios.get(name).title)
 """
 
-from pystack.stepper.scenarios import filtering, flow, link, loss, names, opening
+from pystack.stepper.scenarios import balance, container, filtering, flow, link, loss, names, opening, queue
 from pystack.stepper.scenarios.base import SCENARIOS, Scenario
 
 #: in an order that suits learners
 ORDER = (
     "arp", "ping", "traceroute", "fragment", "handshake", "http-get", "simultaneous-open", "loss-fast-retransmit", "rto",
-    "zero-window", "nagle", "delayed-ack", "syn-flood", "reset", "time-wait", "pmtud", "tfo", "firewall-reject-or-drop",
-    "dhcp", "dns-recursion",
+    "zero-window", "nagle", "delayed-ack", "syn-flood", "reset", "time-wait", "pmtud", "tfo", "firewall-reject-or-drop", "dhcp", "dns-recursion", "bufferbloat", "load-balancer-l4", "load-balancer-l7",
+    "docker-publish",
 )  # fmt: skip
 NAMES = tuple(name for name in ORDER if name in SCENARIOS)
 
@@ -26,4 +26,17 @@ def get(name: str) -> Scenario:
     return found
 
 
-__all__ = ["NAMES", "Scenario", "filtering", "flow", "get", "link", "loss", "names", "opening"]
+__all__ = [
+    "NAMES",
+    "Scenario",
+    "filtering",
+    "balance",
+    "container",
+    "flow",
+    "get",
+    "link",
+    "loss",
+    "names",
+    "opening",
+    "queue",
+]

@@ -1,0 +1,46 @@
+"""Explains why a queue dropped or marked a packet."""
+
+from pystack.stepper.explain.base import Explanation, Look, ms
+
+#: how far back a measured round trip is looked for, in events
+_REACH = 20_000
+
+
+def discipline(look: Look) -> Explanation:
+    """Explain the decision of a queueing discipline."""
+    fields = look.entry.fields
+    name = fields.get("name", "")
+    waiting = f"{fields['qlen']} packets with {fields['backlog']} bytes wait in front of the link"
+    did = "dropped" if name else "marked"
+    if "sojourn" in fields and "count" in fields:
+        return Explanation(
+            "bufferbloat",
+            f"CoDel {did} the packet because it had waited for {ms(fields['sojourn'])}, and no packet of the last interval waited for "
+            f"less than the target: the queue does not only hold a burst, it stands (RFC 8289 4.2). {waiting}.",
+            f"It is number {fields['count']}. If the queue still stands, the next one is due {ms(fields['drop_next'] - look.entry.time)} later: "
+            "the interval divided by the square root of the number (RFC 8289 4.3).",
+            "The sender reduces its window, so the queue becomes shorter long before it is full.",
+        )
+    if name == "qdisc-overlimit":
+        return Explanation(
+            "bufferbloat",
+            f"Bufferbloat: the queue is full, so the packet that arrived is dropped: {waiting}. TCP noticed nothing until now, because a "
+            "queue delays packets and loses none (RFC 7567 2.1).",
+            _round_trip(look),
+        )
+    return Explanation("drop" if name else "told", f"{look.host} {did} it: {look.entry.text()}.", f"{waiting}.")
+
+
+def _round_trip(look: Look) -> str:
+    """Compare the round trip now with the shortest one."""
+    samples = []
+    for index in range(look.index, max(look.index - _REACH, -1), -1):
+        entry = look.timeline.events[index]
+        if str(entry.kind) == "tcp.rtt":
+            samples.append(entry.fields["sample"])
+    if not samples:
+        return ""
+    return (
+        f"The round trip was {ms(min(samples))} while the queue was empty. It is {ms(samples[0])} now, for each packet that "
+        "shares the queue."
+    )

@@ -1,0 +1,40 @@
+"""Explanations of address translation."""
+
+from pystack.stepper.explain.base import Explanation, Look
+
+
+def bound(look: Look) -> Explanation:
+    """Explain the translation that was chosen for a new connection."""
+    fields, host = look.entry.fields, look.host
+    ends = look.entry.subject.rpartition(" ")[2]
+    client, _, server = ends.partition("-")
+    new = f"{fields['addr']}:{fields['port']}"
+    rule = "a rule" if "rule" in look.entry.reason else "the need for a unique answer"
+    if fields["kind"] == "dnat":
+        return Explanation(
+            "translation",
+            f"Address translation: {client} opens a connection to {server}, an address of {host} or beyond it, and {rule} changes the "
+            f"destination to {new} (RFC 3022 2.2).",
+            f"{host} remembers that in its table of connections, so later packets of the connection need no rule. The source of the answers "
+            f"becomes {server} again, which the client expects.",
+            f"The source stays as it is, so the server at {new} sees the client's address.",
+        )
+    return Explanation(
+        "translation",
+        f"Address translation: {client} opens a connection to {server}, and {rule} of {host} changes the source to {new} (RFC 3022 2.2), because "
+        f"answers could not find the way to {client}.",
+        f"{host} remembers that in its table of connections. Answers to {new} get the destination {client} again.",
+    )
+
+
+def packet(look: Look) -> Explanation:
+    """Explain the translation of one packet."""
+    fields = look.entry.fields
+    old, new = f"{fields['old']}:{fields['old_port']}", f"{fields['new']}:{fields['new_port']}"
+    if fields["old_port"] == fields["new_port"]:
+        old, new = str(fields["old"]), str(fields["new"])
+    return Explanation(
+        "translation",
+        f"Address translation: {look.host} has this connection in its table, so the {fields['what']} {old} becomes {new}, and the checksums "
+        "change with it (RFC 3022 4.2).",
+    )

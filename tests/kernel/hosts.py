@@ -1,0 +1,63 @@
+"""Helpers for tests of kernel hosts: an ordinary user, files of networks, and a look at what is left behind."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+NOBODY = 65534
+USER = f"import sys; sys.path.append({str(ROOT)!r}); sys.path += {[p for p in sys.path if 'site-packages' in p]!r}; "
+
+
+def as_nobody() -> list[str] | None:
+    """The beginning of a command that runs Python as an ordinary user, or None if that user can reach no interpreter and no source."""
+    if os.geteuid() != 0 or shutil.which("setpriv") is None:
+        return None
+    for python in (sys.executable, "/usr/bin/python3"):
+        words = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", python]
+        look = f"import subprocess, sys; sys.path.append({str(ROOT)!r}); import pystack.kernel.space; "
+        look += "subprocess.run([sys.executable, '-c', ''], check=True); sys.exit(sys.version_info < (3, 11))"
+        try:
+            done = subprocess.run([*words, "-c", look], capture_output=True, timeout=60, check=False, cwd="/")
+        except OSError:
+            continue
+        if done.returncode == 0:
+            return words
+    return None
+
+
+def pystack(*argv: object) -> list[str]:
+    """A command line of pystack for this user."""
+    return [sys.executable, "-m", "pystack.cli", *map(str, argv)]
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    """The environment of a command: sources from here, control sockets and temporary files in `home`."""
+    home.mkdir(exist_ok=True, mode=0o700)
+    return {**os.environ, "PYTHONPATH": str(ROOT), "XDG_RUNTIME_DIR": str(home), "TMPDIR": str(home), **more}
+
+
+def processes(mark: str) -> list[int]:
+    """The processes whose command line contains a text."""
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            line = Path(f"/proc/{name}/cmdline").read_bytes()
+        except OSError:
+            continue
+        if mark.encode() in line:
+            found.append(int(name))
+    return found
+
+
+def until(condition, seconds: float = 20) -> bool:
+    """Wait until a condition is true. False: it never was."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
