@@ -7,6 +7,7 @@ is enough, and the packet socket is closed, because it would cost something for 
 
 import ipaddress
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,7 +18,7 @@ from pystack.dhcp.actions import BROADCAST, Action, Configure, Deconfigure, Mach
 from pystack.dhcp.client import Client
 from pystack.dhcp.lease import Lease
 from pystack.dhcp.message import SERVER_PORT
-from pystack.dhcp.server import Server, Subnet
+from pystack.dhcp.server import Server, Subnet, number
 from pystack.runtime.notes import note
 from pystack.runtime.waiting import Hook, Watch
 from pystack_c.base.address import addr_text, v4, v4_bits
@@ -67,8 +68,12 @@ class _Socket:
         self.host.call(self.module.close, self.endpoint)
 
 
+#: host -> (its stack, port -> the agents that read this port, of which the first has the socket)
+_listening: "weakref.WeakKeyDictionary[Any, tuple[Any, dict[int, list[Agent]]]]" = weakref.WeakKeyDictionary()
+
+
 class Agent:
-    """A machine on an interface of a host. `port` is the machine's UDP port."""
+    """A machine on an interface of a host. `port` is the machine's UDP port. Agents of one host share the socket of a port."""
 
     def __init__(self, host: Any, iface: Any, machine: Machine, port: int):
         self.host = host
@@ -83,6 +88,8 @@ class Agent:
         self._routes: list[tuple[int, int, int]] = []
         self._dns: Any = None
         self._udp: _Socket | None = None
+        #: datagrams for the machine, with the address of the sender
+        self._inbox: deque[tuple[bytes, int]] = deque(maxlen=4 * BATCH)
         self._ip: _Socket | None = None
         self._arp: _Socket | None = None
 
@@ -95,14 +102,33 @@ class Agent:
     def begin(self) -> None:
         """Open the sockets and start the machine."""
         host = self.host
-        self._udp = _Socket(self, host.call(udp.udp_open, host.stack), udp)
-        host.call(udp.bind, self._udp.endpoint, 0, self.port)
+        found = self._sharing()
+        if found:
+            self._udp = found[0]._udp
+        else:
+            self._udp = _Socket(self, host.call(udp.udp_open, host.stack), udp)
+            host.call(udp.bind, self._udp.endpoint, 0, self.port)
+        found.append(self)
         if isinstance(self.machine, Client):
             self._ip = self._packets(p.ETH_P_IP)
             self._arp = self._packets(p.ETH_P_ARP)
         else:
             self._ip = self._packets(0)  # to send with, only
         self.machine.start(host.clock())
+
+    def _sharing(self) -> "list[Agent]":
+        """The agents of the host that read this port. After a boot, there are none."""
+        stack, ports = _listening.get(self.host, (None, {}))
+        if stack is not self.host.stack:
+            ports = {}
+            _listening[self.host] = self.host.stack, ports
+        return ports.setdefault(self.port, [])
+
+    def inform(self, addr: str) -> None:
+        """Ask for the options alone, with an address that the host has already (RFC 2131 section 3.4). See Client.informed."""
+        assert isinstance(self.machine, Client)
+        self.machine.inform(number(addr), self.host.clock())
+        self.wake()
 
     def _packets(self, proto: int) -> _Socket:
         host = self.host
@@ -128,6 +154,12 @@ class Agent:
 
     def end(self) -> None:
         """Close the sockets. The lease stays as it is."""
+        found = self._sharing()
+        if self in found:
+            found.remove(self)
+        if found and self._udp is not None:
+            self._udp.hook.agent = found[0]  # another agent reads on
+            self._udp = None
         for each in (self._udp, self._ip, self._arp):
             if each is not None:
                 each.close()
@@ -153,8 +185,13 @@ class Agent:
         client = isinstance(machine, Client)
         raw = client and self._ip is not None
         more = False
+        sharing = self._sharing()
         for source in (self._udp, self._ip, self._arp):
-            if source is None or (source is self._ip and not client):
+            if (
+                source is None
+                or (source is self._ip and not client)
+                or (source is self._udp and sharing[0] is not self)
+            ):
                 continue
             for _ in range(BATCH):
                 got = source.take()
@@ -168,15 +205,30 @@ class Agent:
                     found = p.read_udp(got.data)
                     if found is not None and found.dport == self.port and found.sport != self.port:
                         machine.message(found.data, found.src, now)
-                elif not raw and self._ours(got):
-                    machine.message(got.data, v4_bits(got.src), now)
+                else:
+                    for agent in sharing:
+                        if agent._ours(got, len(sharing) == 1):
+                            agent._inbox.append((got.data, v4_bits(got.src)))
+                            if agent is not self:
+                                agent.wake()
             else:
                 more = True
+        while self._inbox:
+            data, src = self._inbox.popleft()
+            if not raw:  # otherwise it came as a packet, too
+                machine.message(data, src, now)
         return more
 
-    def _ours(self, got: Any) -> bool:
-        """Whether a datagram came by the machine's interface. A relay's and a server's answers may come by another one."""
-        return got.iface is self.iface or v4_bits(got.dst) != BROADCAST
+    def _ours(self, got: Any, alone: bool) -> bool:
+        """Whether a datagram is for this machine: a broadcast on its interface, or sent to its address, by whatever interface."""
+        dst = v4_bits(got.dst)
+        if dst == BROADCAST:
+            return got.iface is self.iface
+        return (
+            alone
+            or dst == getattr(self.machine, "addr", 0)
+            or (got.iface is self.iface and isinstance(self.machine, Client))
+        )
 
     # -- what the machine wants --------------------------------------------------------------------------------------
 

@@ -101,15 +101,15 @@ class Recursive:
 
     # -- messages ----------------------------------------------------------------------------------------------------
 
-    def quick(self, data: bytes, peer: str) -> bytes | None:
-        """The answer, b"" if there is none, or None: a server must be asked."""
+    def quick(self, data: bytes, peer: str, busy: bool = False) -> bytes | None:
+        """The answer, b"" if there is none, or None: a server must be asked. `busy`: none may be asked now, so that is SERVFAIL."""
         query = read_query(data)
         if isinstance(query, bytes):
             return query
         reply = self._refuse(query, peer)
         if reply is None:
             outcome = self._remembered(self._key(query))
-            if outcome is None and len(self._busy) < LOOKUPS:
+            if outcome is None and not busy and len(self._busy) < LOOKUPS:
                 return None
             reply = self._reply(query, outcome or LookupOutcome(dns.rcode.SERVFAIL, []))
         return to_wire(reply, query, False)

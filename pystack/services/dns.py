@@ -12,7 +12,7 @@ from typing import Any
 
 from pystack import socket as _socket
 from pystack.dns.authority import Authority, Zone
-from pystack.dns.recursive import Recursive
+from pystack.dns.recursive import LOOKUPS, Recursive
 from pystack.sockets import current as _current
 
 __all__ = ["DnsServer", "RecursiveServer", "Zone"]
@@ -147,6 +147,8 @@ class RecursiveServer(_Server):
     ):
         super().__init__(address, port)
         self.recursive = Recursive(roots, allow, **options)
+        #: threads that look a name up for a datagram, or wait for another one's lookup
+        self.threads = 0
 
     def begin(self, host: Any) -> None:
         """Use the stack's sockets and its seed."""
@@ -154,11 +156,12 @@ class RecursiveServer(_Server):
 
     def datagram(self, sock: Any, data: bytes, peer: Any) -> None:
         """Answer in a thread, because the answer may take seconds, unless the cache has it."""
-        ready = self.recursive.quick(data, peer[0])
+        ready = self.recursive.quick(data, peer[0], self.threads >= LOOKUPS)
         if ready is not None:
             if ready:
                 sock.sendto(ready, peer)
         else:
+            self.threads += 1
             threading.Thread(target=self._later, args=(sock, data, peer), daemon=True).start()
 
     def _later(self, sock: Any, data: bytes, peer: Any) -> None:
@@ -167,6 +170,8 @@ class RecursiveServer(_Server):
                 sock.sendto(reply, peer)
         except OSError:
             pass  # the client or the server is gone
+        finally:
+            self.threads -= 1
 
     def answers(self, data: bytes, tcp: bool, peer: str) -> Iterable[bytes]:
         """The answers to a message."""

@@ -106,15 +106,25 @@ class WithDhcp:
 
     def _machine(self, port: Any, make: Any, number: int) -> SimAgent:
         agent = SimAgent(self, port.iface, make(port), number)
+        self.agents.append(agent)
         agent.begin()
         agent.wake()
 
         def boot(host: Any) -> None:
-            agent.ended = True
-            self.agents.remove(agent)
-            host.on_boot.remove(boot)
-            self.net.after(0, lambda: self._machine(port, make, number))
+            """Make the machine again, with nothing in its memory, unless the user has stopped it."""
+            nonlocal agent
+            if agent in self.agents:
+                self.agents.remove(agent)
+                if not agent.ended:
+                    agent.ended = True
+                    self.net.after(0, again)
+
+        def again() -> None:
+            nonlocal agent
+            agent = SimAgent(self, port.iface, make(port), number)
+            self.agents.append(agent)
+            agent.begin()
+            agent.wake()
 
         self.on_boot.append(boot)
-        self.agents.append(agent)
         return agent

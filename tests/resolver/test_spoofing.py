@@ -4,7 +4,9 @@ The forger hears nothing. It knows which name is asked for and when, the resolve
 real one. With full entropy it must guess 16 bits of the identifier, about 15 bits of the port, and one bit for each letter of the name.
 """
 
+import contextlib
 import socket
+import time
 
 import dns.flags
 import dns.message
@@ -133,3 +135,36 @@ def test_control_the_case_of_letters_alone_is_an_obstacle(monkeypatch):
 def test_with_full_entropy_the_forger_never_wins():
     won, server = attack(5, 100, 100, mix_case=True, one_port=False)
     assert won == 0 and server.recursive.asked == 100
+
+
+def test_a_flood_of_questions_holds_a_bounded_number_of_threads():
+    """600 clients' questions for one name, whose server is silent, and 600 for different ones. The server goes on after that."""
+    net = Network(1)
+    resolver, client, root = net.host("resolver"), net.host("client"), net.host("root")
+    net.link(client, resolver, delay=1 * MS, addrs=("10.1.0.2/24", "10.1.0.53/24"))
+    link = net.link(root, resolver, delay=1 * MS, addrs=("10.0.0.1/24", "10.0.0.53/24"))
+    net.introduce()
+    server = RecursiveServer({"a.root.": "10.0.0.1"}, rounds=1)
+    most = []
+
+    def program():
+        def ask(sock, name):
+            sock.sendto(dns.message.make_query(name, "A").to_wire(), ("10.1.0.53", 53))
+
+        codes = []
+        with socket.socket(type=socket.SOCK_DGRAM) as sock:
+            link.down()
+            for number in range(1200):
+                ask(sock, f"name{number if number % 2 else 0}.test.")
+                time.sleep(0.0001)
+            most.append(server.threads)
+            sock.settimeout(5)
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    codes.append(dns.message.from_wire(sock.recv(999)).rcode())
+            link.restore()
+            ask(sock, "good.test.")
+            return codes, dns.message.from_wire(sock.recv(999)).answer[0][0].address
+
+    codes, last = net.run({client: program}, background={resolver: server, root: DnsServer(Zone(".", ZONE))})[client]
+    assert most[0] == 200 and set(codes) == {2} and len(codes) > 500 and last == GOOD and server.threads == 0

@@ -219,3 +219,39 @@ def test_events_reach_the_probe():
         "REQUEST",
         "ACK",
     ]
+
+
+def test_a_router_serves_one_link_and_relays_for_another_on_one_port():
+    """Three machines at port 67 of one host: two servers and a relay. Each takes the messages of its own link."""
+    net = Network(seed=1)
+    router, far = net.router("router"), net.host("far")
+    hosts = [net.host(f"c{number}", dhcp=QUICK) for number in range(3)]
+    net.link(far, router, addrs=("10.9.0.1/24", "10.9.0.254/24"), delay=1 * MS)
+    for number, host in enumerate(hosts):
+        net.link(host, router, addrs=(None, f"10.{number}.0.254/24"), delay=1 * MS)
+    far.route("default", via="10.9.0.254")
+    router.dhcp_server(iface="eth1", lease=100)
+    router.dhcp_server(iface="eth2", lease=100)
+    router.dhcp_relay("10.9.0.1", iface="eth3")
+    far.dhcp_server("10.2.0.0/24", routers="10.2.0.254", lease=100)
+    net.run(200 * S)
+    assert [host.addresses() for host in hosts] == [["10.0.0.1"], ["10.1.0.1"], ["10.2.0.1"]]
+    assert all(states(host).count("BOUND") >= 3 and "REBINDING" not in states(host) for host in hosts)
+    router.agents[0].stop()  # it has the socket, which the others use
+    net.run(600 * S)
+    assert states(hosts[0])[-1] != "BOUND" and [host.addresses() for host in hosts[1:]] == [["10.1.0.1"], ["10.2.0.1"]]
+    router.crash()
+    router.boot()
+    net.run(700 * S)
+    assert states(hosts[0])[-1] != "BOUND" and [states(host)[-1] for host in hosts[1:]] == ["BOUND"] * 2
+    assert len(router.agents) == 2
+
+
+def test_inform():
+    net, server, _ = lan(domain="example.org")
+    other = net.host("other")
+    net.link(other, net.switches["lan"], delay=5 * MS, addrs=("10.0.0.77/24", None))
+    agent = other.dhcp_client(settings=ClientSettings(fallback=None))
+    agent.inform("10.0.0.77")
+    net.run(1 * S)
+    assert agent.machine.informed[m.DOMAIN_NAME] == b"example.org"

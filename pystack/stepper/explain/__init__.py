@@ -44,6 +44,7 @@ _KINDS: dict[str, Explain] = {
     "dhcp.state": names.dhcp,
     "dhcp.message": names.dhcp,
     "dns": names.dns,
+    "udp.out": names.datagram,
     "balance.choose": below.balance,
     "balance.direct": below.balance,
     "nat.bind": translating.bound,

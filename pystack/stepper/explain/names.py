@@ -1,4 +1,4 @@
-"""Explanations of DHCP and of recursive DNS."""
+"""Explanations of DHCP, of recursive DNS, and of the datagrams that carry them."""
 
 from pystack.stepper.explain.base import Explanation, Look
 
@@ -56,3 +56,10 @@ def dns(look: Look) -> Explanation:
         f"Recursion for {entry.subject.removeprefix('dns ')} ({entry.rfc}): {entry.text()}.",
         _STEPS.get(action, ""),
     )
+
+
+def datagram(look: Look) -> Explanation:
+    """Explain a UDP datagram that is sent."""
+    entry = look.entry
+    size = entry.fields["length"]
+    return Explanation("told", f"{look.host} sends {size} bytes in a datagram, because {entry.text()}.")
