@@ -556,8 +556,11 @@ def chaos(seed):
         lab = type(lab_net())(net, a, b, link)
 
         def accept(listener):
-            while True:
-                lab.spawn(ending(lab, (yield listener.accept())))
+            try:
+                while True:
+                    lab.spawn(ending(lab, (yield listener.accept())))
+            except OSError as error:
+                assert error.errno == errno.ENETDOWN  # the host has rebooted
 
         def ask():
             for _ in range(10):
