@@ -78,7 +78,7 @@ def forward(core: Core, iface: Iface, pkt: Packet) -> None:
 
 def forward_to(core: Core, iface: Iface, dst: Dst, pkt: Packet) -> None:
     """Forward a packet to another host than its destination, which keeps its addresses (direct return of a load balancer)."""
-    if pkt.ttl <= 1:
+    if pkt.ttl < 2:
         core.counters.IpInHdrErrors += 1
         why = "the TTL has expired"
         core.drop("forward-ttl", _subject(pkt), why, "RFC 1812 5.3.1")
