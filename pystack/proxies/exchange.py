@@ -122,10 +122,14 @@ class HttpExchange:
             reusable = await work
         finally:
             for task in (sender, work):
-                if not task.done():
-                    task.cancel()
-            await asyncio.gather(sender, work, return_exceptions=True)
-            self.group.release(upstream, conn, reusable and sender.done() and exchange.reusable())
+                task.cancel()
+            try:
+                await asyncio.gather(sender, work, return_exceptions=True)
+            except asyncio.CancelledError:
+                reusable = False  # the proxy ends
+                raise
+            finally:
+                self.group.release(upstream, conn, reusable and sender.done() and exchange.reusable())
 
     async def _response(self, upstream: Upstream, exchange: Http1Upstream) -> bool:
         """Pass the response to the client. Returns whether the connection can be used again."""

@@ -39,7 +39,10 @@ class Http2Client:
         #: set when a window of the client has grown, or a stream has ended
         self.room = asyncio.Event()
         self.quiet_since = 0.0
-        self._writing = asyncio.Lock()
+        # One task writes. A stream that is cancelled must not stop in the middle of a frame.
+        self._out = bytearray()
+        self._wake, self._drained = asyncio.Event(), asyncio.Event()
+        self._writer: Any = None
 
     async def run(self) -> None:
         """Serve until the client or the proxy ends the connection."""
@@ -55,6 +58,7 @@ class Http2Client:
         self.h2.initiate_connection()
         self.h2.increment_flow_control_window(WINDOW - 65_535)
         self.quiet_since = asyncio.get_running_loop().time()
+        self._writer = asyncio.ensure_future(self._write())
         try:
             await self.flush()
             while await self._step():
@@ -62,10 +66,18 @@ class Http2Client:
         finally:
             for stream in list(self.streams.values()):
                 stream.task.cancel()
-            await asyncio.gather(*(stream.task for stream in self.streams.values()), return_exceptions=True)
-        with contextlib.suppress(OSError):
-            await self.flush()
-        await self.conn.linger(2.0, 1 << 20)
+            try:
+                await asyncio.gather(*(stream.task for stream in self.streams.values()), return_exceptions=True)
+                with contextlib.suppress(OSError):
+                    await self.flush()
+            finally:
+                failed = self._writer.done()
+                self._writer.cancel()
+                await asyncio.gather(self._writer, return_exceptions=True)
+        if failed:
+            self.conn.reset()
+        else:
+            await self.conn.linger(2.0, 1 << 20)
 
     async def _step(self) -> bool:
         """Read once, and do what follows. False: the connection ends."""
@@ -102,7 +114,9 @@ class Http2Client:
                     if left <= 0:
                         self.h2.close_connection()
                         return b""
-                await asyncio.wait([reader], timeout=left)
+                await asyncio.wait([reader, self._writer], timeout=left, return_when=asyncio.FIRST_COMPLETED)
+                if self._writer.done():
+                    return b""
                 if reader.done():
                     return reader.result()
         finally:
@@ -111,11 +125,32 @@ class Http2Client:
                 await asyncio.gather(reader, return_exceptions=True)
 
     async def flush(self) -> None:
-        """Send what h2 has written."""
-        async with self._writing:
-            while data := self.h2.data_to_send(self.settings.buffer_size):
-                async with asyncio.timeout(self.settings.send_timeout):
-                    await self.conn.send(data)
+        """Send what h2 has written, and wait until the socket has taken it. ConnectionError if it took nothing for too long."""
+        self._out += self.h2.data_to_send()
+        if self._out:
+            self._drained.clear()
+            self._wake.set()
+        while self._out:
+            if self._writer.done():
+                raise ConnectionAbortedError("the client's connection failed")
+            await self._drained.wait()
+
+    async def _write(self) -> None:
+        """Write to the socket for ever. It ends if the client does not take up to `buffer_size` bytes in time."""
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                while self._out:
+                    data = bytes(self._out[: self.settings.buffer_size])
+                    async with asyncio.timeout(self.settings.send_timeout):
+                        await self.conn.send(data)
+                    del self._out[: len(data)]
+                self._drained.set()
+        except OSError as error:
+            log.debug("%s: %s", self.conn.peer, error)
+        finally:
+            asyncio.get_running_loop().call_soon(self._drained.set)  # once this task is done, for those that wait
 
     def _event(self, event: Any) -> None:
         stream = self.streams.get(getattr(event, "stream_id", 0) or 0)
@@ -233,10 +268,10 @@ class Http2Stream:
                 self._reset(_Codes.NO_ERROR)  # the rest of the body is not wanted (RFC 9113 section 8.1)
             await client.flush()
         except (OSError, EOFError, h2.exceptions.ProtocolError):
-            self._reset(_Codes.INTERNAL_ERROR)
+            await self._failed()
         except Exception:
             log.exception("a request failed")
-            self._reset(_Codes.INTERNAL_ERROR)
+            await self._failed()
         finally:
             with contextlib.suppress(h2.exceptions.ProtocolError):
                 for _, size in self.parts:
@@ -244,6 +279,11 @@ class Http2Stream:
                         client.h2.acknowledge_received_data(size, self.number)
             self.parts.clear()
             client.ended(self)
+
+    async def _failed(self) -> None:
+        self._reset(_Codes.INTERNAL_ERROR)
+        with contextlib.suppress(OSError):
+            await self.client.flush()
 
     async def _error(self, refusal: RefusedRequest) -> None:
         if self.started:

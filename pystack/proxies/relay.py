@@ -64,12 +64,16 @@ async def splice(near: ProxyConn, far: ProxyConn, settings: ProxySettings) -> st
     finally:
         for task in (*ways, watch):
             task.cancel()
-        results = await asyncio.gather(*ways, watch, return_exceptions=True)
-        if ended or any(isinstance(result, BaseException) for result in results[:2]):
-            near.reset()
-            far.reset()
-        near.close()
-        far.close()
+        complete = False
+        try:
+            results = await asyncio.gather(*ways, watch, return_exceptions=True)
+            complete = not ended and not any(isinstance(result, BaseException) for result in results[:2])
+        finally:
+            for conn in (near, far):
+                if complete:
+                    conn.close()
+                else:
+                    conn.reset()
 
 
 class TcpRelay(ProxyServer):

@@ -18,7 +18,7 @@ from pystack_c.ip.routing cimport find_route
 cdef str _subject(Packet pkt)
 @cython.locals(dst=Dst, why=str, fields=dict, size=Py_ssize_t)
 cpdef forward(Core core, Iface iface, Packet pkt)
-@cython.locals(why=str)
+@cython.locals(why=str, size=Py_ssize_t)
 cpdef forward_to(Core core, Iface iface, Dst dst, Packet pkt)
 @cython.locals(code=int, why=str)
 cdef _no_route(Core core, Iface iface, Packet pkt)

@@ -78,23 +78,26 @@ def forward(core: Core, iface: Iface, pkt: Packet) -> None:
 
 def forward_to(core: Core, iface: Iface, dst: Dst, pkt: Packet) -> None:
     """Forward a packet to another host than its destination, which keeps its addresses (direct return of a load balancer)."""
-    if pkt.ttl <= 1:
+    if pkt.ttl < 2:
         core.counters.IpInHdrErrors += 1
         why = "the TTL has expired"
         core.drop("forward-ttl", _subject(pkt), why, "RFC 1812 5.3.1")
         icmpv4.send_error(core, pkt, iface, C.ICMP_TIME_EXCEEDED, C.ICMP_EXC_TTL, 0, why, "RFC 1812 5.3.1")
         return
-    if (
-        pkt.total_len > dst.mtu
-        and (pkt.df or pkt.gso_size > 0)
-        and (pkt.gso_size == 0 or _gso_wire_size(pkt) > dst.mtu)
-    ):
+    size = pkt.total_len
+    if pkt.gso_size > 0:
+        size = _gso_wire_size(pkt)
+        if size < 0:
+            core.drop("forward-bad-gso", _subject(pkt), "only TCP segments can be forwarded as one offloaded group", "")
+            return
+    if size > dst.mtu and pkt.df:
+        core.counters.IpFragFails += 1
         why = "the packet is larger than the MTU of the next link, and DF is set"
         core.drop("forward-too-big", _subject(pkt), why, "RFC 1191 4")
         icmpv4.send_error(core, pkt, iface, C.ICMP_UNREACHABLE, C.ICMP_FRAG_NEEDED, dst.mtu, why, "RFC 1191 4")
         return
     core.counters.IpForwDatagrams += 1
-    if pkt.gso_size > 0:
+    if pkt.gso_size > 0 and size <= dst.mtu:
         _send_segments(core, dst, pkt)
     else:
         _send(core, iface, dst, pkt)

@@ -9,6 +9,7 @@ import pytest
 import pystack_c.const as C
 from pystack.addresses import parse_addr
 from pystack.sim.network import MS, Network, S
+from pystack.sim.programs import datagram
 from pystack.trace.replay import replay
 from pystack_c.filter import balance
 
@@ -147,6 +148,25 @@ def test_maglev_sends_a_connection_to_the_same_server_after_another_one_went():
     stayed = [before == after for before, after in pairs if before != worlds[1].names()[2]]
     assert len(stayed) > 150 and stayed.count(True) / len(stayed) > 0.9
     assert {before for before, _ in pairs} == set(worlds[0].names())
+
+
+@pytest.mark.parametrize("direct", [False, True])
+def test_datagrams_of_a_client_go_to_one_server(direct):
+    """By the hash of the source, whatever the port is; in turn, each port is another connection."""
+    found = []
+    for by in ("source-hash", "round-robin"):
+        world = World(direct=direct)
+        service = world.lb.balance(
+            f"{VIP}:53", [name.replace(":80", ":53") for name in world.names()], by=by, proto="udp", direct=direct
+        )
+        takers = [datagram(server) for server in world.servers]
+        for taker in takers:
+            taker.bind("", 53)
+        for _ in range(9):
+            datagram(world.client).sendto(b"question", VIP, 53)
+        world.net.run(until=S)
+        found.append(sorted(server.chosen for server in service.servers()))
+    assert found == [[0, 0, 9], [3, 3, 3]]
 
 
 @pytest.mark.parametrize("direct", [False, True])

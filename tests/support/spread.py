@@ -20,6 +20,17 @@ SPREAD = {
     "tests/tools/test_simulators.py": ("once", "it tests a tool for developers"),
     "tests/tools/test_connections.py": ("once", "it tests a tool for developers"),
     "tests/programs/real/test_page.py": ("once", "it compares a page with the source"),
+    "tests/proxies/test_ending.py": ("once", "its sockets are the kernel's"),
+    "tests/proxies/test_headers.py": ("once", "it uses no stack"),
+    "tests/proxies/test_live.py": ("once", "its sockets are the kernel's"),
+    "tests/proxies/test_http2.py": (
+        "compiled",
+        "the proxies are not compiled, and their network is the same on both builds",
+    ),
+    "tests/proxies/test_virtual.py": (
+        "compiled",
+        "the proxies are not compiled, and their network is the same on both builds",
+    ),
     "tests/proxies/test_table.py": ("once", "its sockets are the kernel's, and it waits for timeouts"),
     "tests/tools/test_probe_cost.py": ("once", "it tests a tool for developers"),
     "tests/test_debugging.py": ("once", "it starts debuggers, which run both builds themselves"),
