@@ -94,15 +94,16 @@ class Ways:
         number, parent, link, crc = fields["number"], fields["parent"], fields["link"], fields["crc"]
         sent = self._out.get(crc)
         frame = -1
-        if parent not in self.passages and sent:
+        if sent:
+            # A switch sends frames on that it does not report, and a bridge reports its frames as a host does.
             frame = sent.popleft()
             if not sent:
                 del self._out[crc]
-        if parent in self.passages:
-            frame = self.passages[parent].frame
-            self.onward.setdefault(parent, []).append(number)
-        elif frame >= 0:
             self.of_frame.setdefault(frame, []).append(number)
+        elif parent in self.passages:
+            frame = self.passages[parent].frame
+        if parent in self.passages:
+            self.onward.setdefault(parent, []).append(number)
         self.passages[number] = Passage(
             number, parent, link, frame, fields["length"], fields["sent"], fields["begin"], fields["end"],
             fields["delay"], [time for time in fields["arrivals"] if isinstance(time, int)],

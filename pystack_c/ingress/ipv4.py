@@ -67,13 +67,9 @@ def input(core: Core, iface: Iface, pkt: Packet) -> None:
         if not _check_addresses(core, iface, pkt):
             return
         pkt.dst_kind = classify(core, iface, pkt.dst)
-        if pkt.dst_kind == C.DST_MULTICAST:
-            counters.IpExtInMcastPkts += 1
-            counters.IpExtInMcastOctets += pkt.total_len
-        elif pkt.dst_kind == C.DST_BROADCAST:
-            counters.IpExtInBcastPkts += 1
-            counters.IpExtInBcastOctets += pkt.total_len
-        elif pkt.dst_kind == C.DST_UNICAST:
+        if pkt.dst_kind != C.DST_UNICAST:
+            _count_group(counters, pkt)
+        else:
             core.ok_src = pkt.src
             core.ok_dst = pkt.dst
             core.ok_iface = iface
@@ -109,6 +105,16 @@ def _prerouting(core: Core, iface: Iface, pkt: Packet) -> bool:
         if (pkt.mf or pkt.frag_off != 0) and not reassembly.whole(core, iface, pkt):
             return False
     return passes(core, PREROUTING, iface, pkt)
+
+
+def _count_group(counters: Counters, pkt: Packet) -> None:
+    """Count a multicast or broadcast that arrived for this host (RFC 4293)."""
+    if pkt.dst_kind == C.DST_MULTICAST:
+        counters.IpExtInMcastPkts += 1
+        counters.IpExtInMcastOctets += pkt.total_len
+    elif pkt.dst_kind == C.DST_BROADCAST:
+        counters.IpExtInBcastPkts += 1
+        counters.IpExtInBcastOctets += pkt.total_len
 
 
 def _count_ecn(counters: Counters, pkt: Packet) -> None:

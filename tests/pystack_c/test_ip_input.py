@@ -132,11 +132,18 @@ def test_land_attack():
     assert peer.drops == {"ip-land": 3, "ip-martian-source": 1}
 
 
-@pytest.mark.parametrize("ethertype", [0x0000, 0x002E, 0x05DC, 0x0600, 0x86DD, 0x8100, 0xFFFF])
+@pytest.mark.parametrize("ethertype", [0x0000, 0x002E, 0x05DC, 0x0600, 0x86DD, 0x88A8, 0xFFFF])
 def test_other_ethertypes_are_counted(ethertype):
     peer = Peer()
     assert peer.frame(f.ether(b"x" * 50, ethertype, PEER_MAC, STACK_MAC)) == []
     assert peer.drops == {"eth-802.3" if ethertype < 0x600 else "eth-unknown-type": 1}
+
+
+def test_the_tag_of_a_vlan_that_the_host_lacks_is_counted():
+    peer = Peer()
+    for tag, name in ((b"\0\5\x08\0", "eth-no-vlan"), (b"\0\5\x08", "eth-truncated")):
+        assert peer.frame(f.ether(tag, 0x8100, PEER_MAC, STACK_MAC)) == []
+        assert peer.drops.pop(name) == 1
 
 
 def test_unknown_protocol_is_told():

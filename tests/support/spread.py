@@ -41,6 +41,8 @@ SPREAD = {
     "tests/sim/test_congestion_control.py": ("compiled", "long simulations, which are the same on both builds"),
     "tests/sim/test_fairness.py": ("compiled", "long simulations, which are the same on both builds"),
     "tests/sim/test_paths.py": ("compiled", "long simulations, which are the same on both builds"),
+    "tests/sim/test_qdisc.py": ("compiled", "long simulations, and queues that are not compiled"),
+    "tests/kernel/test_bridge_oracle.py": ("once", "the bridge is not compiled"),
     "tests/sim/test_ecn.py": ("compiled", "long simulations, which are the same on both builds"),
     "tests/sim/labs/test_11_congestion.py": ("compiled", "long simulations, which are the same on both builds"),
     "tests/sim/labs/test_36_day.py": ("compiled", "long simulations, which are the same on both builds"),

@@ -9,7 +9,7 @@ from pystack.sim.qdisc.base import MTU, Qdisc, whole
 from pystack.sim.qdisc.codel import MS, NEVER, CoDelQueue, codel_words
 
 
-class Flow(CoDelQueue):
+class FlowQueue(CoDelQueue):
     """The queue of one flow, or of the few whose hash is the same."""
 
     deficit = 0
@@ -46,9 +46,9 @@ class FqCodel(Qdisc):
         self.ecn, self.ce_threshold = bool(ecn), whole("ce_threshold", ce_threshold, 0)
         self.memory_limit = whole("memory_limit", memory_limit)
         self.drop_batch = whole("drop_batch", drop_batch)
-        self.new_flows: deque[Flow] = deque()
-        self.old_flows: deque[Flow] = deque()
-        self._table: dict[int, Flow] = {}
+        self.new_flows: deque[FlowQueue] = deque()
+        self.old_flows: deque[FlowQueue] = deque()
+        self._table: dict[int, FlowQueue] = {}
         self.new_flow_count = self.drop_overlimit = 0
 
     def flow_of(self, frame: bytes) -> int:
@@ -71,7 +71,7 @@ class FqCodel(Qdisc):
         number = self.flow_of(frame)
         flow = self._table.get(number)
         if flow is None:
-            flow = self._table[number] = Flow(self.target, self.interval)
+            flow = self._table[number] = FlowQueue(self.target, self.interval)
         flow.append(frame, now)
         self.qlen += 1
         self.backlog += len(frame)
@@ -84,7 +84,7 @@ class FqCodel(Qdisc):
             return True
         return not self._drop_longest(now, flow)
 
-    def _drop_longest(self, now: int, mine: Flow) -> bool:
+    def _drop_longest(self, now: int, mine: FlowQueue) -> bool:
         """Drop from the head of the longest queue up to half of it, but not more than drop_batch packets (RFC 8290 4.1.2).
 
         Returns True if it is `mine`.
