@@ -104,6 +104,7 @@ ICMP_ECHO_REPLY = 0
 ICMP_UNREACHABLE = 3
 ICMP_SOURCE_QUENCH = 4
 ICMP_REDIRECT = 5
+ICMP_REDIR_HOST = 1
 ICMP_ECHO = 8
 ICMP_TIME_EXCEEDED = 11
 ICMP_PARAMETER_PROBLEM = 12
@@ -138,6 +139,15 @@ RT_UNICAST = 1
 RT_UNREACHABLE = 7
 RT_PROHIBIT = 8
 RT_BLACKHOLE = 6
+RT_THROW = 9
+
+# Tables of routes, and the actions of the rules that choose one, numbered as Linux numbers them
+RT_TABLE_DEFAULT = 253
+RT_TABLE_MAIN = 254
+RT_TABLE_LOCAL = 255
+RULE_TABLE = 1
+RULE_GOTO = 2
+RULE_NOP = 3
 
 # Kinds of timer below TCP (TCP's own are below 100)
 T_NEIGH = 100

@@ -48,6 +48,9 @@ cdef class Core:
     cdef public dict dst_cache
     cdef public object latest_dst
     cdef public int route_error
+    cdef public object policy
+    cdef public object redirects
+    cdef public object redirected
     cdef public object hooks
     cdef public object conntrack
     cdef public object nat
@@ -57,6 +60,7 @@ cdef class Core:
     cdef public addr_t ok_dst
     cdef public Iface ok_iface
     cdef public int64_t ok_epoch
+    cdef public int ok_kind
     cdef public int64_t port_counter
     cdef public int64_t tcp_memory
     cdef public bint tcp_pressure
@@ -65,6 +69,7 @@ cdef class Core:
     cdef public int tcp_large
     cdef public int64_t tcp_reclaimed
     cdef public int64_t tcp_orphans
+    cdef void _no_routes(self) noexcept
     cdef void _no_filter(self) noexcept
     @cython.locals(iface=Iface, fields=dict)
     cpdef transmit(self, Transmit tx)
@@ -74,6 +79,7 @@ cdef class Core:
     cpdef bint speaks(self, addr_t addr) noexcept
     @cython.locals(found=LocalAddr)
     cpdef LocalAddr local_addr(self, addr_t addr)
+    cpdef bint proxies(self, Iface iface, addr_t addr, addr_t src) except -1
     cpdef drop(self, str name, str subject, str reason, str rfc)
     cpdef set_timer(self, Timer timer, int64_t deadline, str why, str rfc)
     @cython.locals(told=bint)

@@ -65,16 +65,14 @@ class Core:
         #: the link.neighbor.Resolver of the host
         self.resolver: Any = None
         self.lo: Any = None
-        #: cached results of ip.routing, by destination address, and the latest result
-        self.dst_cache: dict[int, Any] = {}
-        self.latest_dst: Any = None
-        self.route_error = 0
+        self._no_routes()
         self._no_filter()
         # the addresses and interface of the last packet that passed all address checks (ingress/ipv4.py)
         self.ok_src = 0
         self.ok_dst = 0
         self.ok_iface: Any = None
         self.ok_epoch = -1
+        self.ok_kind = 0
         self.port_counter = self.rng.u32() & 0xFFFF
         # the bytes that all of TCP's buffers hold, and whether that is close to the limit (tcp/queues/memory.py)
         self.tcp_memory = 0
@@ -85,6 +83,19 @@ class Core:
         self.tcp_large = 0
         self.tcp_reclaimed = -1
         self.tcp_orphans = 0
+
+    def _no_routes(self) -> None:
+        """Begin without decisions about routes."""
+        #: cached results of ip.routing, by destination address, and the latest result
+        self.dst_cache: dict[Any, Any] = {}
+        self.latest_dst: Any = None
+        self.route_error = 0
+        #: the ip.policy.Policy, or None while the destination alone decides about the route
+        self.policy: Any = None
+        #: the ip.redirect.Redirects that were accepted, or None
+        self.redirects: Any = None
+        #: the hosts to which ip.redirect sent redirects, or None
+        self.redirected: Any = None
 
     def _no_filter(self) -> None:
         """Begin without hooks."""
@@ -138,6 +149,10 @@ class Core:
             # RFC 1122 3.2.1.3 (g): every address in 127/8 is this host.
             found = self.local.get(key(loopback_for(addr)))
         return found
+
+    def proxies(self, iface: Iface, addr: int, src: int) -> bool:
+        """Return True if the host answers ARP requests from `src` on `iface` for an address that is not its own."""
+        return False
 
     def drop(self, name: str, subject: str, reason: str, rfc: str) -> None:
         """Count a dropped frame, packet or segment under `name`, and report the reason to the probe."""

@@ -1,5 +1,5 @@
 cimport cython
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
 from pystack_c.core cimport Core
 from pystack_c.iface cimport Iface
@@ -27,6 +27,7 @@ cdef class Endpoint(TimerOwner):
     cdef public bint broadcast
     cdef public bint freebind
     cdef public bint dontroute
+    cdef public uint32_t mark
     cdef public dict options
     cdef public object encap
     cdef public dict shown

@@ -42,6 +42,8 @@ class Endpoint(TimerOwner):
         self.broadcast = False
         self.freebind = False
         self.dontroute = False
+        #: SO_MARK
+        self.mark = 0
         self.options: dict[Any, Any] | None = None
         #: an ip.encap.Encap, or None
         self.encap: Any = None

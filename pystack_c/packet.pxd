@@ -31,6 +31,7 @@ cdef class Packet:
     cdef public bint mf
     cdef public int frag_off
     cdef public int total_len
+    cdef public uint32_t mark
     cdef public int dst_kind
     cdef public Py_ssize_t l4_off
     cdef public Py_ssize_t l4_end

@@ -44,6 +44,8 @@ class Packet:
         self.mf = False
         self.frag_off = 0
         self.total_len = 0
+        #: the mark (SO_MARK and nftables' `meta mark`), by which rules choose a table of routes
+        self.mark = 0
         self.dst_kind = C.DST_UNICAST
         # transport: [l4_off, l4_end) is the IP payload, [data_off, l4_end) the transport's payload
         self.l4_off = 0

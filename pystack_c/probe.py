@@ -132,6 +132,10 @@ KINDS: dict[str, tuple[tuple[str, ...], str]] = {
         ("dst", "gateway", "iface", "prefixlen"),
         "a route was chosen; prefixlen -1 means no route of the table (this host, a group), or no route at all if iface is empty",
     ),
+    "route.redirect": (
+        ("dst", "old", "new"),
+        "a redirect was accepted, so another first hop is used for a destination",
+    ),
     "igmp.in": (("type", "group"), "an IGMP message arrived from a router or another host"),
     "igmp.out": (("type", "group"), "an IGMP message is sent; `group` is its destination"),
     "igmp.querier": (("querier", "address"), "a router became the querier of a link, or another router is it now"),

@@ -5,6 +5,12 @@ from pystack_c.iface cimport Iface
 from pystack_c.base.address cimport addr_sum, addr_t, is_v4, key, length_of, prefix_mask, prefix_of
 
 @cython.final
+cdef class NextHop:
+    cdef public addr_t gateway
+    cdef public Iface iface
+    cdef public int weight
+
+@cython.final
 cdef class Route:
     cdef public addr_t dst
     cdef public int prefixlen
@@ -16,6 +22,8 @@ cdef class Route:
     cdef public int mtu
     cdef public int advmss
     cdef public int initcwnd
+    cdef public int64_t table
+    cdef public list hops
 
 @cython.final
 cdef class Dst:
@@ -49,9 +57,11 @@ cdef class RouteTable:
     @cython.locals(length=int, prefix=object, bucket=dict, same=list)
     cpdef add(self, Route route)
     @cython.locals(length=int, prefix=object, bucket=dict, old=list, keep=list)
-    cpdef remove(self, addr_t dst, int prefixlen, object gateway=*, Iface iface=*)
+    cpdef remove(self, addr_t dst, int prefixlen, object gateway=*, Iface iface=*, int64_t metric=*)
     @cython.locals(least=int, length=int, bucket=dict, found=list, route=Route)
     cpdef Route lookup(self, addr_t dst, Iface iface=*, bint onlink=*)
     cpdef list all(self)
 
+@cython.locals(hop=NextHop)
+cpdef bint any_up(list hops, Iface iface) except -1
 cpdef object _by_metric(Route route)

@@ -15,10 +15,20 @@ from pystack_c.base.address import addr_sum, is_v4, key, length_of, prefix_mask,
 IPV4_HLEN = 20
 
 
+class NextHop:
+    """One of the ways of a route with several: a gateway (0: the destination is on the link), and the weight of its share."""
+
+    def __init__(self, gateway: int, iface: Any, weight: int) -> None:
+        self.gateway = gateway
+        self.iface = iface
+        self.weight = weight
+
+
 class Route:
     """One route.
 
-    `gateway` 0 means that the destination is on the link. A `kind` such as RT_UNREACHABLE rejects packets.
+    `gateway` 0 means that the destination is on the link. A `kind` such as RT_UNREACHABLE rejects packets. `hops` is None, or
+    the list of NextHops among which flows are shared; `gateway` and `iface` are then those of the first.
     """
 
     def __init__(
@@ -35,6 +45,8 @@ class Route:
         self.mtu = 0
         self.advmss = 0
         self.initcwnd = 0
+        self.table = C.RT_TABLE_MAIN
+        self.hops: Any = None
 
 
 class Dst:
@@ -118,8 +130,8 @@ class RouteTable:
         same.sort(key=_by_metric)
         bucket[prefix] = same
 
-    def remove(self, dst: int, prefixlen: int, gateway: int = -1, iface: Any = None) -> bool:
-        """Remove the routes of this prefix, only those of `gateway` and `iface` if given.
+    def remove(self, dst: int, prefixlen: int, gateway: int = -1, iface: Any = None, metric: int = -1) -> bool:
+        """Remove the routes of this prefix, only those of `gateway`, `iface` and `metric` if given.
 
         Returns True if there were any.
         """
@@ -130,7 +142,11 @@ class RouteTable:
             return False
         old = bucket[prefix]
         keep = [
-            r for r in old if (gateway >= 0 and r.gateway != gateway) or (iface is not None and r.iface is not iface)
+            r
+            for r in old
+            if (gateway >= 0 and r.gateway != gateway)
+            or (iface is not None and r.iface is not iface)
+            or (metric >= 0 and r.metric != metric)
         ]
         if keep:
             bucket[prefix] = keep
@@ -159,6 +175,10 @@ class RouteTable:
                     continue
                 if route.iface is None:
                     return route
+                if route.hops is not None:
+                    if any_up(route.hops, iface):
+                        return route
+                    continue
                 if route.iface.up and (iface is None or route.iface is iface):
                     return route
         return None
@@ -166,6 +186,14 @@ class RouteTable:
     def all(self) -> list[Any]:
         """Return all routes for display, the longest prefixes first."""
         return [r for n in self.lengths for dst in sorted(self.by_length[n]) for r in self.by_length[n][dst]]
+
+
+def any_up(hops: list[Any], iface: Any) -> bool:
+    """Return True if a packet can leave by one of the hops, with `iface` by that interface."""
+    for hop in hops:
+        if hop.iface.up and (iface is None or hop.iface is iface):
+            return True
+    return False
 
 
 def _by_metric(route: Route) -> int:

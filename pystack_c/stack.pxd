@@ -3,13 +3,13 @@ from libc.stdint cimport int64_t, uint64_t
 cimport pystack_c.const as C
 from pystack_c.ingress cimport icmpv4 as icmp_input, ipv4 as ip_input
 from pystack_c.link cimport neighbor
-from pystack_c.core cimport Core
 from pystack_c.endpoint cimport Endpoint
 from pystack_c.filter cimport conntrack, nat
 from pystack_c.filter.nat_rules cimport NatRule, Range
 from pystack_c.iface cimport Iface, LocalAddr
 from pystack_c.packet cimport Packet, Transmit
-from pystack_c.route cimport Route, RouteTable
+from pystack_c.ip.tables cimport Tables
+from pystack_c.route cimport Route
 from pystack_c.services.base cimport Service
 from pystack_c.tcp.output cimport tcp_output
 from pystack_c.tcp.tcb cimport Tcb
@@ -18,9 +18,9 @@ from pystack_c.base.timer cimport Timer
 from pystack_c.wire cimport ethernet
 from pystack_c.link.neighbor cimport NeighborEntry
 from pystack_c.link cimport arp
-from pystack_c.base.address cimport addr_t, length_of, loopback_for, most_prefixlen, normal, prefix_mask, prefix_of
+from pystack_c.base.address cimport addr_t, loopback_for, most_prefixlen, normal
 
-cdef class Stack(Core):
+cdef class Stack(Tables):
     cdef public dict services
     @cython.locals(iface=Iface, other=Iface)
     cpdef Iface add_iface(self, str name, int kind=*, uint64_t mac=*, int mtu=*, bint tx_csum=*, int gso_max=*)
@@ -28,10 +28,6 @@ cdef class Stack(Core):
     cpdef Iface iface(self, str name)
     @cython.locals(made=Iface)
     cpdef Iface add_vlan(self, Iface parent, object vid, str name=*)
-    @cython.locals(route=Route, via=Route)
-    cpdef Route add_route(self, addr_t dst, int prefixlen, addr_t gateway=*, Iface iface=*, int64_t metric=*, addr_t src=*, int kind=*, int mtu=*, int advmss=*, int initcwnd=*, bint replace=*)
-    @cython.locals(found=bint)
-    cpdef bint del_route(self, addr_t dst, int prefixlen, object gateway=*, Iface iface=*) except -1
     @cython.locals(own=LocalAddr, first=bint, item=object, other=LocalAddr)
     cpdef LocalAddr add_addr(self, Iface iface, addr_t addr, int prefixlen)
     @cython.locals(own=LocalAddr, other=LocalAddr)
@@ -48,10 +44,6 @@ cdef class Stack(Core):
     cpdef del_server(self, addr_t addr, int port, int proto, addr_t server, int server_port)
     @cython.locals(found=object)
     cpdef object service(self, addr_t addr, int port, int proto)
-    @cython.locals(mask=addr_t)
-    cdef tuple _prefix(self, addr_t addr, int prefixlen)
-    cdef addr_t _checked(self, addr_t addr, int prefixlen) except? 0xFFFFFFFF
-    cdef _routes_changed(self)
     cpdef receive(self, Iface iface, bytes frame, int64_t now, Py_ssize_t offset=*, int flags=*, int gso_size=*)
     @cython.locals(pkt=Packet, code=int, fields=dict)
     cdef _input(self, Iface iface, bytes frame, Py_ssize_t offset, int flags, int gso_size)

@@ -3,13 +3,12 @@
 receive(iface, frame, now)    handle_timeout(now)    application calls    poll_transmit / poll_event / poll_timeout
 """
 
-import errno
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c.base.address import length_of, loopback_for, most_prefixlen, normal, prefix_mask, prefix_of
+from pystack_c.base.address import loopback_for, most_prefixlen, normal
 from pystack_c.base.timer import Timer
-from pystack_c.core import LINK_RFC, Core
+from pystack_c.core import LINK_RFC
 from pystack_c.endpoint import Endpoint
 from pystack_c.filter import conntrack, nat
 from pystack_c.filter.nat_rules import NatRule, Range
@@ -19,10 +18,11 @@ from pystack_c.ingress import icmpv4 as icmp_input
 from pystack_c.ingress import ipv4 as ip_input
 from pystack_c.ip import direct, igmp, mforward
 from pystack_c.ip.refusal import Refusal
+from pystack_c.ip.tables import Tables
 from pystack_c.link import arp, neighbor
 from pystack_c.packet import Packet, Transmit
 from pystack_c.probe import TIMERS
-from pystack_c.route import Route, RouteTable
+from pystack_c.route import Route
 from pystack_c.services.base import Service
 from pystack_c.tcp.output import tcp_output
 from pystack_c.tcp.tcb import Tcb
@@ -30,12 +30,11 @@ from pystack_c.tcp.timers import TcpLayer
 from pystack_c.wire import ethernet, vlan
 
 
-class Stack(Core):
+class Stack(Tables):
     """A Core with the layers in order on top. A driver owns one of these."""
 
     def __init__(self, seed: int, config: Any = None, name: str = "host") -> None:
-        Core.__init__(self, seed, config, name)
-        self.routes = RouteTable()
+        Tables.__init__(self, seed, config, name)
         self.resolver = arp.Arp()
         self.tcp = TcpLayer(self)
         #: the services of a load balancer by (address, port, protocol)
@@ -137,57 +136,6 @@ class Stack(Core):
             if other.prefixlen < most_prefixlen(other.addr):
                 self.routes.add(Route(other.addr & other.mask, other.prefixlen, 0, iface, 0, other.addr))
         self._routes_changed()
-
-    def add_route(
-        self,
-        dst: int,
-        prefixlen: int,
-        gateway: int = 0,
-        iface: Iface | None = None,
-        metric: int = 0,
-        src: int = 0,
-        kind: int = C.RT_UNICAST,
-        mtu: int = 0,
-        advmss: int = 0,
-        initcwnd: int = 0,
-        replace: bool = False,
-    ) -> Any:
-        """Add a route and return it. Without `iface`, it uses the interface that the gateway is on.
-
-        A `kind` such as RT_UNREACHABLE rejects packets. `mtu`, `advmss` and `initcwnd` have their meaning in Linux's
-        `ip route`: the largest packet for this route in bytes, the MSS to announce to its destinations, and the initial
-        window in segments. Raises ValueError if a value is out of range, or the gateway is not on a link of this host.
-
-        A second route with the same prefix and metric raises FileExistsError (EEXIST), as `ip route add` does, unless
-        `replace` is true (`ip route replace`).
-        """
-        dst = self._checked(dst, prefixlen)
-        gateway = self._checked(gateway, 0)
-        src = self._checked(src, 0)
-        if dst != 0 and dst != prefix_of(dst, length_of(dst, prefixlen)):
-            raise ValueError("the destination has bits set beyond its prefix")
-        if kind == C.RT_UNICAST and iface is None:
-            via = self.routes.lookup(gateway)
-            if gateway == 0 or via is None or via.gateway != 0:
-                raise ValueError("the gateway is not on a link of this host")
-            iface = via.iface
-        if not replace and self.routes.has(dst, prefixlen, metric):
-            raise FileExistsError(errno.EEXIST, "there is a route with this prefix and metric already")
-        route = Route(dst, prefixlen, gateway, iface, metric, src, kind)
-        if not (mtu == 0 or mtu >= 68) or advmss < 0 or initcwnd < 0:
-            raise ValueError("mtu must be 0 or at least 68, and advmss and initcwnd must not be negative")
-        route.mtu = mtu
-        route.advmss = advmss
-        route.initcwnd = initcwnd
-        self.routes.add(route)
-        self._routes_changed()
-        return route
-
-    def del_route(self, dst: int, prefixlen: int, gateway: int = -1, iface: Iface | None = None) -> bool:
-        """Remove routes, as RouteTable.remove does. `gateway` -1 means any gateway. Returns False if there were none."""
-        found = self.routes.remove(normal(dst), prefixlen, gateway if gateway < 0 else normal(gateway), iface)
-        self._routes_changed()
-        return found
 
     def set_iface(self, iface: Iface, up: bool) -> None:
         """Set an interface up or down, and remove its neighbour entries. The groups of an interface that comes up are reported again."""
@@ -318,27 +266,6 @@ class Stack(Core):
             raise ValueError("there is no service with this address and port")
         return found
 
-    def _prefix(self, addr: int, prefixlen: int) -> tuple[int, int]:
-        """Return a prefix and its mask of 128 bits. A length of 0 matches every address."""
-        if prefixlen == 0:
-            return 0, 0
-        addr = self._checked(addr, prefixlen)
-        mask = prefix_mask(length_of(addr, prefixlen))
-        return addr & mask, mask
-
-    def _checked(self, addr: int, prefixlen: int) -> int:
-        """Return an address as the core stores it. Raises ValueError for a family that it lacks, or a prefix that is too long."""
-        addr = normal(addr)
-        if not self.speaks(addr):
-            raise ValueError("the address is not an IPv4 address")
-        if not 0 <= prefixlen <= most_prefixlen(addr):
-            raise ValueError(f"prefix length {prefixlen} is not in 0..{most_prefixlen(addr)}")
-        return addr
-
-    def _routes_changed(self) -> None:
-        self.route_epoch += 1
-        self.dst_cache.clear()
-
     # Input
 
     def receive(self, iface: Iface, frame: bytes, now: int, offset: int = 0, flags: int = 0, gso_size: int = 0) -> None:
@@ -353,6 +280,7 @@ class Stack(Core):
         pkt.flags = flags
         pkt.gso_size = gso_size
         pkt.l2_off = offset
+        pkt.mark = 0
         iface.rx_frames += 1
         iface.rx_bytes += pkt.end - offset
         if self.probe is not None:

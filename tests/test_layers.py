@@ -43,7 +43,7 @@ ORDER = {
     ],
     "pystack": [
         ["._build", ".addresses", ".bpf", ".visible", "kernel", "nft"],
-        [".style", ".charts", "phy"],
+        [".style", ".charts", ".iproute", "phy"],
         ["runtime"],
         ["sockets", "trace", "pkt"],
         ["dns"],

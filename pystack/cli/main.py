@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Show the tracked connections of a running stack, or of a recording.",
     ),
     "nft": ("pystack.cli.nft:nft", "Change or show the packet filter of a running stack, in nft's language."),
+    "ip": ("pystack.cli.ip:ip", "Show and change the routes and rules of a running stack, in the words of Linux's ip."),
     "route": ("pystack.cli.views:route", "Show the routing table of a running stack."),
     "addr": ("pystack.cli.views:addr", "Show the interfaces and addresses of a running stack."),
     "counters": ("pystack.cli.views:counters", "Show the counters of a running stack, and why it dropped frames."),

@@ -153,8 +153,12 @@ def recorded(path: str, view: str) -> dict[str, Any]:
 
 
 def _routes(rows: list[Row]) -> None:
-    head = ("Destination", "Gateway", "Device", "Metric", "Source", "Type")
-    table(head, [(r["dst"], r["gateway"], r["dev"], r["metric"], r["src"], r["type"]) for r in rows])
+    head = ("Destination", "Gateway", "Device", "Metric", "Source", "Type", "Table")
+    lines = []
+    for r in rows:
+        for hop in r.get("nexthops", [r]):
+            lines.append((r["dst"], hop["gateway"], hop["dev"], r["metric"], r["src"], r["type"], r["table"]))
+    table(head, lines)
 
 
 @click.command(epilog="\b\nExample:\n  pystack route")

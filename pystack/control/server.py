@@ -2,8 +2,9 @@
 
 Each stack has one AF_UNIX stream socket, `<runtime directory>/<name>.sock`, with mode 0600 in a directory of mode 0700.
 A request is one line of JSON, {"view": NAME, ...arguments}. The answer is one line, {"result": ...} or {"error": TEXT}.
-views.py has the views. Requests cannot change anything, with three exceptions. {"nft": COMMANDS} changes the packet filter, by
-a text in nft's JSON; if it is refused, the answer has the "path" of the command that is wrong, too. A stack that was started with a gate
+views.py has the views. Requests cannot change anything, with four exceptions. {"nft": COMMANDS} changes the packet filter, by
+a text in nft's JSON; if it is refused, the answer has the "path" of the command that is wrong, too. {"ip": [WORD, ...]} runs a command of
+iproute.py, which may change the routes and rules. Its answer is the list of the lines that the command prints. A stack that was started with a gate
 (stepper/live.py) also accepts {"step": COMMAND}. Its answer describes the frame that is held. A stack that was started
 with a bad link (sim/fault.py) accepts {"link": {SETTING: VALUE, ...}}. Its answer is a line with the settings that hold then.
 """
@@ -19,6 +20,7 @@ import tempfile
 import threading
 from typing import Any
 
+from pystack import iproute
 from pystack.control.views import VIEWS
 from pystack.runtime.realtime import RealtimeHost
 from pystack_c.filter.nft.errors import NftError as FilterError
@@ -149,6 +151,8 @@ class ControlServer:
                 return self._step(str(request["step"]), bool(request.get("look")))
             if "nft" in request:
                 return self._change_filter(str(request["nft"]))
+            if "ip" in request:
+                return self._ip([str(word) for word in request["ip"]])
             if "link" in request:
                 return self._change_link({str(key): str(value) for key, value in request["link"].items()})
             view = VIEWS[request.pop("view")]
@@ -168,6 +172,14 @@ class ControlServer:
         except OSError as exc:
             return {"error": str(exc)}
         return {"result": None}
+
+    def _ip(self, words: list[str]) -> dict[str, Any]:
+        try:
+            if iproute.changes(words):
+                return {"result": iproute.run(self.host, words)}
+            return {"result": self.host.inspect(lambda stack: iproute.run(self.host, words))}
+        except iproute.IpError as exc:
+            return {"error": str(exc)}
 
     def _change_link(self, changes: dict[str, str]) -> dict[str, Any]:
         if self.link is None:
@@ -213,6 +225,14 @@ def names() -> list[str]:
 def query(name: str, view: str, **arguments: bool) -> Any:
     """Request a view of a running stack: query("pystack", "sockets", info=True). Raises ControlError if that fails."""
     return _ask(name, {"view": view, **arguments})
+
+
+def ip(name: str, words: list[str]) -> list[str]:
+    """Run a command of `ip` on a running stack (pystack.iproute), and return the lines that it prints.
+
+    Raises ControlError if the command is wrong or refused, or the stack does not answer.
+    """
+    return [str(line) for line in _ask(name, {"ip": words})]
 
 
 def step(name: str, command: str = "", look: bool = False) -> Any:

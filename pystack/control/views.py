@@ -8,6 +8,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack._build import compiled as compiled_report
+from pystack.iproute import table_name
 from pystack.sockets.resolve import text
 from pystack_c.filter.conntrack_tcp import STATES as TRACKED
 from pystack_c.filter.flow import PROTOCOLS
@@ -33,6 +34,7 @@ ROUTE_KINDS = {
     C.RT_UNREACHABLE: "unreachable",
     C.RT_PROHIBIT: "prohibit",
     C.RT_BLACKHOLE: "blackhole",
+    C.RT_THROW: "throw",
 }
 
 
@@ -142,20 +144,30 @@ def _half(half: Any) -> dict[str, Any]:
 
 
 def routes(stack: Any) -> list[dict[str, Any]]:
-    """Return the routing table, longest prefix first, as `ip route` does."""
-    rows = []
-    for route in stack.routes.all():
-        rows.append(
-            {
-                "dst": "default" if route.prefixlen == 0 else f"{text(route.dst)}/{route.prefixlen}",
-                "gateway": text(route.gateway) if route.gateway else None,
-                "dev": None if route.iface is None else route.iface.name,
-                "metric": route.metric,
-                "src": text(route.src) if route.src else None,
-                "type": ROUTE_KINDS.get(route.kind, str(route.kind)),
-            }
-        )
+    """Return the main table of routes, longest prefix first, and then the other tables."""
+    rows = [_route(route) for route in stack.routes.all()]
+    for number in [] if stack.policy is None else sorted(stack.policy.tables):
+        if number != C.RT_TABLE_MAIN:
+            rows += [_route(route) for route in stack.policy.tables[number].all()]
     return rows
+
+
+def _route(route: Any) -> dict[str, Any]:
+    row = {
+        "dst": "default" if route.prefixlen == 0 else f"{text(route.dst)}/{route.prefixlen}",
+        "gateway": text(route.gateway) if route.gateway else None,
+        "dev": None if route.iface is None else route.iface.name,
+        "metric": route.metric,
+        "src": text(route.src) if route.src else None,
+        "type": ROUTE_KINDS.get(route.kind, str(route.kind)),
+        "table": table_name(route.table),
+    }
+    if route.hops is not None:
+        row["nexthops"] = [
+            {"gateway": text(hop.gateway) if hop.gateway else None, "dev": hop.iface.name, "weight": hop.weight}
+            for hop in route.hops
+        ]
+    return row
 
 
 def addresses(stack: Any) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pystack_c.const as C
+from pystack import iproute
 from pystack.addresses import parse_addr, parse_interface, parse_network
 from pystack.sim import whole
 from pystack.sim.clock import HostClock, check_offset, parts
@@ -150,6 +151,14 @@ class SimHost(HostPath, Translating, WithDhcp, Multicasting):
     def qdisc(self, discipline: "Qdisc | str | None", iface: str = "") -> Qdisc | None:
         """Put a queueing discipline in front of an interface: `tc qdisc replace dev IFACE root ...`. It stays there if the host boots."""
         return self.port(iface).set_qdisc(discipline)
+
+    def ip(self, command: str) -> list[str]:
+        """Run `ip route ...` or `ip rule ...` as on Linux, and return its lines: ip("rule add from 10.1.0.0/16 table 7")."""
+        words = command.split()
+        lines = iproute.run(self, words)
+        if iproute.changes(words):
+            self._script.append(("ip", (command,)))
+        return lines
 
     def neighbor(self, address: str, mac: int, iface: str = "") -> None:
         """A permanent ARP entry."""

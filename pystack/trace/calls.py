@@ -71,6 +71,8 @@ SETUP = frozenset(
         "add_service",
         "set_server",
         "del_server",
+        "add_rule",
+        "del_rule",
     )  # fmt: skip
 )
 _GROUPS = {module: group for group, module in MODULES.items()}

@@ -1,14 +1,17 @@
 """ICMP input: the stack answers echo requests, and passes errors to the socket that they concern (RFC 1122 3.2.2)."""
 
 import errno
+from typing import Any
 
 import pystack_c.const as C
 from pystack_c.base.address import addr_text, from_bytes
 from pystack_c.core import Core
 from pystack_c.iface import Iface
-from pystack_c.ip import icmpv4, reassembly
+from pystack_c.ip import icmpv4, reassembly, redirect
 from pystack_c.ip import options as ip_options
+from pystack_c.ip.routing import find_route
 from pystack_c.packet import Packet
+from pystack_c.route import Dst
 from pystack_c.sockets import raw, udp
 from pystack_c.tcp import icmp as tcp_icmp
 from pystack_c.tcp import tunnel
@@ -74,8 +77,7 @@ def input(core: Core, iface: Iface, pkt: Packet, taken: bool) -> None:
             )
     elif pkt.icmp_type == C.ICMP_REDIRECT:
         core.counters.IcmpInRedirects += 1
-        # RFC 1122 3.2.2.2 would update the route, but then any host on the link could take over our traffic.
-        core.drop("icmp-redirect", "icmp " + addr_text(pkt.src), "this host ignores redirects", "RFC 1122 3.2.2.2")
+        _redirect(core, iface, pkt)
     elif pkt.icmp_type == C.ICMP_SOURCE_QUENCH:
         core.drop("icmp-source-quench", "icmp " + addr_text(pkt.src), "source quench is obsolete", "RFC 6633 3")
     elif icmpv4.is_error(pkt.icmp_type):
@@ -83,6 +85,46 @@ def input(core: Core, iface: Iface, pkt: Packet, taken: bool) -> None:
     elif not taken:
         # RFC 1122 3.2.2: an ICMP message of unknown type MUST be silently discarded.
         core.drop("icmp-unknown-type", "icmp " + addr_text(pkt.src), "the ICMP type is not known", "RFC 1122 3.2.2")
+
+
+def _redirect(core: Core, iface: Iface, pkt: Packet) -> None:
+    """Change the first hop as a gateway asks, if the settings allow it and a socket sent the quoted packet (RFC 1122 3.2.2.2)."""
+    quote = pkt.frame[pkt.data_off : pkt.l4_end]
+    hlen = (quote[0] & 15) * 4 if len(quote) >= 20 else 0
+    dst: Dst | None = None
+    why = ""
+    if hlen < 20 or quote[0] >> 4 != 4 or len(quote) < hlen + 8 or pkt.icmp_code > 3:
+        why = "the quoted packet is truncated or not IPv4"
+    elif core.config.accept_redirects:
+        dst = _path_of(core, iface, quote, hlen)
+        if dst is None:
+            why = "no socket sent the quoted packet"
+    if why == "":
+        why = redirect.refused(core, iface, pkt, dst)
+    if why == "":
+        redirect.accept(core, iface, pkt, dst)
+    else:
+        core.drop("icmp-redirect", "icmp " + addr_text(pkt.src), why, "RFC 1122 3.2.2.2")
+
+
+def _path_of(core: Core, iface: Iface, quote: bytes, hlen: int) -> Any:
+    """Return the path on which a socket of this host sent the quoted packet, or None if no socket can have sent it."""
+    src = from_bytes(quote[12:16])
+    dst = from_bytes(quote[16:20])
+    if hlen != 20 or core.local_addr(src) is None or ((quote[6] << 8) | quote[7]) & 0x1FFF:
+        return None
+    l4 = quote[hlen:]
+    sport = (l4[0] << 8) | l4[1]
+    dport = (l4[2] << 8) | l4[3]
+    proto = quote[9]
+    if proto == C.IPPROTO_TCP:
+        return tcp_icmp.path_of(core, src, dst, sport, dport, int.from_bytes(l4[4:8], "big"))
+    if proto == C.IPPROTO_UDP:
+        return udp.path_of(core, iface, src, dst, sport, dport)
+    if proto == C.IPPROTO_ICMP and core.raw is not None:
+        # The protocol has no ports. As on Linux, a gateway that is the current first hop is believed.
+        return find_route(core, dst, src)
+    return None
 
 
 def _error(core: Core, iface: Iface, pkt: Packet) -> None:

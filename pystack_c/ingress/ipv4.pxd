@@ -21,7 +21,7 @@ cdef uint32_t _ALL_HOSTS
 cpdef input(Core core, Iface iface, Packet pkt)
 @cython.locals(tracked=Conntrack)
 cdef bint _prerouting(Core core, Iface iface, Packet pkt) except -1
-cdef void _count_group(Counters counters, Packet pkt) noexcept
+cdef bint _count_group(Counters counters, Packet pkt) noexcept
 @cython.locals(count=int, codepoint=int)
 cdef void _count_ecn(Counters counters, Packet pkt) noexcept
 cdef str _subject(Packet pkt)

@@ -62,14 +62,13 @@ def input(core: Core, iface: Iface, pkt: Packet) -> None:
     ):
         # The packet before came from and went to the same hosts, and
         # no address changed since, so the checks have the same result.
-        pkt.dst_kind = C.DST_UNICAST
+        pkt.dst_kind = core.ok_kind
     else:
         if not _check_addresses(core, iface, pkt):
             return
         pkt.dst_kind = classify(core, iface, pkt.dst)
-        if pkt.dst_kind != C.DST_UNICAST:
-            _count_group(counters, pkt)
-        else:
+        if not _count_group(counters, pkt):
+            core.ok_kind = pkt.dst_kind
             core.ok_src = pkt.src
             core.ok_dst = pkt.dst
             core.ok_iface = iface
@@ -107,14 +106,18 @@ def _prerouting(core: Core, iface: Iface, pkt: Packet) -> bool:
     return passes(core, PREROUTING, iface, pkt)
 
 
-def _count_group(counters: Counters, pkt: Packet) -> None:
-    """Count a multicast or broadcast that arrived for this host (RFC 4293)."""
+def _count_group(counters: Counters, pkt: Packet) -> bool:
+    """Count a packet to a group or to all hosts (RFC 4293). Returns False if its destination is neither."""
     if pkt.dst_kind == C.DST_MULTICAST:
         counters.IpExtInMcastPkts += 1
         counters.IpExtInMcastOctets += pkt.total_len
     elif pkt.dst_kind == C.DST_BROADCAST:
         counters.IpExtInBcastPkts += 1
         counters.IpExtInBcastOctets += pkt.total_len
+    else:
+        # Whether this host is a member of a group can change without a change of addresses.
+        return is_multicast(pkt.dst)
+    return True
 
 
 def _count_ecn(counters: Counters, pkt: Packet) -> None:

@@ -1,24 +1,20 @@
 """Forwarding between interfaces (RFC 1812 section 5.2.1): TTL, checksum, size, and the errors that a router sends."""
 
-from struct import pack
 from typing import Any
 
 import pystack_c.const as C
 from pystack_c.base.address import addr_text, is_group, is_loopback
-from pystack_c.base.seqnum import seq_add
 from pystack_c.core import Core
 from pystack_c.filter.conntrack_table import Conntrack
 from pystack_c.filter.hooks import FORWARD, POSTROUTING, passes
 from pystack_c.iface import Iface
-from pystack_c.ip import icmpv4, mssclamp
-from pystack_c.ip import options as ip_options
+from pystack_c.ip import groups, icmpv4, mssclamp, redirect
 from pystack_c.ip import output as ip_output
-from pystack_c.ip.routing import find_route
+from pystack_c.ip.routing import find_route, route_flow
 from pystack_c.link import neighbor
-from pystack_c.packet import Outgoing, Packet
+from pystack_c.packet import Outgoing, Packet, new_transmit
 from pystack_c.route import Dst
 from pystack_c.wire import checksum, rewrite
-from pystack_c.wire import ipv4 as wire
 
 
 def _subject(pkt: Packet) -> str:
@@ -33,6 +29,10 @@ def forward(core: Core, iface: Iface, pkt: Packet) -> None:
     if pkt.src == 0 or is_loopback(pkt.src) or iface.kind == C.LINK_LOOPBACK:
         core.drop("forward-martian", _subject(pkt), "packets with this source must not be forwarded", "RFC 1812 5.3.7")
         return
+    dst: Dst = find_route(core, pkt.dst) if core.policy is None else _route(core, iface, pkt)
+    if dst is None:
+        _no_route(core, iface, pkt)
+        return
     if pkt.ttl <= 1:
         # RFC 1812 5.3.1: a router MUST NOT forward a packet with TTL zero, and MUST send Time Exceeded.
         core.counters.IpInHdrErrors += 1
@@ -40,27 +40,13 @@ def forward(core: Core, iface: Iface, pkt: Packet) -> None:
         core.drop("forward-ttl", _subject(pkt), why, "RFC 1812 5.3.1")
         icmpv4.send_error(core, pkt, iface, C.ICMP_TIME_EXCEEDED, C.ICMP_EXC_TTL, 0, why, "RFC 1812 5.3.1")
         return
-    dst: Dst = find_route(core, pkt.dst)
-    if dst is None:
-        _no_route(core, iface, pkt)
-        return
     if dst.kind != C.DST_UNICAST:
         # RFC 2644: directed broadcasts are not forwarded by default.
         core.drop("forward-directed-broadcast", _subject(pkt), "the destination is a directed broadcast", "RFC 2644 2")
         return
-    size = pkt.total_len
-    if pkt.gso_size > 0:
-        size = _gso_wire_size(pkt)
-        if size < 0:
-            core.drop("forward-bad-gso", _subject(pkt), "only TCP segments can be forwarded as one offloaded group", "")
-            return
-    if size > dst.mtu:
-        if pkt.df:
-            core.counters.IpFragFails += 1
-            why = "the packet is larger than the MTU of the next link, and DF is set"
-            core.drop("forward-too-big", _subject(pkt), why, "RFC 1191 4")
-            icmpv4.send_error(core, pkt, iface, C.ICMP_UNREACHABLE, C.ICMP_FRAG_NEEDED, dst.mtu, why, "RFC 1191 4")
-            return
+    size = _checked_size(core, iface, dst, pkt)
+    if size < 0:
+        return
     if core.hooks is not None:
         # Hooks find the interface by which the packet leaves there.
         core.out.dst = dst
@@ -71,9 +57,44 @@ def forward(core: Core, iface: Iface, pkt: Packet) -> None:
         core.emit("ip.forward", _subject(pkt), 0, "the packet is for another host", "RFC 1812 5.2.1", fields)
     core.counters.IpForwDatagrams += 1
     if pkt.gso_size > 0 and size <= dst.mtu:
-        _send_segments(core, dst, pkt)
-    else:
+        if groups.fits(dst, pkt):
+            groups.send_whole(core, dst, pkt)
+        else:
+            groups.send_segments(core, dst, pkt)
+    elif not _relay(core, dst, pkt):
         _send(core, iface, dst, pkt)
+    if dst.iface is iface and core.config.send_redirects and (pkt.ip_hlen == 20 or groups.final_of(pkt) == pkt.dst):
+        # Linux sends it before the packet. Here the connection tracking has only one current packet, which must be done.
+        redirect.report(core, iface, pkt, dst)
+
+
+def _route(core: Core, iface: Iface, pkt: Packet) -> Any:
+    """Return the path of a packet by the rules of the host, or None."""
+    sport = dport = 0
+    if (pkt.proto == C.IPPROTO_TCP or pkt.proto == C.IPPROTO_UDP) and not pkt.mf and pkt.frag_off == 0:
+        if pkt.l4_end - pkt.l4_off >= 4:
+            p = pkt.frame
+            at = pkt.l4_off
+            sport = (p[at] << 8) | p[at + 1]
+            dport = (p[at + 2] << 8) | p[at + 3]
+    return route_flow(core, pkt.dst, pkt.src, None, False, pkt.mark, iface, pkt.proto, sport, dport)
+
+
+def _checked_size(core: Core, iface: Iface, dst: Dst, pkt: Packet) -> int:
+    """Return the bytes of the largest packet that leaves. -1: it must not leave, and was dropped or reported to its sender (RFC 1191 4)."""
+    size = pkt.total_len
+    if pkt.gso_size > 0:
+        size = groups.wire_size(pkt)
+        if size < 0:
+            core.drop("forward-bad-gso", _subject(pkt), "only TCP segments can be forwarded as one offloaded group", "")
+            return -1
+    if size > dst.mtu and pkt.df:
+        core.counters.IpFragFails += 1
+        why = "the packet is larger than the MTU of the next link, and DF is set"
+        core.drop("forward-too-big", _subject(pkt), why, "RFC 1191 4")
+        icmpv4.send_error(core, pkt, iface, C.ICMP_UNREACHABLE, C.ICMP_FRAG_NEEDED, dst.mtu, why, "RFC 1191 4")
+        return -1
+    return size
 
 
 def forward_to(core: Core, iface: Iface, dst: Dst, pkt: Packet) -> None:
@@ -84,30 +105,22 @@ def forward_to(core: Core, iface: Iface, dst: Dst, pkt: Packet) -> None:
         core.drop("forward-ttl", _subject(pkt), why, "RFC 1812 5.3.1")
         icmpv4.send_error(core, pkt, iface, C.ICMP_TIME_EXCEEDED, C.ICMP_EXC_TTL, 0, why, "RFC 1812 5.3.1")
         return
-    size = pkt.total_len
-    if pkt.gso_size > 0:
-        size = _gso_wire_size(pkt)
-        if size < 0:
-            core.drop("forward-bad-gso", _subject(pkt), "only TCP segments can be forwarded as one offloaded group", "")
-            return
-    if size > dst.mtu and pkt.df:
-        core.counters.IpFragFails += 1
-        why = "the packet is larger than the MTU of the next link, and DF is set"
-        core.drop("forward-too-big", _subject(pkt), why, "RFC 1191 4")
-        icmpv4.send_error(core, pkt, iface, C.ICMP_UNREACHABLE, C.ICMP_FRAG_NEEDED, dst.mtu, why, "RFC 1191 4")
+    size = _checked_size(core, iface, dst, pkt)
+    if size < 0:
         return
     core.counters.IpForwDatagrams += 1
     if pkt.gso_size > 0 and size <= dst.mtu:
-        _send_segments(core, dst, pkt)
+        groups.send_segments(core, dst, pkt)
     else:
         _send(core, iface, dst, pkt)
 
 
 def _no_route(core: Core, iface: Iface, pkt: Packet) -> None:
     """Report net unreachable, or host unreachable or prohibited if a route says so (RFC 1812 5.2.7.1)."""
-    core.counters.IpExtInNoRoutes += 1
     code = C.ICMP_NET_UNREACH
-    if core.route_error == 113:  # EHOSTUNREACH
+    if core.route_error == 101:  # ENETUNREACH
+        core.counters.IpExtInNoRoutes += 1
+    elif core.route_error == 113:  # EHOSTUNREACH
         code = C.ICMP_HOST_UNREACH
     elif core.route_error == 13:  # EACCES
         code = C.ICMP_PKT_FILTERED
@@ -115,6 +128,45 @@ def _no_route(core: Core, iface: Iface, pkt: Packet) -> None:
     core.drop("forward-no-route", _subject(pkt), why, "RFC 1812 5.2.7.1")
     if core.route_error != 22:  # EINVAL: a black hole sends no error
         icmpv4.send_error(core, pkt, iface, C.ICMP_UNREACHABLE, code, 0, why, "RFC 1812 5.2.7.1")
+
+
+def _relay(core: Core, dst: Dst, pkt: Packet) -> bool:
+    """Send an ordinary packet as one copy of its frame with another link header, TTL and checksum (RFC 1624).
+
+    Returns False, and has done nothing, if there is more to do: hooks, options, a neighbour to find, a checksum to finish, an
+    MSS to lower, or fragments to make.
+    """
+    if (
+        core.hooks is not None
+        or pkt.flags & C.RX_CSUM_OK
+        or pkt.ip_hlen != 20
+        or core.config.ip_forward_mss != 0
+        or pkt.total_len > dst.mtu
+    ):
+        return False
+    header = neighbor.ready_header(core, dst)
+    if header is None:
+        return False
+    size = pkt.total_len
+    at = len(header)
+    p = pkt.frame
+    old = (p[pkt.ip_off + 8] << 8) | p[pkt.ip_off + 9]
+    csum = checksum.update((p[pkt.ip_off + 10] << 8) | p[pkt.ip_off + 11], old, old - 0x100)
+    if C.COMPILED:
+        frame = blank(at + size)  # type: ignore[name-defined] # noqa: F821
+        q = frame
+        h = header
+        memcpy(q, h, at)  # type: ignore[name-defined] # noqa: F821
+        memcpy(q + at, p + pkt.ip_off, size)  # type: ignore[name-defined, operator] # noqa: F821
+        q[at + 8] = pkt.ttl - 1
+        q[at + 10] = csum >> 8
+        q[at + 11] = csum & 0xFF
+    else:
+        changed = bytes((pkt.ttl - 1, pkt.proto, csum >> 8, csum & 0xFF))
+        frame = b"".join((header, p[pkt.ip_off : pkt.ip_off + 8], changed, p[pkt.ip_off + 12 : pkt.ip_off + size]))
+    neighbor.count_out(core.counters, dst.kind, size)
+    core.transmit(new_transmit(dst.iface, frame, None))
+    return True
 
 
 def _send(core: Core, iface: Iface, dst: Dst, pkt: Packet) -> None:
@@ -129,7 +181,7 @@ def _send(core: Core, iface: Iface, dst: Dst, pkt: Packet) -> None:
     q[start + 8] = pkt.ttl - 1
     q[start + 10] = csum >> 8
     q[start + 11] = csum & 0xFF
-    if pkt.ip_hlen > 20 and not _sign(core, dst, pkt):
+    if pkt.ip_hlen > 20 and not groups.sign(core, dst, pkt):
         return
     if pkt.flags & C.RX_CSUM_OK and pkt.frag_off == 0 and not pkt.mf:
         payload = _payload(pkt)
@@ -195,107 +247,6 @@ def _ask_postrouting(core: Core, dst: Dst, out: Outgoing, start: int) -> int:
     return dst.mtu
 
 
-def _sign(core: Core, dst: Dst, pkt: Packet) -> bool:
-    """Update record route and timestamps in the outgoing header, which is in core.scratch.
-
-    False: the packet was dropped.
-    """
-    start = C.L4_OFF - pkt.ip_hlen
-    if not ip_options.sign_forwarded(core, core.scratch, start, C.L4_OFF, dst.src):
-        core.counters.IpInHdrErrors += 1
-        core.drop("forward-bad-timestamp", _subject(pkt), "the timestamp option has overflowed", "RFC 791 3.1")
-        return False
-    core.scratch[start + 10 : start + 12] = b"\0\0"
-    csum = checksum.sum_scratch(core.scratch, start, C.L4_OFF, 0) ^ 0xFFFF
-    core.scratch[start + 10 : start + 12] = pack(">H", csum & 0xFFFF)
-    return True
-
-
-def _final(pkt: Packet) -> int:
-    """Return the destination in the pseudo-header: the end of a source route if there is one (RFC 9293 3.1)."""
-    if pkt.ip_hlen == 20:
-        return pkt.dst
-    return ip_options.final_destination(pkt.frame[pkt.ip_off : pkt.ip_off + pkt.ip_hlen])
-
-
-def _gso_wire_size(pkt: Packet) -> int:
-    """Return the bytes of the largest packet of an offloaded group on a wire, or -1 if it is not TCP."""
-    if pkt.proto != C.IPPROTO_TCP or pkt.mf or pkt.frag_off != 0 or pkt.l4_end - pkt.l4_off < 20:
-        return -1
-    p = pkt.frame
-    hlen = (p[pkt.l4_off + 12] >> 4) * 4
-    if hlen < 20 or hlen > pkt.l4_end - pkt.l4_off:
-        return -1
-    size = pkt.ip_hlen + hlen + pkt.gso_size
-    return size if size < pkt.total_len else pkt.total_len
-
-
-def _send_segments(core: Core, dst: Dst, pkt: Packet) -> None:
-    """Cut an offloaded group of TCP segments as the sender's device would have cut it, so that offload changes nothing.
-
-    Sequence numbers and IP IDs count on. The last segment keeps FIN and PSH, and the first keeps CWR (RFC 3168 6.1.2).
-    """
-    hlen = (pkt.frame[pkt.l4_off + 12] >> 4) * 4
-    head = bytearray(pkt.frame[pkt.l4_off : pkt.l4_off + hlen])
-    data = memoryview(pkt.frame)[pkt.l4_off + hlen : pkt.l4_end]
-    start = C.L4_OFF - pkt.ip_hlen
-    core.scratch[start : C.L4_OFF] = pkt.frame[pkt.ip_off : pkt.ip_off + pkt.ip_hlen]
-    if pkt.ip_hlen > 20 and not _sign(core, dst, pkt):
-        return
-    final = _final(pkt)
-    seq = int.from_bytes(head[4:8], "big")
-    flags = head[13]
-    count = max(1, (len(data) + pkt.gso_size - 1) // pkt.gso_size)
-    out = core.out
-    out.begin(dst, pkt.src, pkt.dst, pkt.proto)
-    out.ttl = pkt.ttl - 1
-    out.tos = pkt.tos
-    src = pkt.src
-    if core.hooks is not None:
-        group = _ask_for_group(core, dst, pkt)
-        if group is None:
-            return
-        src = out.src
-        head = bytearray(group[:hlen])
-        data = memoryview(group)[hlen:]
-    for i in range(count):
-        piece = data[i * pkt.gso_size : (i + 1) * pkt.gso_size]
-        keep = flags if i == count - 1 else flags & ~(C.FIN | C.PSH)
-        head[13] = keep if i == 0 else keep & ~C.CWR
-        head[4:8] = pack(">I", seq_add(seq, i * pkt.gso_size))
-        head[16:18] = b"\0\0"
-        acc = checksum.sum_any(head, checksum.pseudo_sum(src, final, pkt.proto, hlen + len(piece)))
-        head[16:18] = pack(">H", checksum.sum_any(piece, acc) ^ 0xFFFF)
-        core.scratch[C.L4_OFF : C.L4_OFF + hlen] = head
-        frag = 0x4000 if pkt.df else 0
-        total = pkt.ip_hlen + hlen + len(piece)
-        ident = (pkt.ident + i) & 0xFFFF
-        wire.write(core.scratch, start, pkt.ip_hlen, out.tos, total, ident, frag, out.ttl, pkt.proto, src, out.daddr)
-        out.payload = piece
-        neighbor.output(core, out, start, C.L4_OFF + hlen)
-    out.payload = None
-
-
-def _ask_for_group(core: Core, dst: Dst, pkt: Packet) -> Any:
-    """Run the hooks at POSTROUTING for a group as a whole, before it is cut, as on Linux.
-
-    Returns the TCP header with the data, as the hooks left it, or None if the group goes no further.
-
-    `payload` is the TCP header of the group with all its data. With `gso_size` set, the header's checksum may be unfinished.
-    """
-    out = core.out
-    out.gso_size = pkt.gso_size
-    out.payload = memoryview(pkt.frame)[pkt.l4_off : pkt.l4_end]
-    group = None
-    if passes(core, POSTROUTING, dst.iface, out):
-        # A hook may have put another one in its place.
-        group = out.payload
-    # Each segment is a packet of its own from here on.
-    out.gso_size = 0
-    out.payload = None
-    return group
-
-
 def _payload(pkt: Packet) -> Any:
     """Return the IP payload with a complete transport checksum, which RX_CSUM_OK does not guarantee."""
     data = bytearray(pkt.frame[pkt.l4_off : pkt.l4_end])
@@ -307,7 +258,7 @@ def _payload(pkt: Packet) -> Any:
         return data
     data[at] = 0
     data[at + 1] = 0
-    acc = checksum.pseudo_sum(pkt.src, _final(pkt), pkt.proto, len(data))
+    acc = checksum.pseudo_sum(pkt.src, groups.final_of(pkt), pkt.proto, len(data))
     csum = checksum.sum_any(data, acc) ^ 0xFFFF
     if csum == 0 and at == 6:
         csum = 0xFFFF

@@ -172,10 +172,10 @@ def may_send_now(core: Core, addr: int, iface: Iface, icmp_type: int, code: int)
     address can use only a small part of the total.
 
     As on Linux, Fragmentation Needed has no limit for its peer, because
-    the path does not work without it, and loopback has no limits.
+    the path does not work without it, and loopback has no limits. Redirects have a limit of their own (ip/redirect.py).
     """
     config = core.config
-    if iface.kind == C.LINK_LOOPBACK or config.icmp_ratelimit <= 0:
+    if iface.kind == C.LINK_LOOPBACK or config.icmp_ratelimit <= 0 or icmp_type == C.ICMP_REDIRECT:
         return True
     if icmp_type != C.ICMP_UNREACHABLE or code != C.ICMP_FRAG_NEEDED:
         if not core.icmp_peers.take(core.rng, core.now, addr, config.icmp_peer_interval, config.icmp_burst):

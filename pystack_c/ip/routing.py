@@ -10,12 +10,14 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.base.address import addr_sum, addr_text, is_broadcast, is_loopback, is_multicast, key, loopback_for
 from pystack_c.core import Core
+from pystack_c.endpoint import Endpoint
 from pystack_c.iface import Iface, LocalAddr
 from pystack_c.ip.pmtu import expire_mtu
+from pystack_c.ip.policy import REFUSALS, Policy, RouteFlow, next_hop, select
 from pystack_c.link import neighbor
-from pystack_c.route import Dst, Route, link_mtu
+from pystack_c.route import Dst, NextHop, Route, RouteTable, link_mtu
 
-#: the most results of route_output that are cached
+#: the most results of find_route and route_flow that are cached
 DST_CACHE_MAX = 4096
 
 
@@ -34,6 +36,8 @@ def find_route(core: Core, addr: int, src: int = 0, iface: Iface | None = None, 
     restricts the search to one interface (SO_BINDTODEVICE), `onlink` to hosts on a link of ours (SO_DONTROUTE). All
     connections to one address share the same Dst.
     """
+    if core.policy is not None:
+        return route_flow(core, addr, src, iface, onlink, 0, None, 0, 0, 0)
     if iface is None and not onlink:
         found: Dst | None = core.latest_dst
         if found is None or found.addr != addr:
@@ -44,7 +48,7 @@ def find_route(core: Core, addr: int, src: int = 0, iface: Iface | None = None, 
                 expire_mtu(core, found)
             return found
     core.route_error = 0
-    dst: Dst = _resolve(core, addr, iface, onlink)
+    dst: Dst = _resolve(core, addr, iface, onlink, None)
     if core.probe is not None:
         _tell_route(core, addr, dst)
     if dst is None:
@@ -59,31 +63,147 @@ def find_route(core: Core, addr: int, src: int = 0, iface: Iface | None = None, 
     return dst
 
 
-def _resolve(core: Core, addr: int, iface: Iface | None, onlink: bool) -> Any:
+def route_endpoint(
+    core: Core, ep: Endpoint, addr: int, iface: Iface | None, onlink: bool, proto: int, dport: int
+) -> Any:
+    """Return `find_route` for a packet of an endpoint to `addr` and `dport`, and count it if there is no route."""
+    dst: Dst = route_flow(core, addr, ep.laddr, iface, onlink, ep.mark, None, proto, ep.lport, dport)
+    if dst is None:
+        core.counters.IpOutNoRoutes += 1
+    return dst
+
+
+def route_flow(
+    core: Core,
+    addr: int,
+    src: int = 0,
+    iface: Iface | None = None,
+    onlink: bool = False,
+    mark: int = 0,
+    iif: Iface | None = None,
+    proto: int = 0,
+    sport: int = 0,
+    dport: int = 0,
+) -> Any:
+    """Return `find_route` for a packet by all that rules and next hops may choose by (ip.policy).
+
+    `mark` is its mark, and `iif` the interface on which it arrived, or None if it is this host's own. Without a policy of the
+    host, these do not matter. The decision for a flow is cached, and all flows along one path share its Dst.
+    """
+    policy: Policy = core.policy
+    if policy is None:
+        return find_route(core, addr, src, iface, onlink)
+    ports = 0
+    if core.config.fib_multipath_hash_policy == 1:
+        ports = proto << 32 | sport << 16 | dport
+    out = 0 if iface is None else iface.index
+    into = 0 if iif is None else iif.index
+    where = (key(addr), key(src), out, onlink, mark, into, ports)
+    found: Dst | None = core.dst_cache.get(where)
+    if found is not None and found.epoch == core.route_epoch:
+        if found.mtu_until > 0:
+            expire_mtu(core, found)
+        return found
+    core.route_error = 0
+    flow = policy.flow
+    flow.begin(addr, src, iif, iface, mark)
+    flow.ports(proto, sport, dport)
+    dst: Dst = _resolve(core, addr, iface, onlink, flow)
+    if core.probe is not None:
+        _tell_route(core, addr, dst)
+    if dst is None:
+        return None
+    dst = _shared(core, policy, dst)
+    if len(core.dst_cache) >= DST_CACHE_MAX:
+        core.dst_cache.clear()
+    core.dst_cache[where] = dst
+    return dst
+
+
+def decide(
+    core: Core,
+    addr: int,
+    src: int = 0,
+    iface: Iface | None = None,
+    mark: int = 0,
+    iif: Iface | None = None,
+    proto: int = 0,
+    sport: int = 0,
+    dport: int = 0,
+) -> Any:
+    """Return what `route_flow` would decide, as a Dst that no packet uses. It changes neither caches nor random numbers."""
+    flow: RouteFlow | None = None
+    policy: Policy | None = core.policy
+    if policy is not None:
+        flow = policy.flow
+        flow.begin(addr, src, iif, iface, mark)
+        flow.ports(proto, sport, dport)
+    core.route_error = 0
+    return _resolve(core, addr, iface, False, flow)
+
+
+def _shared(core: Core, policy: Policy, dst: Dst) -> Any:
+    """Return the Dst of an older decision for the same path, which may have a path MTU and a neighbour, or this one."""
+    path = (key(dst.addr), key(dst.src), key(dst.next_hop), dst.iface.index, dst.kind)
+    found: Dst | None = policy.paths.get(path)
+    if found is not None and found.epoch == core.route_epoch and found.route is dst.route:
+        return found
+    dst.ident = core.rng.u32() & 0xFFFF
+    dst.pseudo = addr_sum(dst.src, dst.addr)
+    if len(policy.paths) >= DST_CACHE_MAX:
+        policy.paths.clear()
+    policy.paths[path] = dst
+    return dst
+
+
+def lookup(core: Core, addr: int, iface: Iface | None, onlink: bool, flow: RouteFlow | None) -> Any:
+    """Return the route for a packet, or None with the errno in core.route_error. `flow` is None without a policy."""
+    if flow is not None:
+        return select(core, flow, onlink)
+    table: RouteTable = core.routes
+    route: Route = table.lookup(addr, iface, onlink)
+    if route is None:
+        core.route_error = errno.ENETUNREACH
+    return route
+
+
+def _resolve(core: Core, addr: int, iface: Iface | None, onlink: bool, flow: RouteFlow | None) -> Any:
     mine: LocalAddr | None = core.local_addr(addr)
     if mine is not None:
         # RFC 1122 3.2.1.3 (g): a packet for this host must never reach a wire.
         src = loopback_for(addr) if is_loopback(addr) else addr
         return Dst(core.lo, addr, src, min(core.lo.mtu, 65535), C.DST_LOCAL, core.route_epoch)
     if is_broadcast(addr) or is_multicast(addr):
-        return _resolve_group(core, addr, iface)
+        return _resolve_group(core, addr, iface, flow)
     if addr == 0 or is_loopback(addr):
         core.route_error = errno.ENETUNREACH
         return None
-    route: Route = core.routes.lookup(addr, iface, onlink)
+    route: Route | None = lookup(core, addr, iface, onlink, flow)
+    if route is not None and route.kind != C.RT_UNICAST:
+        core.route_error = REFUSALS[route.kind]
+        route = None
     if route is None:
-        core.route_error = errno.ENETUNREACH
-        return None
-    if route.kind != C.RT_UNICAST:
-        core.route_error = _REFUSALS[route.kind]
-        return None
-    hop = route.gateway if route.gateway != 0 else addr
+        if iface is None or onlink or not iface.up:
+            return None
+        # As on Linux, a socket that is bound to an interface takes every destination for a neighbour if there is no route.
+        dst = Dst(iface, addr, source_address(core, iface, addr), 0, C.DST_UNICAST, core.route_epoch)
+        dst.mtu = link_mtu(dst)
+        return dst
+    gateway = route.gateway
+    through: Iface = route.iface
+    if route.hops is not None:
+        chosen: NextHop = next_hop(core, route, flow)
+        gateway = chosen.gateway
+        through = chosen.iface
+    hop = gateway if gateway != 0 else addr
     kind = C.DST_UNICAST
-    for own in route.iface.addrs:
-        if route.gateway == 0 and own.broadcast == addr:
+    for own in through.addrs:
+        if gateway == 0 and own.broadcast == addr:
             kind = C.DST_BROADCAST
-    src = route.src if route.src != 0 else source_address(core, route.iface, hop)
-    dst = Dst(route.iface, hop, src, min(route.iface.mtu, 65535), kind, core.route_epoch)
+    if core.redirects is not None and gateway != 0:
+        hop = core.redirects.hop(key(addr), through, hop)
+    src = route.src if route.src != 0 else source_address(core, through, hop)
+    dst = Dst(through, hop, src, min(through.mtu, 65535), kind, core.route_epoch)
     dst.addr = addr
     dst.route = route
     dst.mtu = link_mtu(dst)
@@ -97,9 +217,11 @@ def _tell_route(core: Core, addr: int, dst: Dst | None) -> None:
     if dst is not None:
         fields["iface"] = dst.iface.name
         if dst.route is not None:
-            fields["gateway"] = dst.route.gateway
+            fields["gateway"] = 0 if dst.next_hop == addr else dst.next_hop
             fields["prefixlen"] = dst.route.prefixlen
             why = "this route has the longest matching prefix"
+            if core.policy is not None:
+                why = f"this route has the longest matching prefix in table {dst.route.table}, which the rules chose"
         elif dst.kind == C.DST_LOCAL:
             why, rfc = "the destination is an address of this host, so the packet never leaves it", "RFC 1122 3.2.1.3"
         else:
@@ -110,13 +232,10 @@ def _tell_route(core: Core, addr: int, dst: Dst | None) -> None:
     core.emit("route", "route " + addr_text(addr), 0, why, rfc, fields)
 
 
-_REFUSALS = {C.RT_UNREACHABLE: errno.EHOSTUNREACH, C.RT_PROHIBIT: errno.EACCES, C.RT_BLACKHOLE: errno.EINVAL}
-
-
-def _resolve_group(core: Core, addr: int, iface: Iface | None) -> Any:
+def _resolve_group(core: Core, addr: int, iface: Iface | None, flow: RouteFlow | None) -> Any:
     """Route to 255.255.255.255 or a group: on the given interface, the route's, or the first that is not loopback."""
     if iface is None:
-        route: Route = core.routes.lookup(addr, None)
+        route: Route = lookup(core, addr, None, False, flow)
         if route is not None and route.kind == C.RT_UNICAST:
             iface = route.iface
     if iface is None:

@@ -15,7 +15,7 @@ cdef class Arp(Resolver):
     @cython.locals(spa=addr_t, reason=str)
     cpdef solicit(self, Core core, NeighborEntry entry)
 
-@cython.locals(code=int, subject=str, for_us=bint, merged=bint, reason=str, op=str, fields=dict)
+@cython.locals(code=int, subject=str, for_us=bint, proxied=bint, merged=bint, reason=str, op=str, fields=dict)
 cpdef input(Core core, Iface iface, Packet pkt)
 @cython.locals(own=LocalAddr)
 cdef bint _is_own(Iface iface, addr_t addr) except -1

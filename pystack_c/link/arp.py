@@ -65,6 +65,10 @@ def input(core: Core, iface: Iface, pkt: Packet) -> None:
     if _conflict(core, iface, pkt):
         return
     for_us = _is_own(iface, pkt.arp_tpa)
+    proxied = False
+    if not for_us and pkt.arp_op == C.ARPOP_REQUEST and pkt.arp_spa != 0 and pkt.arp_spa != pkt.arp_tpa:
+        proxied = core.proxies(iface, pkt.arp_tpa, pkt.arp_spa)
+        for_us = proxied
     if core.probe is not None:
         op = "request" if pkt.arp_op == C.ARPOP_REQUEST else "reply"
         fields = {"op": op, "addr": pkt.arp_spa, "target": pkt.arp_tpa}
@@ -72,6 +76,8 @@ def input(core: Core, iface: Iface, pkt: Packet) -> None:
     merged = _learn(core, iface, pkt, for_us)
     if pkt.arp_op == C.ARPOP_REQUEST and for_us:
         reason = "another host asked for our address"
+        if proxied:
+            reason = "another host asked for an address to which this router has a route by another interface"
         send_arp(core, iface, C.ARPOP_REPLY, pkt.arp_sha, pkt.arp_tpa, pkt.arp_sha, pkt.arp_spa, reason, "RFC 826")
     elif not merged:
         core.drop("arp-not-for-us", subject, "the packet concerns neither us nor a known neighbour", "RFC 826")

@@ -59,6 +59,8 @@ cpdef NeighborEntry set_permanent(Core core, Iface iface, addr_t addr, uint64_t 
 cpdef int current_state(NeighborEntry entry, int64_t now) except? -1
 @cython.locals(core=Core)
 cpdef confirm(NeighborEntry entry)
+@cython.locals(iface=Iface, entry=NeighborEntry)
+cpdef bytes ready_header(Core core, Dst dst)
 @cython.locals(dst=Dst, iface=Iface, entry=NeighborEntry, header=bytes, reason=str)
 cpdef output(Core core, Outgoing out, Py_ssize_t start, Py_ssize_t end)
 cdef void count_out(Counters counters, int kind, int64_t n) noexcept

@@ -262,6 +262,20 @@ def confirm(entry: NeighborEntry) -> None:
         set_state(core, entry, C.NUD_REACHABLE, "the transport made forward progress through it", "RFC 4861 7.3.1")
 
 
+def ready_header(core: Core, dst: Dst) -> Any:
+    """Return the bytes in front of a packet to a unicast next hop, or None if `output` must first look at the neighbour."""
+    iface: Iface = dst.iface
+    if iface.kind != C.LINK_ETHERNET:
+        return b"" if iface.kind == C.LINK_IP else None
+    entry: NeighborEntry | None = dst.neigh
+    if entry is None or entry.state & (C.NUD_REACHABLE | C.NUD_DELAY | C.NUD_PROBE | C.NUD_PERMANENT) == 0:
+        return None
+    if entry.state == C.NUD_REACHABLE and core.now - entry.confirmed > core.config.neigh_reachable_time:
+        return None
+    entry.used = core.now
+    return entry.header
+
+
 def output(core: Core, out: Outgoing, start: int, end: int) -> None:
     """Send the IP packet core.scratch[start:end] + out.payload to its next hop, if necessary after ARP."""
     dst: Dst = out.dst

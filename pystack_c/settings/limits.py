@@ -11,6 +11,7 @@ S = 1_000_000_000
 #: plain times, sizes or counts; -1 means that the stack chooses
 LIMITS = {
     "ip_default_ttl": (1, 255),
+    "fib_multipath_hash_policy": (0, 1),
     "icmp_ratelimit": (0, S),
     "port_min": (1, 65535),
     "port_max": (1, 65535),

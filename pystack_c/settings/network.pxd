@@ -3,6 +3,10 @@ from libc.stdint cimport int64_t
 cdef class NetworkSettings:
     cdef public int ip_default_ttl
     cdef public bint ip_forward
+    cdef public int fib_multipath_hash_policy
+    cdef public bint send_redirects
+    cdef public bint accept_redirects
+    cdef public bint proxy_arp
     cdef public bint accept_source_route
     cdef public int ip_forward_mss
     cdef public int64_t ipfrag_time

@@ -26,6 +26,19 @@ class NetworkSettings:
         #: The stack forwards packets between its interfaces.
         #: Source: RFC 1812; Linux ip_forward.
         self.ip_forward = False
+        #: The part of a flow by which it is kept on one of several next hops: 0 takes the addresses, and 1 takes the addresses,
+        #: the protocol and the ports.
+        #: Unit: mode. Source: Linux fib_multipath_hash_policy.
+        self.fib_multipath_hash_policy = 0
+        #: A router reports a better first hop to a sender that is on the same link.
+        #: Source: RFC 1812 5.2.7.2; Linux send_redirects.
+        self.send_redirects = True
+        #: The stack believes a gateway that reports a better first hop. Any host on the link can forge such a report.
+        #: Source: RFC 1122 3.2.2.2; Linux accept_redirects.
+        self.accept_redirects = False
+        #: A router answers ARP requests for addresses to which it has a route through another interface.
+        #: Source: RFC 1027; Linux proxy_arp.
+        self.proxy_arp = False
         #: The stack follows source routes and answers along them.
         #: RFC 1122 wants this, RFC 7126 and Linux advise against it.
         #: Source: RFC 1122 3.2.1.8; RFC 7126 4.3; Linux accept_source_route.

@@ -11,7 +11,7 @@ from pystack_c.packet cimport Packet
 from pystack_c.route cimport Dst
 from pystack_c.sockets.record cimport Control, Datagram, Membership, received
 from pystack_c.ip.pmtu cimport expire_mtu, lower_mtu
-from pystack_c.ip.routing cimport find_route, route_output
+from pystack_c.ip.routing cimport find_route, route_endpoint, route_output
 from pystack_c.base.address cimport addr_t, is_group, is_loopback, is_multicast, normal
 
 cdef int64_t _OVERHEAD
@@ -66,7 +66,7 @@ cpdef end_control(DatagramSocket ep)
 @cython.locals(src=addr_t)
 cpdef addr_t source_of(DatagramSocket ep, Dst dst) except? 1
 @cython.locals(cached=Dst, iface=Iface, dst=Dst, once=bint, onlink=bint)
-cpdef Dst route_for(Core core, DatagramSocket ep, addr_t addr, int flags=*)
+cpdef Dst route_for(Core core, DatagramSocket ep, addr_t addr, int flags=*, int port=*)
 @cython.locals(mode=int)
 cpdef int fragmenting(DatagramSocket ep, Dst dst, Py_ssize_t size) except -1
 @cython.locals(route=Dst)

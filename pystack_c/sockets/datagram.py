@@ -14,7 +14,7 @@ from pystack_c.iface import Iface
 from pystack_c.ip import encap
 from pystack_c.ip import options as ip_options
 from pystack_c.ip.pmtu import expire_mtu, lower_mtu
-from pystack_c.ip.routing import find_route, route_output
+from pystack_c.ip.routing import find_route, route_endpoint, route_output
 from pystack_c.packet import Packet
 from pystack_c.route import Dst
 from pystack_c.sockets.record import Control, Datagram, Membership, received
@@ -275,10 +275,10 @@ def source_of(ep: DatagramSocket, dst: Dst) -> int:
     return dst.src
 
 
-def route_for(core: Core, ep: DatagramSocket, addr: int, flags: int = 0) -> Any:
+def route_for(core: Core, ep: DatagramSocket, addr: int, flags: int = 0, port: int = 0) -> Any:
     """Return the Dst for a datagram to `addr`, or raise the OSError of sendto(2).
 
-    Of `flags`, only MSG_DONTROUTE matters.
+    Of `flags`, only MSG_DONTROUTE matters. `port` is the destination's, by which flows may be shared among next hops.
     """
     cached: Dst | None = ep.dst
     once = flags & C.MSG_DONTROUTE != 0 or ep.control is not None
@@ -292,8 +292,10 @@ def route_for(core: Core, ep: DatagramSocket, addr: int, flags: int = 0) -> Any:
     elif is_multicast(addr) and ep.mcast_iface is not None:
         iface = ep.mcast_iface
     onlink = flags & C.MSG_DONTROUTE != 0 or ep.dontroute
-    if ep.encap is None:
-        dst: Dst = route_output(core, addr, ep.laddr, iface, onlink)
+    if core.policy is not None and ep.encap is None:
+        dst: Dst = route_endpoint(core, ep, addr, iface, onlink, C.IPPROTO_UDP, ep.rport if ep.rport != 0 else port)
+    elif ep.encap is None:
+        dst = route_output(core, addr, ep.laddr, iface, onlink)
     else:
         dst = encap.route_to(core, ep.encap, addr, ep.laddr, iface, onlink)
     if dst is None:

@@ -98,6 +98,8 @@ def _set_socket(core: Core, ep: Endpoint, name: int, value: Any) -> Any:
     elif name == SO_BINDTODEVICE:
         _bind_device(core, ep, value)
     elif name in REMEMBERED:
+        if name == SO_MARK:
+            _mark(core, ep, as_int(value) & 0xFFFFFFFF)
         remember(ep, (SOL_SOCKET, name), as_int(value))
     else:
         return None
@@ -122,6 +124,14 @@ def _set_ip(ep: Endpoint, name: int, value: Any) -> Any:
     else:
         return None
     return 0
+
+
+def _mark(core: Core, ep: Endpoint, mark: int) -> None:
+    """Set the mark by which rules choose a table of routes. The next packet gets a new decision, as on Linux."""
+    if mark != ep.mark:
+        ep.mark = mark
+        if core.policy is not None:
+            core.route_epoch += 1
 
 
 def remember(ep: Endpoint, key: tuple[Any, ...], value: Any) -> None:

@@ -7,6 +7,7 @@ from pystack_c.core cimport Core
 from pystack_c.sockets.datagram cimport DatagramSocket
 from pystack_c.iface cimport Iface
 from pystack_c.base.address cimport addr_t, addr_text, is_multicast, loopback_for, normal, plain
+from pystack_c.ip.routing cimport route_flow
 from pystack_c.packet cimport Outgoing, Packet, cut
 from pystack_c.sockets.ports cimport PortTable
 from pystack_c.route cimport Dst, transport_sum
@@ -46,5 +47,7 @@ cpdef input(Core core, Iface iface, Packet pkt)
 cdef _deliver_all(Core core, Iface iface, Packet pkt)
 @cython.locals(data=bytes, end=Py_ssize_t, subject=str)
 cdef _deliver(Core core, Iface iface, Packet pkt, UdpSocket ep)
+@cython.locals(ep=UdpSocket)
+cpdef Dst path_of(Core core, Iface iface, addr_t src, addr_t dst, int sport, int dport)
 @cython.locals(ep=UdpSocket, why=str)
 cpdef bint icmp_error(Core core, Iface iface, int error, int icmp_type, int code, int64_t info, addr_t offender, addr_t src, addr_t dst, int sport, int dport, bytes quote, bint local) except -1

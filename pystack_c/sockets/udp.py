@@ -9,6 +9,7 @@ from pystack_c.core import Core
 from pystack_c.iface import Iface
 from pystack_c.ip import encap, icmpv4
 from pystack_c.ip import output as ip_output
+from pystack_c.ip.routing import route_flow
 from pystack_c.packet import Packet, cut
 from pystack_c.route import Dst, transport_sum
 from pystack_c.sockets import datagram, dgramopt, multicast, ports, sockopt
@@ -73,7 +74,7 @@ def connect(ep: UdpSocket, addr: int, port: int, now: int) -> None:
         return
     if addr == 0:  # as on Linux, this host
         addr = loopback_for(addr)
-    dst: Dst = datagram.route_for(core, ep, addr)
+    dst: Dst = datagram.route_for(core, ep, addr, 0, port)
     if ep.lport == 0:
         ports.bind(core, ep, core.udp, ep.laddr, 0)
         ep.bound = False
@@ -110,7 +111,7 @@ def sendto(ep: UdpSocket, data: Any, addr: int, port: int, flags: int, now: int)
     payload = data if type(data) is bytes else bytes(data)
     if len(payload) > 0xFFFF:
         raise OSError(errno.EMSGSIZE, f"{len(payload)} bytes do not fit into a UDP datagram")
-    dst: Dst = datagram.route_for(core, ep, addr, flags)
+    dst: Dst = datagram.route_for(core, ep, addr, flags, port)
     most = 0xFFFF - C.UDP_HLEN - dst.overhead
     if len(payload) > most:
         datagram.too_long(ep, dst, addr)
@@ -355,6 +356,16 @@ def _deliver(core: Core, iface: Iface, pkt: Packet, ep: UdpSocket) -> None:
     if core.probe is not None:
         subject = f"udp {addr_text(pkt.src)}:{pkt.sport}-{addr_text(pkt.dst)}:{pkt.dport}"
         core.emit("udp.in", subject, ep.ident, "the socket has room for the datagram", "RFC 768", {"length": len(data)})
+
+
+def path_of(core: Core, iface: Iface, src: int, dst: int, sport: int, dport: int) -> Any:
+    """Return the path of datagrams from the socket that can have sent this one, or None."""
+    ep: UdpSocket = lookup(core, iface, src, sport, dst, dport)
+    if ep is None:
+        return None
+    if ep.dst is not None and ep.raddr == dst:
+        return ep.dst
+    return route_flow(core, dst, ep.laddr, ep.bound_iface, ep.dontroute, ep.mark, None, C.IPPROTO_UDP, sport, dport)
 
 
 def icmp_error(

@@ -17,6 +17,8 @@ from pystack_c.tcp.mss cimport update_mss
 from pystack_c.tcp.tcb cimport Tcb
 from pystack_c.base.address cimport addr_t
 
+@cython.locals(tcb=Tcb)
+cpdef Dst path_of(Core core, addr_t src, addr_t dst, int sport, int dport, uint32_t seq)
 @cython.locals(tcb=Tcb, problem=int, hard=bint, opening=bint)
 cpdef icmp_error(Core core, int kind, int code, int mtu, addr_t src, addr_t dst, int sport, int dport, uint32_t seq)
 @cython.locals(tcb=Tcb)

@@ -32,6 +32,14 @@ UNREACHABLE = {
 }
 
 
+def path_of(core: Any, src: int, dst: int, sport: int, dport: int, seq: int) -> Any:
+    """Return the route of the connection that sent this segment, or None. `seq` must be in flight (RFC 5927 4.1)."""
+    tcb: Tcb = core.tcp.find(src, sport, dst, dport)
+    if tcb is None or not (seq_le(tcb.snd_una, seq) and seq_lt(seq, tcb.snd_nxt)):
+        return None
+    return tcb.route
+
+
 def icmp_error(core: Any, kind: int, code: int, mtu: int, src: int, dst: int, sport: int, dport: int, seq: int) -> None:
     """Process an ICMP error that quotes our segment from (src, sport) to (dst, dport) (MUST-54).
 

@@ -3,7 +3,7 @@ from libc.stdint cimport int64_t
 cimport pystack_c.const as C
 from pystack_c.config cimport Config
 from pystack_c.core cimport Core
-from pystack_c.ip.routing cimport route_output
+from pystack_c.ip.routing cimport route_endpoint, route_output
 from pystack_c.ip.pmtu cimport expire_mtu
 from pystack_c.route cimport Dst
 from pystack_c.tcp cimport quirks, tell

@@ -3,7 +3,7 @@
 import pystack_c.const as C
 from pystack_c.ip import encap
 from pystack_c.ip.pmtu import expire_mtu
-from pystack_c.ip.routing import route_output
+from pystack_c.ip.routing import route_endpoint, route_output
 from pystack_c.tcp import quirks, tell
 from pystack_c.tcp.tcb import Tcb
 
@@ -22,7 +22,9 @@ def have_route(tcb: Tcb) -> bool:
             # Another connection may have learned a different path MTU.
             update_mss(tcb)
         return True
-    if tcb.encap is None:
+    if core.policy is not None and tcb.encap is None:
+        route = route_endpoint(core, tcb, tcb.raddr, tcb.bound_iface, tcb.dontroute, C.IPPROTO_TCP, tcb.rport)
+    elif tcb.encap is None:
         route = route_output(core, tcb.raddr, tcb.laddr, tcb.bound_iface, tcb.dontroute)
     else:
         route = encap.route_to(core, tcb.encap, tcb.raddr, tcb.laddr, tcb.bound_iface, tcb.dontroute)

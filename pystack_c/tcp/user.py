@@ -10,7 +10,7 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.base.address import loopback_for, normal
 from pystack_c.ip import encap
-from pystack_c.ip.routing import route_output
+from pystack_c.ip.routing import route_endpoint, route_output
 from pystack_c.sockets import ports
 from pystack_c.tcp import quirks, tell
 from pystack_c.tcp.close import abort_connection, await_fin, finish
@@ -112,7 +112,9 @@ def connect(tcb: Tcb, addr: int, port: int, now: int) -> None:
     # Linux: the unspecified address as a destination means this host.
     addr = normal(addr) if addr != 0 else loopback_for(addr)
     # MUST-51: follow the source route, if the application set one.
-    if tcb.encap is None:
+    if core.policy is not None and tcb.encap is None:
+        route = route_endpoint(core, tcb, addr, tcb.bound_iface, tcb.dontroute, C.IPPROTO_TCP, port)
+    elif tcb.encap is None:
         route = route_output(core, addr, tcb.laddr, tcb.bound_iface, tcb.dontroute)
     else:
         route = encap.route_to(core, tcb.encap, addr, tcb.laddr, tcb.bound_iface, tcb.dontroute)

@@ -161,7 +161,7 @@ RFC1122 = [
     Mutant("IP-13", "sockets/raw.py", "_enqueue(core, iface, pkt, ep, pkt.ip_off)", "_enqueue(core, iface, pkt, ep, pkt.l4_off)"),
     Mutant("IP-14", "ingress/ipv4.py", "if kind == wire.IPOPT_LSRR or kind == wire.IPOPT_SSRR:", "if kind != wire.IPOPT_RR:"),
     Mutant("IP-15", "ip/source_route.py", "if not core.config.accept_source_route:", "if True:"),
-    Mutant("IP-16", "ip/routing.py", "hop = route.gateway if route.gateway != 0 else addr", "hop = addr"),
+    Mutant("IP-16", "ip/routing.py", "hop = gateway if gateway != 0 else addr", "hop = addr"),
     Mutant("IP-17", "ip/routing.py", "    if route is None:\n        core.route_error = errno.ENETUNREACH", "    if route is None:\n        core.route_error = errno.EHOSTUNREACH"),
     Mutant("IP-18", "route.py", "self.lengths.sort(reverse=True)", "self.lengths.sort()"),
     Mutant("IP-19", "link/neighbor.py", "core.error_queue.append((entry.iface, C.ICMP_UNREACHABLE, C.ICMP_HOST_UNREACH, tx.to_bytes()))", "pass"),

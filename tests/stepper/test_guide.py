@@ -32,7 +32,7 @@ def test_the_list_of_scenarios():
 def test_all_that_the_issue_names_is_there():
     wanted = (
         "arp ping traceroute fragment handshake http-get simultaneous-open loss-fast-retransmit rto zero-window nagle "
-        "delayed-ack syn-flood reset time-wait pmtud tfo firewall-reject-or-drop dhcp dns-recursion bufferbloat load-balancer-l4 load-balancer-l7 docker-publish"
+        "delayed-ack syn-flood reset time-wait pmtud tfo firewall-reject-or-drop dhcp dns-recursion bufferbloat load-balancer-l4 load-balancer-l7 docker-publish nat port-forward hairpin"
     )
     assert list(scenarios.NAMES) == wanted.split()
     for name in scenarios.NAMES:

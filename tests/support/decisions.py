@@ -438,6 +438,23 @@ def balanced(probe: Probe) -> None:
     net.run(1 * S)
 
 
+def redirected(probe: Probe) -> None:
+    """A host believes the redirect of its first router, because the second one is on the same link."""
+    net = Network(1)
+    a, first, second = net.host("a", accept_redirects=True), net.router("r1"), net.router("r2")
+    switch = net.switch("s")
+    for n, host in enumerate((a, first, second), 1):
+        net.link(host, switch, addrs=(f"10.0.0.{n}/24", None))
+    a.route("default", via="10.0.0.2")
+    first.route("10.9.0.0/16", via="10.0.0.3")
+    net.introduce()
+    watch(net, probe)
+    sock = datagram(a)
+    for _ in range(2):
+        sock.sendto(b"x", "10.9.0.1", 9)
+        net.run(net.now + 1 * S)
+
+
 RUNS: tuple[Callable[[Probe], None], ...] = (
     busy_network,
     sessions,
@@ -462,6 +479,7 @@ RUNS: tuple[Callable[[Probe], None], ...] = (
     filtered,
     multicast_router,
     balanced,
+    redirected,
 )
 
 

@@ -82,7 +82,7 @@ class Box:
     """The router. `send` gives it a packet and returns [(interface, packet), ...] that it sends for it."""
 
     def __init__(self, *, probe: bool = True, **settings: Any):
-        self.stack = Stack(7, Config(ip_forward=True, icmp_ratelimit=0, **settings), "box")
+        self.stack = Stack(7, Config(ip_forward=True, icmp_ratelimit=0, send_redirects=False, **settings), "box")
         self.probe = ListProbe()
         if probe:
             self.stack.probe = self.probe

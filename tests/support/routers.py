@@ -118,7 +118,7 @@ class StackRouter:
     """A stack that forwards between two interfaces, in the kernel's time."""
 
     def __init__(self, **settings: Any):
-        self.stack = Stack(7, Config(ip_forward=True, icmp_ratelimit=0, **settings), "router")
+        self.stack = Stack(7, Config(ip_forward=True, icmp_ratelimit=0, send_redirects=False, **settings), "router")
         self.ifaces = []
         for name, address in zip(("in0", "out0"), ADDRESSES, strict=True):
             iface = self.stack.add_iface(name, C.LINK_IP)

@@ -48,6 +48,8 @@ SPREAD = {
     "tests/sim/labs/test_36_day.py": ("compiled", "long simulations, which are the same on both builds"),
     "tests/resolver/test_spoofing.py": ("compiled", "long simulations, which are the same on both builds"),
     "tests/sim/test_guide.py": ("compiled", "the page's programs are the same on both builds"),
+    "tests/sim/test_homes.py": ("compiled", "long simulations, which are the same on both builds"),
+    "tests/sim/test_routing_page.py": ("compiled", "the page's programs are the same on both builds"),
     "tests/sweeps": ("compiled", "processes, files and statistics do not depend on the build"),
     "tests/cli/test_sweep.py": ("compiled", "processes, files and statistics do not depend on the build"),
     "tests/nft/test_oracle.py": ("compiled", "the language does not depend on the build"),

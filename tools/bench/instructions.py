@@ -192,6 +192,87 @@ def simulated(count: int) -> None:
     transfer(count * 1448)
 
 
+class Relay(Pair):
+    """Two stacks, and a router between them. The frames of the two networks are carried as those of a Pair are.
+
+    Without `routed`, the middle stack does not forward. A program on it reads each datagram and sends it on.
+    """
+
+    def __init__(self, routed: bool) -> None:
+        import pystack_c.const as C
+        from pystack_c.config import Config
+        from pystack_c.stack import Stack
+
+        self.now = 1_000_000_000
+        self.middle = Stack(1, Config().update({"ip_forward": routed}), "router")
+        self.middle.now = self.now
+        self.ifaces = []
+        for i, own in enumerate((0x0A000001, 0x0A010001)):
+            iface = self.middle.add_iface(f"eth{i}", C.LINK_ETHERNET, 0x020000000001 + i, 1500, False, 0)
+            self.middle.add_addr(iface, own, 24)
+            self.middle.add_neighbor(iface, own + 1, 0x020000000011 + i)
+            self.ifaces.append(iface)
+        if LISTEN in os.environ:
+            self.middle.probe = Listener()
+
+    def frame(self, daddr: int) -> bytes:
+        """Return a UDP datagram of 64 bytes from 10.0.0.2 to `daddr`, as it arrives at the first interface."""
+        from pystack_c.wire.checksum import sum_bytes
+
+        head = bytearray(bytes.fromhex("4500005c000100004011000000000000000000000400000700480000"))
+        head[12:16], head[16:20] = (0x0A000002).to_bytes(4, "big"), daddr.to_bytes(4, "big")
+        head[10:12] = (sum_bytes(bytes(head[:20]), 0, 20, 0) ^ 0xFFFF).to_bytes(2, "big")
+        return bytes.fromhex("0200000000010200000000110800") + bytes(head) + bytes(64)
+
+
+def forwarded(count: int) -> None:
+    """Forward datagrams of 64 bytes, from the arrival of each frame until the device has the bytes that leave."""
+    relay = Relay(True)
+    stack, iface, now, frame = relay.middle, relay.ifaces[0], relay.now, relay.frame(0x0A010002)
+    for _ in range(count):
+        now += 1000
+        stack.receive(iface, frame, now)
+        stack.poll_transmit(now).to_bytes()
+        if stack.poll_transmit(now) is not None:
+            raise RuntimeError("one datagram became two")
+
+
+def relayed(count: int) -> None:
+    """Receive the same datagrams by a socket, and send each on by a socket: the measure of what forwarding costs."""
+    from pystack_c.sockets import udp
+
+    relay = Relay(False)
+    stack, iface, now, frame = relay.middle, relay.ifaces[0], relay.now, relay.frame(0x0A000001)
+    sender, reader = udp.udp_open(stack, now), udp.udp_open(stack, now)
+    udp.bind(reader, 0x0A000001, 7, now)
+    for _ in range(count):
+        now += 1000
+        stack.receive(iface, frame, now)
+        udp.sendto(sender, udp.recvfrom(reader, 0, now).data, 0x0A010002, 7, 0, now)
+        stack.poll_transmit(now).to_bytes()
+        if stack.poll_transmit(now) is not None:
+            raise RuntimeError("one datagram became two")
+
+
+def _lookups(routes: int) -> Callable[[int], None]:
+    """Return a path that looks up addresses in a table with this many routes of five prefix lengths."""
+
+    def run(count: int) -> None:
+        from pystack_c.base.address import v4
+        from pystack_c.route import Route, RouteTable
+
+        relay = Relay(True)
+        table = RouteTable()
+        for n in range(routes):
+            length = (8, 12, 16, 20, 24)[n % 5]
+            bits = (0x0B000000 + n * 0x00010407) & 0xFFFFFFFF << (32 - length) & 0xFFFFFFFF
+            table.add(Route(v4(bits), length, v4(0x0A010002), relay.ifaces[1], 0, 0))
+        for n in range(count):
+            table.lookup(v4(0xC0000000 + n))
+
+    return run
+
+
 LOSSY = "1 % loss, 10 MB window, both ends"
 SIMULATED = "simulated data segment"
 OWN = "simulated, without the stacks"
@@ -205,6 +286,10 @@ PATHS: dict[str, Callable[[int], None]] = {
     LOSSY: lossy,
     SIMULATED: simulated,
     OWN: simulated,
+    "datagram forwarded": forwarded,
+    "datagram received and sent on": relayed,
+    "route not found among 10": _lookups(10),
+    "route not found among 10,000": _lookups(10_000),
 }
 #: paths that need more packets than the others, and how many times as many
 TIMES = {LOSSY: 20, SIMULATED: 4, OWN: 4}
@@ -279,6 +364,8 @@ def main() -> int:
     for path, value in now.items():
         change = f"{100 * (value / last[path] - 1):+.1f} %" if path in last else "new"
         print(f"  {path:<34}{value:>10,}  {change}")
+    ratio = now["datagram forwarded"] / now["datagram received and sent on"]
+    print(f"forwarding costs {ratio:.2f} of receiving and sending; it may cost 0.60")
     if options.write:
         RESULTS.write_text(json.dumps(now, indent=1) + "\n")
     return 0

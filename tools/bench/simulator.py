@@ -84,6 +84,52 @@ def ns3(size: int, program: Path) -> float:
     return int(segments) / float(seconds)
 
 
+class Homes:
+    """A server behind a router, and hosts behind NATs at the same router. All NATs have the same addresses inside."""
+
+    def __init__(self, nats: int, each: int, **settings: Any) -> None:
+        self.net = net = Network(seed=1)
+        self.router = net.router("router", **settings)
+        self.server = net.host("server", **settings)
+        net.link(self.router, self.server, delay=1 * MS, addrs=("203.0.113.1/24", "203.0.113.2/24"))
+        self.server.route("default", via="203.0.113.1")
+        self.nats: list[SimHost] = []
+        self.hosts: list[SimHost] = []
+        for n in range(nats):
+            nat = net.nat(f"nat{n}", **settings)
+            net.link(nat, self.router, delay=5 * MS, addrs=(f"198.51.{n}.2/24", f"198.51.{n}.1/24"))
+            nat.route("default", via=f"198.51.{n}.1")
+            switch = net.switch(f"home{n}")
+            net.link(nat, switch, addrs=("10.0.0.1/16", None))
+            for i in range(each):
+                host = net.host(f"h{n}-{i}", **settings)
+                net.link(host, switch, addrs=(f"10.0.{1 + i // 250}.{1 + i % 250}/16", None))
+                host.route("default", via="10.0.0.1")
+                self.hosts.append(host)
+            self.nats.append(nat)
+
+    def move(self, size: int) -> list[int]:
+        """Let every host send `size` bytes to the server, all at once. Returns how many arrived of each."""
+        listener = stream(self.server)
+        listener.bind("203.0.113.2", 9)
+        listener.listen(len(self.hosts))
+        done = [spawn(self.net, _sink(listener)) for _ in self.hosts]
+        for host in self.hosts:
+            spawn(self.net, _source(host, "203.0.113.2", size))
+        self.net.run_until(lambda: all(one.done for one in done), limit=600 * S)
+        return [one.value for one in done]
+
+
+def homes(nats: int, each: int, size: int, **settings: Any) -> tuple[float, float]:
+    """Return the wall seconds to build Homes, and those to move `size` bytes from each host."""
+    begin = time.perf_counter()
+    made = Homes(nats, each, **settings)
+    built = time.perf_counter()
+    if set(made.move(size)) != {size}:
+        raise RuntimeError("not all bytes arrived")
+    return built - begin, time.perf_counter() - built
+
+
 def measure(results: "report.Results", quick: bool) -> None:
     """Measure the simulator's rows."""
     size = GB // 10 if quick else GB
@@ -100,3 +146,7 @@ def measure(results: "report.Results", quick: bool) -> None:
             results.add("ns-3", "simulated segments", ns3(GB // 10, program))
     results.add("simulator, offload", "1 GB transfer", transfer(size, offload=True)[0] * GB / size)
     results.add("simulator", "1,000 hosts, 100 kB a pair", crowd(1000, 100_000))
+    for name, settings in (("simulator", {}), ("simulator, offload", {"offload": True})):
+        built, moved = homes(10, 100, 1_000_000, **settings)
+        results.add(name, "1,000 hosts behind 10 NATs, built", built)
+        results.add(name, "1,000 hosts behind 10 NATs, 1 MB each", moved)

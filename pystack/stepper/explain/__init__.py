@@ -88,7 +88,7 @@ def why(timeline: Timeline, *, event: "int | None" = None, frame: "int | None" =
             "told",
             f"{look.host} is a router: {look.entry.text()}. The TTL is one less now, {look.entry.fields['ttl']}.",
         )
-    return Explanation("told", f"{look.host}: {look.entry.text()}.")
+    return Explanation("told", f"On {look.host}, {look.entry.text()}.")
 
 
 def _segment(look: Look) -> Explanation:

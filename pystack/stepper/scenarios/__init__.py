@@ -6,14 +6,14 @@ for name in scenarios.NAMES:
     print(name, scenarios.get(name).title)
 """
 
-from pystack.stepper.scenarios import balance, container, filtering, flow, link, loss, names, opening, queue
+from pystack.stepper.scenarios import balance, container, filtering, flow, link, loss, names, nat, opening, queue
 from pystack.stepper.scenarios.base import SCENARIOS, Scenario
 
 #: in an order that suits learners
 ORDER = (
     "arp", "ping", "traceroute", "fragment", "handshake", "http-get", "simultaneous-open", "loss-fast-retransmit", "rto",
     "zero-window", "nagle", "delayed-ack", "syn-flood", "reset", "time-wait", "pmtud", "tfo", "firewall-reject-or-drop", "dhcp", "dns-recursion", "bufferbloat", "load-balancer-l4", "load-balancer-l7",
-    "docker-publish",
+    "docker-publish", "nat", "port-forward", "hairpin",
 )  # fmt: skip
 NAMES = tuple(name for name in ORDER if name in SCENARIOS)
 
@@ -37,6 +37,7 @@ __all__ = [
     "link",
     "loss",
     "names",
+    "nat",
     "opening",
     "queue",
 ]

@@ -159,6 +159,7 @@ def inherit(tcb: Tcb, listener: Tcb) -> None:
     tcb.sndbuf_fixed = listener.sndbuf_fixed
     tcb.bound_iface = listener.bound_iface
     tcb.dontroute = listener.dontroute
+    tcb.mark = listener.mark
     tcb.congestion = listener.congestion
     tcb.window_clamp = listener.window_clamp
     tcb.notsent_lowat = listener.notsent_lowat
