@@ -261,3 +261,9 @@ def test_mistakes():
         lab.net.container_host("small", subnet="10.0.0.0/30")
     assert lab.docker.container("c4", address="172.17.0.4").addresses() == ["172.17.0.4"]
     assert lab.docker.container("c5").addresses() == ["172.17.0.5"]
+
+
+def test_options_of_the_host():
+    docker = Network(seed=1).container_host("docker", profile="lab", subnet="10.5.0.0/24", tcp_rmem=65_536)
+    assert docker.stack.config.tcp_rmem == 65_536
+    assert docker.container("c").addresses() == ["10.5.0.2"]
