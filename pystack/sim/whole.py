@@ -27,6 +27,7 @@ class _Iface:
 
 
 _ETHERNET = _Iface()
+TAGGED = b"\x81\x00"
 
 
 def plain(frame: bytes) -> bytes:
@@ -45,15 +46,20 @@ def of_transmit(tx: Transmit) -> bytes:
 
 def cut(raw: bytes) -> Iterator[bytes]:
     """The finished Ethernet frames that a card makes of it."""
-    flags, kind, hdr_len, gso_size, csum_start, csum_offset = _fields(raw)
-    frame = raw[VNET_HDR_LEN:]
+    flags, kind, _, gso_size, csum_start, csum_offset = _fields(raw)
+    frame, tag = raw[VNET_HDR_LEN:], b""
+    if frame[12:14] == TAGGED and csum_start >= C.ETH_HLEN + 4:
+        # `segments` knows no VLAN tags (IEEE 802.1Q), so the tag is taken out, and put into each piece.
+        tag, frame, csum_start = frame[12:16], frame[:12] + frame[16:], csum_start - 4
     tx = Transmit(_ETHERNET, frame)
-    if flags & NEEDS_CSUM and csum_start + csum_offset + 2 <= len(frame):
+    if flags & NEEDS_CSUM and C.ETH_HLEN <= csum_start and csum_start + csum_offset + 2 <= len(frame):
         tx.csum_start, tx.csum_offset = csum_start, csum_offset
-        if kind != GSO_NONE and csum_offset == 16 and csum_start + 20 <= len(frame):
-            tx.gso_size = gso_size
-            tx.hdr_len = csum_start + (frame[csum_start + 12] >> 4) * 4
-    yield from segments(tx)
+        if kind != GSO_NONE and csum_offset == 16 and C.ETH_HLEN + 20 <= csum_start <= len(frame) - 20:
+            header = (frame[csum_start + 12] >> 4) * 4
+            if 20 <= header < len(frame) - csum_start:
+                tx.gso_size = gso_size
+    for piece in segments(tx):
+        yield piece[:12] + tag + piece[12:] if tag else piece
 
 
 def pieces(raw: bytes) -> tuple[int, int]:

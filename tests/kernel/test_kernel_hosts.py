@@ -477,3 +477,31 @@ def test_a_file_with_kernel_hosts(tmp_path):
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment(tmp_path / "home"))
         assert done.returncode == status, done.stderr
         assert text in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 0), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_nothing_is_left_of_a_network_that_was_up(tmp_path, number, status):
+    mark = f"96{os.getpid()}.{int(number)}"
+    path = tmp_path / "lab.py"
+    path.write_text(
+        "from pystack.sim import Network\n"
+        "def network():\n    net = Network()\n    net.lan('lan', net.router('r'), net.kernel('a'), net.kernel('b'))\n    return net\n"
+        f"background = {{'a': ['sh', '-c', 'setsid sleep {mark} & sleep {mark}'], 'b': ['sleep', '{mark}']}}\n"
+    )
+    env = environment(tmp_path / "home")
+    words = [sys.executable, "-m", "pystack.cli", "net", "up", str(path)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=env, start_new_session=True) as process:
+        assert " is up: " in process.stdout.readline()
+        words = [sys.executable, "-m", "pystack.cli", "net", "exec", "b", "--", "sh", "-c", f"echo begun; sleep {mark}"]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=env) as inside:
+            assert inside.stdout.readline() == "begun\n"
+            assert until(lambda: len(processes(f"sleep\0{mark}")) >= 4)
+            os.killpg(process.pid, number)  # as a terminal does
+            assert process.wait(60) == status
+            assert inside.wait(30) != 0
+    assert until(lambda: not processes(mark))
+    assert until(lambda: not processes(str(tmp_path)))
+    left = list((tmp_path / "home" / "pystack").iterdir())
+    assert len(left) == (
+        1 if number == signal.SIGKILL else 0
+    )  # the socket of a network that was killed; the next one removes it
