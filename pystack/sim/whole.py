@@ -72,9 +72,11 @@ def pieces(raw: bytes) -> tuple[int, int]:
     return max(1, -(-(length - headers) // gso_size)), min(length, headers + gso_size)
 
 
-def only_delays(channel: Channel) -> bool:
-    """Whether a channel does nothing to frames but delay them."""
-    c = channel
+def only_delays(out: Any) -> bool:
+    """Whether what takes the frames of a port is a channel that does nothing but delay them."""
+    if not isinstance(out, Channel):
+        return False
+    c = out
     chance = c.loss or c.reorder or c.duplicate or c.corrupt or c.jitter
     return c.up and not (chance or c.rate or c.rules) and c.burst is None and c.trace is None
 
@@ -85,7 +87,10 @@ def send(port: "SimPort", raw: bytes) -> None:
     if channel is None or peer is None:
         return
     take: Any = getattr(peer.node, "deliver_raw", None)
-    if take is not None and only_delays(channel) and not (port.taps or port.boxes or peer.taps or peer.boxes):
+    watched = (
+        port.taps or port.boxes or peer.taps or peer.boxes or port.transmitter is not None or net.causes is not None
+    )
+    if take is not None and not watched and only_delays(channel):
         count, longest = pieces(raw)
         if not channel.mtu or longest - channel.header <= channel.mtu:
             stats = channel.stats

@@ -505,3 +505,27 @@ def test_nothing_is_left_of_a_network_that_was_up(tmp_path, number, status):
     assert len(left) == (
         1 if number == signal.SIGKILL else 0
     )  # the socket of a network that was killed; the next one removes it
+
+
+def test_a_bridge_with_vlans_between_kernel_hosts(net):
+    a, b, c = (net.kernel(name) for name in "abc")
+    bridge = net.bridge("br0", ports=(a, b, c), vlan_filtering=True)
+    for host, vid, address in ((a, 10, "10.0.0.1/24"), (b, 10, "10.0.0.2/24"), (c, 20, "10.0.0.3/24")):
+        bridge.access(host, vid)
+        host.addr(address)
+    assert carry(net, a, b) == DIGEST
+    assert a.run(["ping", "-c", "1", "-W", "1", "10.0.0.3"], stdout=subprocess.DEVNULL, timeout=20).returncode == 1
+
+
+def test_a_queueing_discipline_in_front_of_a_link(net):
+    a, b, link = pair(net, rate=300_000_000)
+    link.a.set_qdisc("fq_codel")
+    assert carry(net, a, b) == DIGEST
+    assert link.ab.stats.frames >= SIZE // 1448
+
+
+def test_a_recording_of_a_network_without_hosts_of_pystack(tmp_path):
+    with Network(seed=1) as net:
+        net.record(str(tmp_path / "run.pytrace"))
+        a, b, _ = pair(net)
+        assert carry(net, a, b) == DIGEST
