@@ -56,7 +56,7 @@ class Embedded:
             return
         sock, up = datagram(container), datagram(container)
         sock.bind(ADDRESS, PORT)
-        waiting = Waiting()
+        waiting = Forwarded()
         if self.servers:
             spawn(container.net, self._answers(sock, up, waiting))
         while True:
@@ -71,7 +71,7 @@ class Embedded:
             except OSError:
                 pass  # there is no way to the server now: the question is asked again
 
-    def _answers(self, sock: Any, up: Any, waiting: "Waiting") -> Generator[Any, Any, None]:
+    def _answers(self, sock: Any, up: Any, waiting: "Forwarded") -> Generator[Any, Any, None]:
         """Pass the answers of the server on."""
         while True:
             try:
@@ -125,7 +125,7 @@ class Embedded:
         return False, []
 
 
-class Waiting:
+class Forwarded:
     """The questions that were forwarded. Each has an ID of its own, because two programs may use the same one."""
 
     def __init__(self) -> None:
@@ -151,7 +151,7 @@ class _KernelResolver:
 
     def __init__(self, embedded: Embedded, container: KernelHost):
         self.embedded = embedded
-        self.waiting = Waiting()
+        self.waiting = Forwarded()
         self.sock = container.inner_socket((ADDRESS, PORT), self._question)
         self.up = container.inner_socket(None, self._back) if embedded.servers else None
 

@@ -12,7 +12,7 @@ import time
 import pytest
 
 import pystack_c.const as C
-from pystack.kernel.space import Space
+from pystack.kernel.space import HostSpace
 from pystack.phy.segmenter import finish_checksum
 from pystack.sim import MS, Network, SimError
 from pystack.sim.boxes import NatTimeout
@@ -270,7 +270,7 @@ def test_mistakes(net):
 def test_a_user_namespace_is_enough():
     """The same as root, with the namespaces that an ordinary user gets."""
 
-    class Rootless(Space):
+    class Rootless(HostSpace):
         def _start(self):
             self.users = True
             super()._start()
