@@ -13,7 +13,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import pystack_c.const as C
 from pystack.dhcp import ClientSettings
@@ -25,14 +25,12 @@ from pystack.sim.channel import Channel
 from pystack.sim.dhcp import SimAgent
 from pystack.sim.dhcp import settings_of as client_settings
 from pystack.sim.hub import Hub, Signal
-from pystack.sim.kernelhost import KernelHost
 from pystack.sim.middlebox import Middlebox, Report
 from pystack.sim.nodes import Node, SimHost, SimPort, Switch, Wire
 from pystack.sim.path import Tap
 from pystack.sim.profiles import link_profile
 from pystack.sim.qdisc import Qdisc
 from pystack.sim.qdisc import parse as parse_qdisc
-from pystack.sim.realtime import RealTime
 from pystack.sim.scheduler import Scheduler, SimError
 from pystack.sim.topology import Topology
 from pystack.sockets.resolve import Names
@@ -42,6 +40,10 @@ from pystack.trace.recorder import HostRecorder, Recorder
 from pystack_c.config import Config
 from pystack_c.config import profile as config_profile
 from pystack_c.probe import Event
+
+if TYPE_CHECKING:
+    from pystack.sim.kernelhost import KernelHost
+    from pystack.sim.realtime import RealTime
 
 __all__ = ["MS", "S", "US", "Bridge", "Link", "Network", "SimPort", "SimError", "SimHost", "Switch", "Wire"]
 
@@ -178,11 +180,11 @@ class Network(Topology, Scheduler):
         """The name of the host that has an address, or None."""
         return next((host.name for host in self.all_hosts() if address in host.addresses()), None)
 
-    def any_host(self, name: str) -> SimHost | KernelHost | None:
+    def any_host(self, name: str) -> "SimHost | KernelHost | None":
         """The host of either kind with this name, or None."""
         return self.hosts.get(name) or self.kernels.get(name)
 
-    def all_hosts(self) -> list[SimHost | KernelHost]:
+    def all_hosts(self) -> "list[SimHost | KernelHost]":
         """All hosts, those of pystack first."""
         return [*self.hosts.values(), *self.kernels.values()]
 
@@ -373,7 +375,7 @@ class Network(Topology, Scheduler):
             if qdisc is not None:
                 port.set_qdisc(qdisc)
         for node, address in ((a, addrs[0]), (b, addrs[1])):
-            if address is not None and isinstance(node, SimHost | KernelHost):
+            if address is not None and not isinstance(node, Switch | Wire):
                 node.addr(address)
         return link
 

@@ -1,5 +1,7 @@
 """The words of a topology that are made of others: kernel hosts, container hosts, LANs."""
 
+from __future__ import annotations
+
 import ipaddress
 from collections.abc import Sequence
 from contextlib import suppress
@@ -7,12 +9,12 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
 from pystack.sim.containers import ContainerHost
-from pystack.sim.kernelhost import KernelHost
 from pystack.sim.nodes import SimHost, Switch
-from pystack.sim.realtime import RealTime
 
 if TYPE_CHECKING:
+    from pystack.sim.kernelhost import KernelHost
     from pystack.sim.network import Network
+    from pystack.sim.realtime import RealTime
 
 
 class Topology:
@@ -24,6 +26,8 @@ class Topology:
         The network is driven by the real clock then. Close it at the end, or use it as a context manager. `dns` and `search` are the addresses of
         DNS servers and the domains of short names, for names that are no hosts of this network. OSError: the kernel does not allow it.
         """
+        from pystack.sim.kernelhost import KernelHost  # a browser has not what it needs
+
         net = cast("Network", self)
         net._new_name(name)
         host = net.kernels[name] = KernelHost(net, name, dns, search)
@@ -32,6 +36,8 @@ class Topology:
 
     def real_time(self) -> RealTime:
         """Drive the network by the real clock from now on. Returns the driver, whose `late` says how far it was off."""
+        from pystack.sim.realtime import RealTime
+
         net = cast("Network", self)
         if net.driver is None:
             net.driver = RealTime(net)
