@@ -180,7 +180,10 @@ def _listen(host: SimHost, boots: int, where: str, outer: int, target: str, inne
     sock.bind(where, outer)
     sock.listen()
     while True:
-        near = yield sock.accept()
+        try:
+            near = yield sock.accept()
+        except OSError:
+            return  # the host has been switched off and on
         spawn(host.net, _carry(host, near, target, inner))
 
 

@@ -60,9 +60,12 @@ class Embedded:
         sock.bind(ADDRESS, PORT)
         waiting = Forwarded()
         if self.servers:
-            spawn(container.net, self._answers(sock, up, waiting))
+            spawn(container.net, self._answers(container, sock, up, waiting))
         while True:
-            got = yield sock.recvfrom()
+            try:
+                got = yield sock.recvfrom()
+            except OSError:
+                return  # the container has been switched off and on
             sender = (addr_text(got.src), got.sport)
             answer = self.answer(bytes(got.data))
             try:
@@ -73,12 +76,14 @@ class Embedded:
             except OSError:
                 pass  # there is no way to the server now: the question is asked again
 
-    def _answers(self, sock: Any, up: Any, waiting: Forwarded) -> Generator[Any, Any, None]:
+    def _answers(self, container: SimHost, sock: Any, up: Any, waiting: Forwarded) -> Generator[Any, Any, None]:
         """Pass the answers of the server on."""
         while True:
             try:
                 got = yield up.recvfrom()
             except OSError:
+                if getattr(up.endpoint, "core", container.stack) is not container.stack:
+                    return  # the container has been switched off and on
                 continue  # an ICMP error
             if (addr_text(got.src), got.sport) == self.servers[0]:
                 found = waiting.back(bytes(got.data))

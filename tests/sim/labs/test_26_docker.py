@@ -242,8 +242,11 @@ def test_a_container_that_is_switched_off_and_on():
     lab.serve(lab.c1)
     lab.docker.publish("8080:80", lab.c1)
     lab.docker.publish("8081:80", lab.c1, proxy=True)
+    assert lab.ask(lab.client, HOST, 8081) == b"hello"
     lab.docker.crash()
     lab.docker.boot()
+    lab.c2.crash()
+    lab.c2.boot()
     assert lab.ask(lab.client, HOST, 8080) == lab.ask(lab.client, HOST, 8081) == b"hello"
 
 
