@@ -24,7 +24,7 @@ START = 20.0
 _socketpair, _Popen, _recv_fds = socket.socketpair, subprocess.Popen, socket.recv_fds
 
 
-class Space:
+class HostSpace:
     """The namespaces of one host.
 
     name   its host name
@@ -138,7 +138,7 @@ class Space:
         self.close()
 
 
-_spaces: "weakref.WeakSet[Space]" = weakref.WeakSet()
+_spaces: "weakref.WeakSet[HostSpace]" = weakref.WeakSet()
 
 
 def _after_fork() -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from pystack.sim import whole
 from pystack.sim.nodes import Node, SimHost, SimPort, Switch
 from pystack_c.link.bridge import BridgePort, MacRelay
 
@@ -76,6 +77,11 @@ class Bridge(Switch):
             self._explain(port, frame, sent)
         for out, data in sent:
             self.ports[out.number].send(data)
+
+    def deliver_raw(self, port: SimPort, raw: bytes) -> None:
+        """Forward a frame of a kernel host, as the frames of the wire, because VLAN tags may change and each frame counts."""
+        for frame in whole.cut(raw):
+            self.deliver(port, frame)
 
     def _note(self, *event: Any) -> None:
         self._told.append(event)

@@ -1,10 +1,15 @@
 """Commands as the programs of kernel hosts: `net.run({web: ["nginx", "-g", "daemon off;"], client: ["curl", "http://web/"]})`."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pystack.sim.kernelhost import KernelHost
+from pystack.sim.nodes import SimHost
+
+if TYPE_CHECKING:
+    from pystack.sim.kernelhost import KernelHost
 
 
 def is_command(program: Any) -> bool:
@@ -65,9 +70,9 @@ class Stay:
 
 def check_place(host: Any, program: Any) -> None:
     """TypeError: a command is for kernel hosts, and kernel hosts run nothing else."""
-    if isinstance(host, KernelHost) and not isinstance(program, HostCommand | Stay):
+    if not isinstance(host, SimHost) and not isinstance(program, HostCommand | Stay):
         raise TypeError(f"{host.name} is a kernel host: its programs are commands, lists of words, not {program!r:.60}")
-    if isinstance(program, HostCommand) and not isinstance(host, KernelHost):
+    if isinstance(program, HostCommand) and isinstance(host, SimHost):
         raise TypeError(
             f"{host.name} is no kernel host, so its programs are functions, not commands such as {program.words!r:.60}"
         )

@@ -8,6 +8,8 @@
 Containers reach each other through the bridge without translation, and their names through a resolver of their own at 127.0.0.11.
 """
 
+from __future__ import annotations
+
 import ipaddress
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -15,11 +17,11 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import pystack_c.const as C
 from pystack.dns import DnsMissing
 from pystack.sim.embedded import Embedded
-from pystack.sim.kernelhost import KernelHost
 from pystack.sim.nodes import SimHost, SimPort, Switch
 from pystack.sim.programs import Proc, StreamSocket, spawn, stream
 
 if TYPE_CHECKING:
+    from pystack.sim.kernelhost import KernelHost
     from pystack.sim.network import Network
 
 BRIDGE = "docker0"
@@ -31,7 +33,7 @@ class ContainerHost(SimHost):
     containers  the containers by name
     """
 
-    def __init__(self, net: "Network", stack: Any, offload: bool = False):
+    def __init__(self, net: Network, stack: Any, offload: bool = False):
         super().__init__(net, stack, offload)
         self.containers: dict[str, SimHost | KernelHost] = {}
         self.translate_sources = True
@@ -120,9 +122,7 @@ class ContainerHost(SimHost):
 
     # -- published ports ---------------------------------------------------------------------------------------------
 
-    def publish(
-        self, ports: str, container: "SimHost | KernelHost", proto: str = "tcp", *, proxy: bool = False
-    ) -> None:
+    def publish(self, ports: str, container: SimHost | KernelHost, proto: str = "tcp", *, proxy: bool = False) -> None:
         """Publish "8080:80": connections to port 8080 of this host go to port 80 of a container. "192.0.2.10:8080:80" is for one address.
 
         The destination is translated, and the container sees the client's address. With `proxy`, a program on this host accepts the connections and
@@ -180,7 +180,10 @@ def _listen(host: SimHost, boots: int, where: str, outer: int, target: str, inne
     sock.bind(where, outer)
     sock.listen()
     while True:
-        near = yield sock.accept()
+        try:
+            near = yield sock.accept()
+        except OSError:
+            return  # the host has been switched off and on
         spawn(host.net, _carry(host, near, target, inner))
 
 

@@ -1,11 +1,12 @@
 """A network as text: its nodes, the links between them, addresses and routes."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from typing import Any
 
 import pystack_c.const as C
 from pystack.sim.channel import Channel
-from pystack.sim.kernelhost import KernelHost
 from pystack.sim.live import channel_text
 from pystack.sim.network import Link, Network
 from pystack.sim.nodes import Node, SimHost, SimPort
@@ -28,7 +29,7 @@ def nodes_of(net: Network) -> list[Node]:
 
 def addresses_of(port: SimPort) -> list[str]:
     """The addresses of a port with their prefix lengths."""
-    if isinstance(port.node, KernelHost):
+    if hasattr(port.node, "interface_addresses"):
         return port.node.interface_addresses(port)
     return [] if port.iface is None else [f"{text(a.addr)}/{a.prefixlen}" for a in port.iface.addrs]
 
@@ -91,7 +92,7 @@ def _way(channel: Channel, port: SimPort) -> str:
 
 def routes_of(node: Any) -> Iterator[str]:
     """The routes that the addresses do not imply."""
-    if isinstance(node, KernelHost):
+    if hasattr(node, "interface_addresses"):
         yield from node.routes()
     if not isinstance(node, SimHost):
         return

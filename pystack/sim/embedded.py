@@ -3,17 +3,19 @@
 On a host of pystack it is a program, and on a kernel host, the driver of the network answers at a socket inside. dnspython reads and makes the messages.
 """
 
+from __future__ import annotations
+
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pystack.dns import need_dnspython, settings_of, use
-from pystack.sim.kernelhost import KernelHost
 from pystack.sim.nodes import SimHost
 from pystack.sim.programs import datagram, spawn
 from pystack.sockets.resolve import text as addr_text
 
 if TYPE_CHECKING:
     from pystack.sim.containers import ContainerHost
+    from pystack.sim.kernelhost import KernelHost
 
 ADDRESS, PORT = "127.0.0.11", 53
 #: the lifetime of an answer in seconds, as Docker's
@@ -28,14 +30,14 @@ class Embedded:
     servers  the DNS servers, such as "10.0.0.53" or "10.0.0.53:5353", that are asked for other names; without any, there are no other names
     """
 
-    def __init__(self, host: "ContainerHost", servers: Sequence[str] = ()):
+    def __init__(self, host: ContainerHost, servers: Sequence[str] = ()):
         need_dnspython()
         self.host = host
         self.servers = settings_of(servers).servers if servers else ()
 
-    def serve(self, container: "SimHost | KernelHost") -> None:
+    def serve(self, container: SimHost | KernelHost) -> None:
         """Give a container its resolver."""
-        if isinstance(container, KernelHost):
+        if not isinstance(container, SimHost):
             container.own_names_only = True
             container.resolve([ADDRESS])
             _KernelResolver(self, container)
@@ -56,11 +58,14 @@ class Embedded:
             return
         sock, up = datagram(container), datagram(container)
         sock.bind(ADDRESS, PORT)
-        waiting = Waiting()
+        waiting = Forwarded()
         if self.servers:
-            spawn(container.net, self._answers(sock, up, waiting))
+            spawn(container.net, self._answers(container, sock, up, waiting))
         while True:
-            got = yield sock.recvfrom()
+            try:
+                got = yield sock.recvfrom()
+            except OSError:
+                return  # the container has been switched off and on
             sender = (addr_text(got.src), got.sport)
             answer = self.answer(bytes(got.data))
             try:
@@ -71,12 +76,14 @@ class Embedded:
             except OSError:
                 pass  # there is no way to the server now: the question is asked again
 
-    def _answers(self, sock: Any, up: Any, waiting: "Waiting") -> Generator[Any, Any, None]:
+    def _answers(self, container: SimHost, sock: Any, up: Any, waiting: Forwarded) -> Generator[Any, Any, None]:
         """Pass the answers of the server on."""
         while True:
             try:
                 got = yield up.recvfrom()
             except OSError:
+                if getattr(up.endpoint, "core", container.stack) is not container.stack:
+                    return  # the container has been switched off and on
                 continue  # an ICMP error
             if (addr_text(got.src), got.sport) == self.servers[0]:
                 found = waiting.back(bytes(got.data))
@@ -125,7 +132,7 @@ class Embedded:
         return False, []
 
 
-class Waiting:
+class Forwarded:
     """The questions that were forwarded. Each has an ID of its own, because two programs may use the same one."""
 
     def __init__(self) -> None:
@@ -151,7 +158,7 @@ class _KernelResolver:
 
     def __init__(self, embedded: Embedded, container: KernelHost):
         self.embedded = embedded
-        self.waiting = Waiting()
+        self.waiting = Forwarded()
         self.sock = container.inner_socket((ADDRESS, PORT), self._question)
         self.up = container.inner_socket(None, self._back) if embedded.servers else None
 

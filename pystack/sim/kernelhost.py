@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pystack_c.const as C
 from pystack.addresses import parse_interface, parse_network
 from pystack.kernel import netns
-from pystack.kernel.space import Space
+from pystack.kernel.space import HostSpace
 from pystack.phy import tap
 from pystack.phy.tapio import VNET_HDR_LEN, FrameIO, keep_memory
 from pystack.sim import whole
@@ -47,7 +47,7 @@ class KernelHost:
         self.net = net
         self.name = name
         self.ports: list[SimPort] = []
-        self.space = Space(name)
+        self.space = HostSpace(name)
         self._devices: dict[str, KernelDevice] = {}
         self._networks: list[str] = []
         #: what is in the files that the host has for itself

@@ -10,12 +10,10 @@ integers of nanoseconds.
 """
 
 import hashlib
-import ipaddress
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from itertools import islice
-from typing import Any, BinaryIO, TypeVar
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import pystack_c.const as C
 from pystack.dhcp import ClientSettings
@@ -24,19 +22,17 @@ from pystack.dns import use as use_dns
 from pystack.sim.bridge import Bridge
 from pystack.sim.causes import Causes
 from pystack.sim.channel import Channel
-from pystack.sim.containers import ContainerHost
 from pystack.sim.dhcp import SimAgent
 from pystack.sim.dhcp import settings_of as client_settings
 from pystack.sim.hub import Hub, Signal
-from pystack.sim.kernelhost import KernelHost
 from pystack.sim.middlebox import Middlebox, Report
 from pystack.sim.nodes import Node, SimHost, SimPort, Switch, Wire
 from pystack.sim.path import Tap
 from pystack.sim.profiles import link_profile
 from pystack.sim.qdisc import Qdisc
 from pystack.sim.qdisc import parse as parse_qdisc
-from pystack.sim.realtime import RealTime
 from pystack.sim.scheduler import Scheduler, SimError
+from pystack.sim.topology import Topology
 from pystack.sockets.resolve import Names
 from pystack.trace.annotate import AnnotatedCapture, FrameProbe, FrameRecord
 from pystack.trace.pcapng import LINKTYPE_ETHERNET, LINKTYPE_RAW, PcapngWriter
@@ -44,6 +40,10 @@ from pystack.trace.recorder import HostRecorder, Recorder
 from pystack_c.config import Config
 from pystack_c.config import profile as config_profile
 from pystack_c.probe import Event
+
+if TYPE_CHECKING:
+    from pystack.sim.kernelhost import KernelHost
+    from pystack.sim.realtime import RealTime
 
 __all__ = ["MS", "S", "US", "Bridge", "Link", "Network", "SimPort", "SimError", "SimHost", "Switch", "Wire"]
 
@@ -119,7 +119,7 @@ class Link:
         self.set(up=True)
 
 
-class Network(Scheduler):
+class Network(Topology, Scheduler):
     """Hosts, switches and links in one virtual time. `seed` decides everything that is random.
 
     hosts  names that all hosts know, beside each other's: name -> address or addresses
@@ -180,11 +180,11 @@ class Network(Scheduler):
         """The name of the host that has an address, or None."""
         return next((host.name for host in self.all_hosts() if address in host.addresses()), None)
 
-    def any_host(self, name: str) -> SimHost | KernelHost | None:
+    def any_host(self, name: str) -> "SimHost | KernelHost | None":
         """The host of either kind with this name, or None."""
         return self.hosts.get(name) or self.kernels.get(name)
 
-    def all_hosts(self) -> list[SimHost | KernelHost]:
+    def all_hosts(self) -> "list[SimHost | KernelHost]":
         """All hosts, those of pystack first."""
         return [*self.hosts.values(), *self.kernels.values()]
 
@@ -277,42 +277,6 @@ class Network(Scheduler):
         """
         return self.router(name, **options)
 
-    def container_host(
-        self,
-        name: str,
-        *,
-        subnet: str = "172.17.0.0/16",
-        masquerade: bool = True,
-        dns: Sequence[str] = (),
-        **settings: Any,
-    ) -> ContainerHost:
-        """A host of containers as Docker sets it up (see sim/containers.py). The embedded resolver needs the extra `dns`.
-
-        subnet      the network of the containers; its first address is the host's on the bridge
-        masquerade  whether what leaves to the outside gets the host's address as its source
-        dns         the servers that the containers' resolvers ask for names that are no containers
-        """
-        found = self._host(ContainerHost, name, settings={"ip_forward": True, **settings})
-        found.build(subnet, masquerade, dns)
-        return found
-
-    def kernel(self, name: str, *, dns: Sequence[str] = (), search: Sequence[str] = ()) -> KernelHost:
-        """A host whose stack is Linux's own: a network namespace, on which programs of any language run (see sim/kernelhost.py).
-
-        The network is driven by the real clock then. Close it at the end, or use it as a context manager. `dns` and `search` are the addresses of
-        DNS servers and the domains of short names, for names that are no hosts of this network. OSError: the kernel does not allow it.
-        """
-        self._new_name(name)
-        self.real_time()
-        host = self.kernels[name] = KernelHost(self, name, dns, search)
-        return host
-
-    def real_time(self) -> RealTime:
-        """Drive the network by the real clock from now on. Returns the driver, whose `late` says how far it was off."""
-        if self.driver is None:
-            self.driver = RealTime(self)
-        return self.driver
-
     def make_stack(self, seed: int, config: Config, name: str) -> Any:
         """A stack that the network's probe watches."""
         stack = (self._stack_class or _stack_class())(seed, config, name)
@@ -340,28 +304,6 @@ class Network(Scheduler):
         for node in ports:
             self.link(node, bridge)
         return bridge
-
-    def lan(
-        self, name: str, *hosts: SimHost | KernelHost, subnet: str = "10.0.0.0/24", routed: bool = True, **link: Any
-    ) -> Switch:
-        """A switch, links from hosts to it (with the settings `link`), and addresses of `subnet` in the order of the hosts.
-
-        With `routed`, the first host that forwards packets, if there is one, becomes the default gateway of the others that have no default route.
-
-            net.lan("office", home, pc, printer, subnet="192.168.1.0/24")    # 192.168.1.1, .2 and .3
-        """
-        addresses = addresses_of(subnet, len(hosts))
-        switch = self.switch(name)
-        gateways = []
-        for host, address in zip(hosts, addresses, strict=True):
-            self.link(host, switch, addrs=(address, None), **link)
-            if isinstance(host, SimHost) and host.stack.config.ip_forward:
-                gateways.append((host, address.partition("/")[0]))
-        for host in hosts if routed and gateways else ():
-            if host is not gateways[0][0]:
-                with suppress(FileExistsError):  # it has another way already
-                    host.route("default", via=gateways[0][1])
-        return switch
 
     def wire(self, name: str) -> Wire:
         """The bare end of a link."""
@@ -433,7 +375,7 @@ class Network(Scheduler):
             if qdisc is not None:
                 port.set_qdisc(qdisc)
         for node, address in ((a, addrs[0]), (b, addrs[1])):
-            if address is not None and isinstance(node, SimHost | KernelHost):
+            if address is not None and not isinstance(node, Switch | Wire):
                 node.addr(address)
         return link
 
@@ -544,15 +486,6 @@ def recording(path: str | None) -> Iterator[None]:
         yield
     finally:
         _to_record.clear()
-
-
-def addresses_of(subnet: str, count: int) -> list[str]:
-    """The first addresses of a network, such as "10.0.0.1/24". ValueError: it is no network, or has too few."""
-    network = ipaddress.IPv4Network(subnet)
-    found = [f"{address}/{network.prefixlen}" for address in islice(network.hosts(), count)]
-    if len(found) < count:
-        raise ValueError(f"{subnet} has room for {len(found)} hosts, not for {count}")
-    return found
 
 
 class _TrueTimes(FrameProbe):

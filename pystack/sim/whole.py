@@ -27,6 +27,7 @@ class _Iface:
 
 
 _ETHERNET = _Iface()
+TAGGED = b"\x81\x00"
 
 
 def plain(frame: bytes) -> bytes:
@@ -45,15 +46,20 @@ def of_transmit(tx: Transmit) -> bytes:
 
 def cut(raw: bytes) -> Iterator[bytes]:
     """The finished Ethernet frames that a card makes of it."""
-    flags, kind, hdr_len, gso_size, csum_start, csum_offset = _fields(raw)
-    frame = raw[VNET_HDR_LEN:]
+    flags, kind, _, gso_size, csum_start, csum_offset = _fields(raw)
+    frame, tag = raw[VNET_HDR_LEN:], b""
+    if frame[12:14] == TAGGED and csum_start >= C.ETH_HLEN + 4:
+        # `segments` knows no VLAN tags (IEEE 802.1Q), so the tag is taken out, and put into each piece.
+        tag, frame, csum_start = frame[12:16], frame[:12] + frame[16:], csum_start - 4
     tx = Transmit(_ETHERNET, frame)
-    if flags & NEEDS_CSUM and csum_start + csum_offset + 2 <= len(frame):
+    if flags & NEEDS_CSUM and C.ETH_HLEN <= csum_start and csum_start + csum_offset + 2 <= len(frame):
         tx.csum_start, tx.csum_offset = csum_start, csum_offset
-        if kind != GSO_NONE and csum_offset == 16 and csum_start + 20 <= len(frame):
-            tx.gso_size = gso_size
-            tx.hdr_len = csum_start + (frame[csum_start + 12] >> 4) * 4
-    yield from segments(tx)
+        if kind != GSO_NONE and csum_offset == 16 and C.ETH_HLEN + 20 <= csum_start <= len(frame) - 20:
+            header = (frame[csum_start + 12] >> 4) * 4
+            if 20 <= header < len(frame) - csum_start:
+                tx.gso_size = gso_size
+    for piece in segments(tx):
+        yield piece[:12] + tag + piece[12:] if tag else piece
 
 
 def pieces(raw: bytes) -> tuple[int, int]:
@@ -66,9 +72,11 @@ def pieces(raw: bytes) -> tuple[int, int]:
     return max(1, -(-(length - headers) // gso_size)), min(length, headers + gso_size)
 
 
-def only_delays(channel: Channel) -> bool:
-    """Whether a channel does nothing to frames but delay them."""
-    c = channel
+def only_delays(out: Any) -> bool:
+    """Whether what takes the frames of a port is a channel that does nothing but delay them."""
+    if not isinstance(out, Channel):
+        return False
+    c = out
     chance = c.loss or c.reorder or c.duplicate or c.corrupt or c.jitter
     return c.up and not (chance or c.rate or c.rules) and c.burst is None and c.trace is None
 
@@ -79,7 +87,10 @@ def send(port: "SimPort", raw: bytes) -> None:
     if channel is None or peer is None:
         return
     take: Any = getattr(peer.node, "deliver_raw", None)
-    if take is not None and only_delays(channel) and not (port.taps or port.boxes or peer.taps or peer.boxes):
+    watched = (
+        port.taps or port.boxes or peer.taps or peer.boxes or port.transmitter is not None or net.causes is not None
+    )
+    if take is not None and not watched and only_delays(channel):
         count, longest = pieces(raw)
         if not channel.mtu or longest - channel.header <= channel.mtu:
             stats = channel.stats

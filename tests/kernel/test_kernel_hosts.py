@@ -12,7 +12,7 @@ import time
 import pytest
 
 import pystack_c.const as C
-from pystack.kernel.space import Space
+from pystack.kernel.space import HostSpace
 from pystack.phy.segmenter import finish_checksum
 from pystack.sim import MS, Network, SimError
 from pystack.sim.boxes import NatTimeout
@@ -270,7 +270,7 @@ def test_mistakes(net):
 def test_a_user_namespace_is_enough():
     """The same as root, with the namespaces that an ordinary user gets."""
 
-    class Rootless(Space):
+    class Rootless(HostSpace):
         def _start(self):
             self.users = True
             super()._start()
@@ -477,3 +477,55 @@ def test_a_file_with_kernel_hosts(tmp_path):
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment(tmp_path / "home"))
         assert done.returncode == status, done.stderr
         assert text in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 0), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_nothing_is_left_of_a_network_that_was_up(tmp_path, number, status):
+    mark = f"96{os.getpid()}.{int(number)}"
+    path = tmp_path / "lab.py"
+    path.write_text(
+        "from pystack.sim import Network\n"
+        "def network():\n    net = Network()\n    net.lan('lan', net.router('r'), net.kernel('a'), net.kernel('b'))\n    return net\n"
+        f"background = {{'a': ['sh', '-c', 'setsid sleep {mark} & sleep {mark}'], 'b': ['sleep', '{mark}']}}\n"
+    )
+    env = environment(tmp_path / "home")
+    words = [sys.executable, "-m", "pystack.cli", "net", "up", str(path)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=env, start_new_session=True) as process:
+        assert " is up: " in process.stdout.readline()
+        words = [sys.executable, "-m", "pystack.cli", "net", "exec", "b", "--", "sh", "-c", f"echo begun; sleep {mark}"]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=env) as inside:
+            assert inside.stdout.readline() == "begun\n"
+            assert until(lambda: len(processes(f"sleep\0{mark}")) >= 4)
+            os.killpg(process.pid, number)  # as a terminal does
+            assert process.wait(60) == status
+            assert inside.wait(30) != 0
+    assert until(lambda: not processes(mark))
+    assert until(lambda: not processes(str(tmp_path)))
+    left = list((tmp_path / "home" / "pystack").iterdir())
+    assert len(left) == (
+        1 if number == signal.SIGKILL else 0
+    )  # the socket of a network that was killed; the next one removes it
+
+
+def test_a_bridge_with_vlans_between_kernel_hosts(net):
+    a, b, c = (net.kernel(name) for name in "abc")
+    bridge = net.bridge("br0", ports=(a, b, c), vlan_filtering=True)
+    for host, vid, address in ((a, 10, "10.0.0.1/24"), (b, 10, "10.0.0.2/24"), (c, 20, "10.0.0.3/24")):
+        bridge.access(host, vid)
+        host.addr(address)
+    assert carry(net, a, b) == DIGEST
+    assert a.run(["ping", "-c", "1", "-W", "1", "10.0.0.3"], stdout=subprocess.DEVNULL, timeout=20).returncode == 1
+
+
+def test_a_queueing_discipline_in_front_of_a_link(net):
+    a, b, link = pair(net, rate=300_000_000)
+    link.a.set_qdisc("fq_codel")
+    assert carry(net, a, b) == DIGEST
+    assert link.ab.stats.frames >= SIZE // 1448
+
+
+def test_a_recording_of_a_network_without_hosts_of_pystack(tmp_path):
+    with Network(seed=1) as net:
+        net.record(str(tmp_path / "run.pytrace"))
+        a, b, _ = pair(net)
+        assert carry(net, a, b) == DIGEST

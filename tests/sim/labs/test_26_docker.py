@@ -242,8 +242,11 @@ def test_a_container_that_is_switched_off_and_on():
     lab.serve(lab.c1)
     lab.docker.publish("8080:80", lab.c1)
     lab.docker.publish("8081:80", lab.c1, proxy=True)
+    assert lab.ask(lab.client, HOST, 8081) == b"hello"
     lab.docker.crash()
     lab.docker.boot()
+    lab.c2.crash()
+    lab.c2.boot()
     assert lab.ask(lab.client, HOST, 8080) == lab.ask(lab.client, HOST, 8081) == b"hello"
 
 
@@ -261,3 +264,9 @@ def test_mistakes():
         lab.net.container_host("small", subnet="10.0.0.0/30")
     assert lab.docker.container("c4", address="172.17.0.4").addresses() == ["172.17.0.4"]
     assert lab.docker.container("c5").addresses() == ["172.17.0.5"]
+
+
+def test_options_of_the_host():
+    docker = Network(seed=1).container_host("docker", profile="lab", subnet="10.5.0.0/24", tcp_rmem=65_536)
+    assert docker.stack.config.tcp_rmem == 65_536
+    assert docker.container("c").addresses() == ["10.5.0.2"]
