@@ -52,7 +52,7 @@ cdef class Packets:
     cdef public int64_t logged
     cdef public object helper
     cdef public object queues
-    @cython.locals(found=View)
+    @cython.locals(found=View, depth=int)
     cpdef View view(self)
     @cython.locals(view=View)
     cpdef int arrives(self, Core core, int place, object iface, object packet) except -1

@@ -190,7 +190,8 @@ class Packets:
 
     def view(self) -> View:
         """Return the View for the packet in the hooks."""
-        found: View = self.views[min(self.depth, VIEWS - 1)]
+        depth = self.depth if self.depth < VIEWS else VIEWS - 1
+        found: View = self.views[depth]
         return found
 
     def arrives(self, core: Core, place: int, iface: Any, packet: Any) -> int:

@@ -22,6 +22,7 @@ class SetModel:
         self.handle = handle
         self.types = types
         self.live = live
+        live.narrow = len(types) == 1 and types[0].bits <= 32 and types[0].kind != "name"
         self.is_map = False
         self.verdicts = False
         self.data_types: list[DataType] = []

@@ -1,5 +1,5 @@
 cimport cython
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from pystack_c.filter.nft.exprs cimport Expr
 from pystack_c.filter.nft.view cimport View
 
@@ -22,6 +22,8 @@ cdef class NftSet:
     cdef public int64_t size
     cdef public dict elements
     cdef public list starts
+    cdef public bint narrow
+    cdef public bytes packed
     cdef public list sorted
     cdef public list bounds
     cdef public list masks
@@ -32,6 +34,8 @@ cdef class NftSet:
     cpdef Element find(self, object key, int64_t now)
     @cython.locals(at=Py_ssize_t, found=Element)
     cdef Element _among(self, object key)
+    @cython.locals(p="const unsigned char*", low=Py_ssize_t, high=Py_ssize_t, middle=Py_ssize_t, at=Py_ssize_t, number=uint32_t)
+    cdef Py_ssize_t _search(self, uint64_t key) noexcept
     @cython.locals(mask=object, i=Py_ssize_t, part=object, at=Py_ssize_t)
     cdef Element _crossing(self, tuple key)
     @cython.locals(element=Element)

@@ -43,6 +43,9 @@ class NftSet:
         #: (key, last) -> Element for intervals, key -> Element otherwise
         self.elements: dict[Any, Element] = {}
         self.starts: list[Any] = []
+        #: the keys are numbers of at most 32 bits, so `packed` has the starts of the intervals, 4 bytes each
+        self.narrow = False
+        self.packed = b""
         self.sorted: list[Element] = []
         self.bounds: list[list[Any]] = []
         self.masks: list[list[int]] = []
@@ -66,11 +69,26 @@ class NftSet:
     def _among(self, key: Any) -> Any:
         if not self.fresh:
             self.arrange()
-        at = bisect_right(self.starts, key) - 1
+        at = self._search(key) if self.narrow else bisect_right(self.starts, key) - 1
         if at < 0:
             return None
         found: Element = self.sorted[at]
         return found if key <= found.last else None
+
+    def _search(self, key: int) -> int:
+        """Return the place of the last interval that begins at `key` or before, or -1."""
+        p = self.packed
+        low = 0
+        high = len(p) >> 2
+        while low < high:
+            middle = (low + high) >> 1
+            at = middle * 4
+            number = (p[at] << 24) | (p[at + 1] << 16) | (p[at + 2] << 8) | p[at + 3]
+            if key < (number & 0xFFFFFFFF):
+                high = middle
+            else:
+                low = middle + 1
+        return low - 1
 
     def _crossing(self, key: tuple[Any, ...]) -> Any:
         if not self.fresh:
@@ -96,6 +114,8 @@ class NftSet:
         self.starts = []
         for element in self.sorted:
             self.starts.append(element.key)
+        if self.narrow:
+            self.packed = b"".join([key.to_bytes(4, "big") for key in self.starts])
 
     def _arrange_crossing(self) -> None:
         self.bounds = []

@@ -13,7 +13,7 @@ cdef class Compare(Statement):
     cdef public Expr left
     cdef public int op
     cdef public object right
-    @cython.locals(found=object, holds=bint, other=Expr)
+    @cython.locals(found=object, right=object, holds=bint, other=Expr, op=int)
     cpdef int run(self, View view) except -100
 
 cdef class Between(Statement):

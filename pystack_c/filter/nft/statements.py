@@ -40,26 +40,27 @@ class Compare(Statement):
     def run(self, view: View) -> int:  # inherited
         """Continue if the comparison holds."""
         found = self.left.value(view)
-        right = self.right  # object
+        right = self.right
         if isinstance(right, Expr):
             other: Expr = right
-            right = other.value(view)  # object
+            right = other.value(view)
         if found is None or right is None:
             return C.NFT_BREAK
-        op = self.op  # object
-        if op == EQ:
+        # The numbers are those above; a comparison with a name of this module costs much more.
+        op = self.op
+        if op == 0:
             holds = found == right
-        elif op == NE:
+        elif op == 1:
             holds = found != right
-        elif op == ANY:
+        elif op == 6:
             holds = (found & right) != 0
-        elif op == NONE:
+        elif op == 7:
             holds = (found & right) == 0
-        elif op == LT:
+        elif op == 2:
             holds = found < right
-        elif op == GT:
+        elif op == 3:
             holds = found > right
-        elif op == LE:
+        elif op == 4:
             holds = found <= right
         else:
             holds = found >= right

@@ -15,8 +15,6 @@ from pystack_c.wire import checksum
 WINDOW = 256
 #: View.rejected
 REJECTED, UNANSWERED = 1, 2
-# nft's bits for the states of connection tracking
-_BITS = {C.CT_INVALID: 1, C.CT_ESTABLISHED: 2, C.CT_RELATED: 4, C.CT_NEW: 8, C.CT_UNTRACKED: 64}
 
 
 class View:
@@ -126,7 +124,13 @@ class View:
         ct: Conntrack | None = self.core.conntrack
         if ct is None or self.blind:
             return 64 if ct is not None and ct.untracked else 1
-        return _BITS[ct.state]
+        if ct.state == C.CT_ESTABLISHED:
+            return 2
+        if ct.state == C.CT_NEW:
+            return 8
+        if ct.state == C.CT_RELATED:
+            return 4
+        return 64 if ct.state == C.CT_UNTRACKED else 1
 
     def transport(self, offset: int, size: int) -> int:
         """Return `size` bytes of the transport header as a number, or -1 if the packet has too few. At most 4 bytes."""
