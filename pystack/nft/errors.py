@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pystack_c.filter.nft.errors import NftError as EngineError
+from pystack_c.filter.nft.errors import RulesetError as EngineError
 
 #: the longest piece of a line that an error shows
 WIDTH = 400

@@ -5,7 +5,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c.core import Core
-from pystack_c.filter.nft.queueing import LENGTH, LENGTH_MAX, Queues, Waiting
+from pystack_c.filter.nft.queueing import LENGTH, LENGTH_MAX, QueuedPacket, Queues
 from pystack_c.ingress import ipv4
 from pystack_c.ip import forward
 from pystack_c.wire import ipv4 as wire
@@ -69,7 +69,7 @@ def _is_packet(packet: bytes) -> bool:
     return 20 <= hlen <= len(packet) and packet[0] >> 4 == 4 and int.from_bytes(packet[2:4], "big") == len(packet)
 
 
-def _resume(core: Core, one: Waiting, packet: bytes) -> None:
+def _resume(core: Core, one: QueuedPacket, packet: bytes) -> None:
     """Put a packet back where it was taken from. It passes the hooks behind the one that queued it."""
     pkt = core.packet
     pkt.frame = one.frame
@@ -99,7 +99,7 @@ def _resume(core: Core, one: Waiting, packet: bytes) -> None:
         hooks.places[one.place] = before
 
 
-def _go_on(core: Core, one: Waiting) -> None:
+def _go_on(core: Core, one: QueuedPacket) -> None:
     pkt = core.packet
     if one.place == C.HOOK_PREROUTING:
         # The packet was counted when it arrived.

@@ -2,7 +2,7 @@
 
 import pystack_c.const as C
 from pystack_c.filter.hooks import NAMES
-from pystack_c.filter.nft.chains import Packets
+from pystack_c.filter.nft.chains import FilterPackets
 from pystack_c.filter.nft.statements import Statement
 from pystack_c.filter.nft.view import REJECTED, UNANSWERED, View
 
@@ -12,7 +12,7 @@ _LINUX = "Linux nf_tables"
 class Reject(Statement):
     """Drop the packet, and tell its sender by a TCP reset or an ICMP error (destination unreachable with `code`)."""
 
-    def __init__(self, packets: Packets, reset: bool, code: int) -> None:
+    def __init__(self, packets: FilterPackets, reset: bool, code: int) -> None:
         self.packets = packets
         self.reset = reset
         self.code = code
@@ -30,7 +30,7 @@ class Reject(Statement):
 class Log(Statement):
     """Report the packet: an event, and a line in a log of bounded length."""
 
-    def __init__(self, packets: Packets, prefix: str, level: str, group: int) -> None:
+    def __init__(self, packets: FilterPackets, prefix: str, level: str, group: int) -> None:
         self.packets = packets
         self.prefix = prefix
         self.level = level

@@ -7,7 +7,7 @@ from pystack_c.filter.nft.statements cimport Statement
 from pystack_c.filter.nft.view cimport View
 
 @cython.final
-cdef class Rule:
+cdef class FilterRule:
     cdef public int64_t handle
     cdef public list statements
     cdef public list expr
@@ -29,22 +29,22 @@ cdef class Chain:
     cdef public int place
     cdef public int64_t priority
     cdef public int policy
-    cdef public Packets packets
+    cdef public FilterPackets packets
     cdef public object hook
     cdef public NatRule chosen
     cdef public object comment
     cdef public int64_t order
-    @cython.locals(view=View, verdict=int, packets=Packets)
+    @cython.locals(view=View, verdict=int, packets=FilterPackets)
     cpdef int enter(self, Core core, int place, object iface, object packet) except -1
-    @cython.locals(view=View, verdict=int, packets=Packets)
+    @cython.locals(view=View, verdict=int, packets=FilterPackets)
     cpdef int bind(self, Core core, int place, object iface, object packet) except -1
-    @cython.locals(rules=list, stack=list, chain=Chain, at=Py_ssize_t, count=Py_ssize_t, rule=Rule, item=object, verdict=int, statement=Statement)
+    @cython.locals(rules=list, stack=list, chain=Chain, at=Py_ssize_t, count=Py_ssize_t, rule=FilterRule, item=object, verdict=int, statement=Statement)
     cpdef int run(self, View view) except -100
-    @cython.locals(rule=Rule, name=str, where=str, why=str)
+    @cython.locals(rule=FilterRule, name=str, where=str, why=str)
     cdef int _refused(self, Core core, View view) except -1
 
 @cython.final
-cdef class Packets:
+cdef class FilterPackets:
     cdef public Core core
     cdef public list views
     cdef public int depth
@@ -62,4 +62,4 @@ cdef class Packets:
 @cython.locals(text=str)
 cpdef str verdict_text(int verdict, object target)
 @cython.locals(fields=dict, core=Core)
-cdef _trace(View view, Chain chain, Rule rule, int verdict, str why)
+cdef _trace(View view, Chain chain, FilterRule rule, int verdict, str why)

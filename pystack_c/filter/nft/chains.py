@@ -27,7 +27,7 @@ _VERDICTS = {
 }
 
 
-class Rule:
+class FilterRule:
     """A rule: its statements, and the JSON from which they were made. `owned` are its anonymous sets."""
 
     def __init__(self, handle: int, statements: list[Any], expr: list[Any], comment: Any) -> None:
@@ -51,7 +51,7 @@ class Chain:
         self.table = table
         self.name = name
         self.handle = handle
-        self.rules: list[Rule] = []
+        self.rules: list[FilterRule] = []
         self.kind = ""
         self.place = 0
         self.priority = 0
@@ -109,7 +109,7 @@ class Chain:
         stack: Any = None
         while True:
             if at < count:
-                rule: Rule = rules[at]
+                rule: FilterRule = rules[at]
                 at += 1
                 verdict = C.NFT_CONTINUE
                 for item in rule.statements:
@@ -155,7 +155,7 @@ class Chain:
 
     def _refused(self, core: Core, view: View) -> int:
         """Count a drop, with the rule that is the reason."""
-        rule: Rule | None = view.rule
+        rule: FilterRule | None = view.rule
         name = "nft-policy" if rule is None else "nft-reject" if view.rejected else "nft-drop"
         if core.probe is None:
             core.counters.drop(name)
@@ -170,7 +170,7 @@ class Chain:
         return C.NF_COUNTED
 
 
-class Packets:
+class FilterPackets:
     """The packets that are on their way through the chains of one stack, and what their rules logged.
 
     A rule may answer a packet at once (`reject`), and the answer passes the hooks, too. So there is a View for each of them.

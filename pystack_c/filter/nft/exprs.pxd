@@ -39,7 +39,7 @@ cdef class EtherField(Expr):
     cdef public int code
 
 @cython.final
-cdef class TcpOption(Expr):
+cdef class OptionField(Expr):
     cdef public int kind
     cdef public Py_ssize_t offset
     cdef public Py_ssize_t size

@@ -140,7 +140,7 @@ class EtherField(Expr):
         return pkt.eth_src if self.code == 0 else pkt.eth_dst
 
 
-class TcpOption(Expr):
+class OptionField(Expr):
     """A field of a TCP option: `size` bytes at `offset` from the start of the option."""
 
     def __init__(self, kind: int, offset: int, size: int) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c.filter.hooks import NAMES
-from pystack_c.filter.nft.chains import Packets
+from pystack_c.filter.nft.chains import FilterPackets
 from pystack_c.filter.nft.statements import Statement
 from pystack_c.filter.nft.view import View
 
@@ -14,7 +14,7 @@ LENGTH, LENGTH_MAX = 1024, 65536
 _LINUX = "Linux nfnetlink_queue"
 
 
-class Waiting:
+class QueuedPacket:
     """A packet that waits: what is necessary to let it go on. `hook` is the chain that queued it."""
 
     def __init__(self, ident: int, number: int, view: View, hook: Any, priority: int) -> None:
@@ -45,7 +45,7 @@ class Queues:
 
     def __init__(self) -> None:
         self.lengths: dict[int, int] = {}
-        self.waiting: OrderedDict[int, Waiting] = OrderedDict()
+        self.waiting: OrderedDict[int, QueuedPacket] = OrderedDict()
         self.counts: dict[int, int] = {}
         self.next_ident = 1
         #: called with the number of a queue that got a packet; a driver sets it
@@ -60,7 +60,7 @@ class Queues:
         for ident in [one.ident for one in self.waiting.values() if one.number == number]:
             self.take(ident)
 
-    def take(self, ident: int) -> Waiting | None:
+    def take(self, ident: int) -> QueuedPacket | None:
         """Remove a packet from its queue."""
         found = self.waiting.pop(ident, None)
         if found is not None:
@@ -71,7 +71,7 @@ class Queues:
 class Queue(Statement):
     """Let the packet wait in one of the queues from `low` to `high`: the same two hosts always get the same queue."""
 
-    def __init__(self, packets: Packets, low: int, high: int, bypass: bool) -> None:
+    def __init__(self, packets: FilterPackets, low: int, high: int, bypass: bool) -> None:
         self.packets = packets
         self.low = low
         self.high = high
@@ -93,7 +93,7 @@ class Queue(Statement):
             core.drop("nft-queue-full", view.subject(), f"queue {number} is full", _LINUX)
             return C.NF_COUNTED
         base = view.base
-        found = Waiting(queues.next_ident, number, view, base.hook, base.priority)
+        found = QueuedPacket(queues.next_ident, number, view, base.hook, base.priority)
         queues.next_ident += 1
         queues.waiting[found.ident] = found
         queues.counts[number] = queues.counts.get(number, 0) + 1

@@ -8,9 +8,9 @@ import pystack_c.const as C
 from pystack_c.core import Core
 from pystack_c.filter import conntrack, nat
 from pystack_c.filter.hooks import NAMES, attach, detach
-from pystack_c.filter.nft.chains import Chain, Packets, Rule
-from pystack_c.filter.nft.commands import Commands, Space
-from pystack_c.filter.nft.errors import NftError
+from pystack_c.filter.nft.chains import Chain, FilterPackets, FilterRule
+from pystack_c.filter.nft.commands import Register, RulesetCommands
+from pystack_c.filter.nft.errors import RulesetError
 from pystack_c.filter.nft.expressions import Path, only
 from pystack_c.filter.nft.listing import listing
 from pystack_c.filter.nft.queueing import Queues
@@ -29,22 +29,22 @@ class Table:
         self.handle = handle
         self.comment: Any = None
         self.dormant = False
-        self.chains = Space()
-        self.sets = Space()
-        self.objects = Space()
+        self.chains = Register()
+        self.sets = Register()
+        self.objects = Register()
         self.next_handle = 1
 
 
-class Ruleset(Commands):
+class Ruleset(RulesetCommands):
     """The tables of one stack. `load` changes them as `nft -j -f` does, and `dump` lists them as `nft -j list ruleset` does."""
 
     def __init__(self, core: Core, helper: Any = None) -> None:
         super().__init__()
         self.core = core
-        self.packets = Packets(core)
+        self.packets = FilterPackets(core)
         self.packets.helper = helper
         self.packets.queues = Queues()
-        self.tables = Space()
+        self.tables = Register()
         self.next_table = 1
         #: what takes back the commands of a load, the newest last
         self.undo: list[Callable[[], None]] = []
@@ -55,13 +55,13 @@ class Ruleset(Commands):
         self.tracks = False
 
     def load(self, commands: Any) -> None:
-        """Apply a list of commands, or an object {"nftables": [...]}. Raises NftError, and then nothing has changed."""
+        """Apply a list of commands, or an object {"nftables": [...]}. Raises RulesetError, and then nothing has changed."""
         path: Path = ()
         if isinstance(commands, dict):
             only(commands, (), "nftables")
             commands, path = commands["nftables"], ("nftables",)
         if not isinstance(commands, list):
-            raise NftError("a list of commands is needed here", path)
+            raise RulesetError("a list of commands is needed here", path)
         self.undo = []
         try:
             for i, command in enumerate(commands):
@@ -88,9 +88,9 @@ class Ruleset(Commands):
         try:
             commands = json.loads(text)
         except ValueError as exc:
-            raise NftError(f"the text is no JSON: {exc}") from None
+            raise RulesetError(f"the text is no JSON: {exc}") from None
         except RecursionError:
-            raise NftError("the JSON is nested too deeply") from None
+            raise RulesetError("the JSON is nested too deeply") from None
         self.load(commands)
 
     def dump(self) -> list[dict[str, Any]]:
@@ -174,4 +174,4 @@ class Ruleset(Commands):
             self.tracks = False
 
 
-__all__ = ["NftError", "Rule", "Ruleset", "Table"]
+__all__ = ["RulesetError", "FilterRule", "Ruleset", "Table"]

@@ -9,7 +9,7 @@ cdef class Statement:
     cpdef int run(self, View view) except -100
     cpdef Statement clone(self)
 
-cdef class Compare(Statement):
+cdef class Comparison(Statement):
     cdef public Expr left
     cdef public int op
     cdef public object right
@@ -24,7 +24,7 @@ cdef class Between(Statement):
     @cython.locals(found=object)
     cpdef int run(self, View view) except -100
 
-cdef class Lookup(Statement):
+cdef class SetLookup(Statement):
     cdef public Expr key
     cdef public NftSet table
     cdef public bint inverted
@@ -32,14 +32,14 @@ cdef class Lookup(Statement):
     cpdef int run(self, View view) except -100
 
 @cython.final
-cdef class Verdict(Statement):
+cdef class VerdictStatement(Statement):
     cdef public int code
     cdef public object target
 
 cdef class VerdictMap(Statement):
     cdef public Expr key
     cdef public NftSet table
-    @cython.locals(key=object, found=Element, verdict=Verdict)
+    @cython.locals(key=object, found=Element, verdict=VerdictStatement)
     cpdef int run(self, View view) except -100
 
 @cython.final

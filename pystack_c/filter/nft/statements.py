@@ -29,7 +29,7 @@ class Statement:
         raise NotImplementedError
 
 
-class Compare(Statement):
+class Comparison(Statement):
     """Compare a value of the packet with a constant, or with another value."""
 
     def __init__(self, left: Expr, op: int, right: Any) -> None:
@@ -84,7 +84,7 @@ class Between(Statement):
         return C.NFT_CONTINUE if (self.low <= found <= self.high) != self.inverted else C.NFT_BREAK
 
 
-class Lookup(Statement):
+class SetLookup(Statement):
     """Look for a value in a set. The statements of the element run, too."""
 
     def __init__(self, key: Expr, table: NftSet, inverted: bool) -> None:
@@ -114,7 +114,7 @@ def _each(statements: list[Any], view: View) -> int:
     return C.NFT_CONTINUE
 
 
-class Verdict(Statement):
+class VerdictStatement(Statement):
     """End the rule with a verdict. `target` is the chain of a jump or goto."""
 
     def __init__(self, code: int, target: Any = None) -> None:
@@ -144,7 +144,7 @@ class VerdictMap(Statement):
             return C.NFT_BREAK
         if found.statements is not None and _each(found.statements, view) != C.NFT_CONTINUE:
             return C.NFT_BREAK
-        verdict: Verdict = found.data
+        verdict: VerdictStatement = found.data
         view.target = verdict.target
         return verdict.code
 
