@@ -79,7 +79,7 @@ class NftSet:
         """Return the place of the last interval that begins at `key` or before, or -1."""
         p = self.packed
         low = 0
-        high = len(p) >> 2
+        high = len(self.packed) >> 2
         while low < high:
             middle = (low + high) >> 1
             at = middle * 4
