@@ -84,7 +84,7 @@ class NftSet:
             middle = (low + high) >> 1
             at = middle * 4
             number = (p[at] << 24) | (p[at + 1] << 16) | (p[at + 2] << 8) | p[at + 3]
-            if key < (number & 0xFFFFFFFF):
+            if key < number:
                 high = middle
             else:
                 low = middle + 1
