@@ -236,7 +236,7 @@ class Stack(Tables):
     def nft(self, text: str) -> None:
         """Change the packet filter by commands in nft's JSON (libnftables-json(5)): `{"nftables": [...]}`, or the list alone.
 
-        Raises filter.nft.errors.RulesetError, and changes nothing, if one of the commands is wrong or not supported.
+        Raises filter.nft.errors.NftError, and changes nothing, if one of the commands is wrong or not supported.
         """
         if self.nftables is None:
             self.nftables = Ruleset(self, Refusal(self))

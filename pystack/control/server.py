@@ -23,7 +23,7 @@ from typing import Any
 from pystack import iproute
 from pystack.control.views import VIEWS
 from pystack.runtime.realtime import RealtimeHost
-from pystack_c.filter.nft.errors import RulesetError as FilterError
+from pystack_c.filter.nft.errors import NftError as FilterError
 
 log = logging.getLogger("pystack.control")
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pystack_c.filter.nft.errors import RulesetError as EngineError
+from pystack_c.filter.nft.errors import NftError
 
 #: the longest piece of a line that an error shows
 WIDTH = 400
@@ -17,7 +17,7 @@ class Place:
     end: int = 0
 
 
-class RulesetError(EngineError):
+class RulesetError(NftError):
     """A ruleset cannot be understood, or cannot be loaded. str() shows it as nft does, with the line and a mark.
 
     It is a case of the core's NftError, which says where in the JSON the fault is.

@@ -5,9 +5,10 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from pystack.nft.errors import EngineError, Place, RulesetError
+from pystack.nft.errors import Place, RulesetError
 from pystack.nft.known import known_sets
 from pystack.nft.source import Source, read_file
+from pystack_c.filter.nft.errors import NftError
 
 Origin = tuple[str, str, Place | None]
 
@@ -42,10 +43,10 @@ class NftProgram:
             load(json.dumps(changes.json()))
         except RulesetError:
             raise
-        except EngineError as error:
+        except NftError as error:
             raise changes.located(error) from None
 
-    def located(self, error: EngineError) -> RulesetError:
+    def located(self, error: NftError) -> RulesetError:
         """Return an error of the core with the line that it is about."""
         number = next((step for step in error.path if isinstance(step, int)), None)
         if number is None or number >= len(self.origins) or self.origins[number] is None:

@@ -12,7 +12,7 @@ from pystack.cli.main import cli
 from pystack.control.server import ControlServer, change_filter
 from pystack.running import Running
 from pystack.runtime.realtime import RealtimeHost
-from pystack_c.filter.nft.errors import RulesetError
+from pystack_c.filter.nft.errors import NftError
 from pystack_c.stack import Stack
 
 RULES = """table inet filter {
@@ -119,7 +119,7 @@ def test_json_is_read(stack):
 
 
 def test_the_control_socket_says_which_command_is_wrong(stack):
-    with pytest.raises(RulesetError) as caught:
+    with pytest.raises(NftError) as caught:
         change_filter("pystack", json.dumps([{"add": {"table": {"family": "ip", "name": "t", "x": 1}}}]))
     assert caught.value.path[:2] == (0, "add")
 

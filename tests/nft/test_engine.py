@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("lark")
 
 from pystack import nft
-from pystack_c.filter.nft.errors import RulesetError
+from pystack_c.filter.nft.errors import NftError
 from pystack_c.stack import Stack
 from tests.nft import rules as r
 
@@ -29,19 +29,11 @@ def accepted(family):
     for line, rule in zip(lines, rules, strict=True):
         try:
             stack.nft(json.dumps([rule]))
-<<<<<<< ours
         except NftError as error:
             assert not isinstance(error, nft.RulesetError) and any(words in error.message for words in MISSING), (
                 line,
                 error.message,
             )
-||||||| base
-        except NftError as error:
-            assert any(words in error.message for words in MISSING), (line, error.message)
-=======
-        except RulesetError as error:
-            assert any(words in error.message for words in MISSING), (line, error.message)
->>>>>>> theirs
         else:
             wanted.append(rule["add"]["rule"]["expr"])
     return stack, wanted

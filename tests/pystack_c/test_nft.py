@@ -11,7 +11,7 @@ import pystack_c.const as C
 from pystack.sim.network import MS, Network
 from pystack.trace.replay import replay
 from pystack_c.filter import hooks
-from pystack_c.filter.nft.errors import RulesetError
+from pystack_c.filter.nft.errors import NftError
 from pystack_c.filter.nft.exprs import jhash
 from pystack_c.ingress import queued
 from tests.support.natbox import IN, OUT, Box, S, echo, ends, sums_right, tcp, udp
@@ -67,10 +67,10 @@ def load(made: Box, *commands: Any) -> None:
     made.stack.nft(json.dumps({"nftables": list(commands)}))
 
 
-def refused(made: Box, *commands: Any) -> RulesetError:
+def refused(made: Box, *commands: Any) -> NftError:
     """The error of commands that are refused. They have changed nothing."""
     before = [] if made.stack.nftables is None else made.stack.nftables.dump()
-    with pytest.raises(RulesetError) as caught:
+    with pytest.raises(NftError) as caught:
         load(made, *commands)
     assert made.stack.nftables.dump() == before
     return caught.value
@@ -218,7 +218,7 @@ def test_commands_that_are_not_known_are_errors(command, words):
 def test_text_that_is_no_json_is_an_error():
     made = Box()
     for text in ("{", "[" * 100000, '{"nftables": 5}', "7"):
-        with pytest.raises(RulesetError):
+        with pytest.raises(NftError):
             made.stack.nft(text)
 
 

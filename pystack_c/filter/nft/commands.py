@@ -6,7 +6,7 @@ from pystack_c.filter.hooks import NAMES
 from pystack_c.filter.nft import declared
 from pystack_c.filter.nft.chains import Chain, FilterRule
 from pystack_c.filter.nft.elements import SetModel, insert, remove
-from pystack_c.filter.nft.errors import RulesetError
+from pystack_c.filter.nft.errors import NftError
 from pystack_c.filter.nft.expressions import Path, number, only
 from pystack_c.filter.nft.rules import RuleBuilder
 
@@ -48,11 +48,11 @@ class RulesetCommands:
     def command(self, given: Any, path: Path) -> None:
         """Apply one command. An object without a command is added."""
         if not isinstance(given, dict) or len(given) != 1:
-            raise RulesetError("a command is an object with one name", path)
+            raise NftError("a command is an object with one name", path)
         [(name, body)] = given.items()
         if name == "metainfo":
             if isinstance(body, dict) and body.get("json_schema_version", 1) != 1:
-                raise RulesetError("only version 1 of nft's JSON is known", (*path, name))
+                raise NftError("only version 1 of nft's JSON is known", (*path, name))
             return
         if name not in ("add", "create", "insert", "replace", "delete", "destroy", "flush"):
             name, body = "add", given
@@ -60,21 +60,21 @@ class RulesetCommands:
         else:
             inner = (*path, name)
         if not isinstance(body, dict) or len(body) != 1:
-            raise RulesetError("a command has an object with one name", inner)
+            raise NftError("a command has an object with one name", inner)
         [(kind, what)] = body.items()
         where = (*inner, kind)
         if kind == "ruleset" and name == "flush":
             self._flush_ruleset()
             return
         if kind in _REFUSED:
-            raise RulesetError(f"{kind} is not supported", where)
+            raise NftError(f"{kind} is not supported", where)
         if not isinstance(what, dict):
-            raise RulesetError("an object is needed here", where)
+            raise NftError("an object is needed here", where)
         made = getattr(self, f"_{name}_{kind}", None)
         if made is None and kind in _SETS + _OBJECTS:
             made = getattr(self, f"_{name}_{'set' if kind in _SETS else 'object'}", None)
         if made is None:
-            raise RulesetError(f"{name} {kind} is not supported", where)
+            raise NftError(f"{name} {kind} is not supported", where)
         made(what, where) if kind not in _SETS + _OBJECTS else made(kind, what, where)
 
     # Finding things.
@@ -82,12 +82,12 @@ class RulesetCommands:
     def _table(self, what: dict[str, Any], path: Path, name: str = "table") -> Any:
         family = what.get("family", "ip")
         if family not in ("ip", "inet"):
-            raise RulesetError(f"the family {family!r} is not supported, only ip and inet", (*path, "family"))
+            raise NftError(f"the family {family!r} is not supported, only ip and inet", (*path, "family"))
         if name not in what:
-            raise RulesetError(f"{name!r} is missing", path)
+            raise NftError(f"{name!r} is missing", path)
         found = self.tables.get((family, what[name]))
         if found is None:
-            raise RulesetError(f"there is no table {family} {what[name]}", (*path, name))
+            raise NftError(f"there is no table {family} {what[name]}", (*path, name))
         return found
 
     def _chain(self, what: dict[str, Any], path: Path, name: str) -> Any:
@@ -97,14 +97,14 @@ class RulesetCommands:
         else:
             found = table.chains.get(what.get(name))
         if found is None:
-            raise RulesetError(f"there is no chain {what.get(name)!r} in the table", (*path, name))
+            raise NftError(f"there is no chain {what.get(name)!r} in the table", (*path, name))
         return found
 
     def _rule_at(self, chain: Chain, handle: Any, path: Path) -> int:
         for i, rule in enumerate(chain.rules):
             if rule.handle == handle:
                 return i
-        raise RulesetError(f"there is no rule with handle {handle!r} in the chain", (*path, "handle"))
+        raise NftError(f"there is no rule with handle {handle!r} in the chain", (*path, "handle"))
 
     def _first(self, thing: Any) -> bool:
         """Return True if this load has not changed a thing before: one copy of it is enough to take the load back."""
@@ -150,18 +150,18 @@ class RulesetCommands:
         only(what, path, "name", "family handle flags comment")
         family, name = what.get("family", "ip"), what["name"]
         if family not in ("ip", "inet"):
-            raise RulesetError(f"the family {family!r} is not supported, only ip and inet", (*path, "family"))
+            raise NftError(f"the family {family!r} is not supported, only ip and inet", (*path, "family"))
         declared.checked_name(name, (*path, "name"))
         table = self.tables.get((family, name))
         if table is not None:
             if exclusive:
-                raise RulesetError("the table exists already", path)
+                raise NftError("the table exists already", path)
             return
         if len(self.tables) >= TABLES_MAX:
-            raise RulesetError(f"a ruleset may have {TABLES_MAX} tables", path)
+            raise NftError(f"a ruleset may have {TABLES_MAX} tables", path)
         flags = what.get("flags", [])
         if flags not in ([], "dormant", ["dormant"]):
-            raise RulesetError("only the flag dormant is supported", (*path, "flags"))
+            raise NftError("only the flag dormant is supported", (*path, "flags"))
         table = self.new_table(family, name)
         table.comment = what.get("comment")
         table.dormant = bool(flags)
@@ -193,17 +193,17 @@ class RulesetCommands:
         only(what, path, "table name", "family handle newname type hook prio dev policy comment flags")
         for name in ("newname", "dev", "flags"):
             if name in what:
-                raise RulesetError(f"{name!r} is not supported", (*path, name))
+                raise NftError(f"{name!r} is not supported", (*path, name))
         table, name = self._table(what, path), what["name"]
         declared.checked_name(name, (*path, "name"))
         old = table.chains.get(name)
         if old is not None:
             if exclusive:
-                raise RulesetError("the chain exists already", path)
+                raise NftError("the chain exists already", path)
             self._set_policy(old, what, path)
             return
         if len(table.chains) >= CHAINS_MAX:
-            raise RulesetError(f"a table may have {CHAINS_MAX} chains", path)
+            raise NftError(f"a table may have {CHAINS_MAX} chains", path)
         chain = Chain(table, name, 0)
         declared.base_chain(chain, what, path)
         chain.handle = self.new_handle(table)
@@ -218,11 +218,11 @@ class RulesetCommands:
             other = Chain(chain.table, chain.name, 0)
             declared.base_chain(other, what, path)
             if (other.kind, other.place, other.priority) != (chain.kind, chain.place, chain.priority):
-                raise RulesetError("the chain exists already, with another type, hook or priority", path)
+                raise NftError("the chain exists already, with another type, hook or priority", path)
         if "policy" not in what:
             return
         if not chain.kind:
-            raise RulesetError("only a base chain has a policy", (*path, "policy"))
+            raise NftError("only a base chain has a policy", (*path, "policy"))
         before = chain.policy
 
         def undo() -> None:
@@ -237,7 +237,7 @@ class RulesetCommands:
     def _delete_chain(self, what: dict[str, Any], path: Path) -> None:
         chain = self._chain(what, path, "name")
         if chain.rules:
-            raise RulesetError("the chain still has rules", path)
+            raise NftError("the chain still has rules", path)
         self._put(chain.table.chains, chain.name, None)
 
     def _destroy_chain(self, what: dict[str, Any], path: Path) -> None:
@@ -252,7 +252,7 @@ class RulesetCommands:
 
     def _make_rule(self, what: dict[str, Any], chain: Chain, path: Path) -> FilterRule:
         if len(chain.rules) >= RULES_MAX:
-            raise RulesetError(f"a chain may have {RULES_MAX} rules", path)
+            raise NftError(f"a chain may have {RULES_MAX} rules", path)
         builder = RuleBuilder(self, chain.table)
         builder.base_place = chain.place if chain.kind else None
         statements = builder.rule(what["expr"], (*path, "expr"))
@@ -308,11 +308,11 @@ class RulesetCommands:
         declared.checked_name(name, (*path, "name"))
         if name in table.sets:
             if exclusive:
-                raise RulesetError("the set exists already", path)
+                raise NftError("the set exists already", path)
             model = table.sets[name]
         else:
             if len(table.sets) >= SETS_MAX:
-                raise RulesetError(f"a table may have {SETS_MAX} sets", path)
+                raise NftError(f"a table may have {SETS_MAX} sets", path)
             model = declared.set_of(self, table, kind, what, path)
             self._put(table.sets, name, model)
         if "elem" in what:
@@ -327,7 +327,7 @@ class RulesetCommands:
         if found is None and "name" not in what:
             found = next((one for one in table.sets.values() if one.handle == what.get("handle")), None)
         if found is None:
-            raise RulesetError(f"there is no set {what.get('name')!r} in the table", (*path, "name"))
+            raise NftError(f"there is no set {what.get('name')!r} in the table", (*path, "name"))
         return found
 
     def _delete_set(self, kind: str, what: dict[str, Any], path: Path) -> None:
@@ -399,7 +399,7 @@ class RulesetCommands:
         declared.checked_name(name, (*path, "name"))
         if (kind, name) in table.objects:
             if exclusive:
-                raise RulesetError("the object exists already", path)
+                raise NftError("the object exists already", path)
             return
         self._put(table.objects, (kind, name), declared.object_of(self, table, kind, what, path))
 
@@ -409,7 +409,7 @@ class RulesetCommands:
     def _delete_object(self, kind: str, what: dict[str, Any], path: Path) -> None:
         table = self._table(what, path)
         if (kind, what.get("name")) not in table.objects:
-            raise RulesetError(f"there is no {kind} {what.get('name')!r} in the table", (*path, "name"))
+            raise NftError(f"there is no {kind} {what.get('name')!r} in the table", (*path, "name"))
         self._put(table.objects, (kind, what["name"]), None)
 
     def _destroy_object(self, kind: str, what: dict[str, Any], path: Path) -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from pystack_c.base.address import addr_text, v4
-from pystack_c.filter.nft.errors import RulesetError
+from pystack_c.filter.nft.errors import NftError
 
 PROTOCOLS = {
     "icmp": 1,
@@ -131,7 +131,7 @@ class DataType:
         return (self.bits + 7) // 8
 
     def constant(self, given: Any, path: tuple[Any, ...]) -> Any:
-        """Return the number (or name) of a constant. Raises RulesetError."""
+        """Return the number (or name) of a constant. Raises NftError."""
         if isinstance(given, dict) and list(given) == ["|"] or isinstance(given, list):
             parts = given["|"] if isinstance(given, dict) else given
             total = 0
@@ -146,13 +146,13 @@ class DataType:
         elif isinstance(given, str):
             number = self._text(given, path)
         else:
-            raise RulesetError(f"{given!r} is no constant of type {self.name}", path)
+            raise NftError(f"{given!r} is no constant of type {self.name}", path)
         if self.kind == "name":
             if not isinstance(number, str) or not 0 < len(number) < 16:
-                raise RulesetError(f"{given!r} is not the name of an interface", path)
+                raise NftError(f"{given!r} is not the name of an interface", path)
             return number
         if not 0 <= number < 1 << self.bits:
-            raise RulesetError(f"{given!r} is out of range for {self.name} ({self.bits} bits)", path)
+            raise NftError(f"{given!r} is out of range for {self.name} ({self.bits} bits)", path)
         return number
 
     def _text(self, text: str, path: tuple[Any, ...]) -> Any:
@@ -172,25 +172,25 @@ class DataType:
                     return int.from_bytes(bytes(int(part, 16) for part in parts), "big")
             return int(text, 0)
         except ValueError:
-            raise RulesetError(f"{text!r} is no constant of type {self.name}", path) from None
+            raise NftError(f"{text!r} is no constant of type {self.name}", path) from None
 
     def interval(self, given: Any, path: tuple[Any, ...]) -> tuple[Any, Any]:
         """Return the first and the last number of a range, a prefix, a name that ends with *, or a constant."""
         if isinstance(given, dict) and list(given) == ["range"]:
             ends = given["range"]
             if not isinstance(ends, list) or len(ends) != 2:
-                raise RulesetError("a range has two ends", path)
+                raise NftError("a range has two ends", path)
             low, high = self.constant(ends[0], (*path, "range", 0)), self.constant(ends[1], (*path, "range", 1))
             if high < low:
-                raise RulesetError("the range ends before it begins", path)
+                raise NftError("the range ends before it begins", path)
             return low, high
         if isinstance(given, dict) and list(given) == ["prefix"]:
             prefix = given["prefix"]
             if not isinstance(prefix, dict) or sorted(prefix) != ["addr", "len"] or not isinstance(prefix["len"], int):
-                raise RulesetError("a prefix has an addr and a len", path)
+                raise NftError("a prefix has an addr and a len", path)
             length = prefix["len"]
             if not 0 <= length <= self.bits:
-                raise RulesetError(f"prefix length {length} is not in 0..{self.bits}", (*path, "prefix", "len"))
+                raise NftError(f"prefix length {length} is not in 0..{self.bits}", (*path, "prefix", "len"))
             low = self.constant(prefix["addr"], (*path, "prefix", "addr"))
             mask = (1 << (self.bits - length)) - 1
             return low & ~mask, low | mask

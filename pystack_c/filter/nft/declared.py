@@ -6,7 +6,7 @@ import pystack_c.const as C
 from pystack_c.filter.hooks import NAMES
 from pystack_c.filter.nft.datatypes import DECLARED, DataType
 from pystack_c.filter.nft.elements import SetModel
-from pystack_c.filter.nft.errors import RulesetError
+from pystack_c.filter.nft.errors import NftError
 from pystack_c.filter.nft.expressions import Path, number, only
 from pystack_c.filter.nft.rules import RuleBuilder
 from pystack_c.filter.nft.sets import SIZE_MAX, Element, NftSet
@@ -34,15 +34,15 @@ class Named:
 
 
 def checked_name(name: Any, path: Path) -> None:
-    """Raise RulesetError unless the name is one that nft accepts."""
+    """Raise NftError unless the name is one that nft accepts."""
     if not isinstance(name, str) or not 0 < len(name) < 256 or not name.isprintable() or " " in name:
-        raise RulesetError(f"{name!r} is no name", path)
+        raise NftError(f"{name!r} is no name", path)
 
 
 def policy(given: Any, path: Path) -> int:
     """Return the verdict of a policy."""
     if given not in ("accept", "drop"):
-        raise RulesetError("a policy is accept or drop", path)
+        raise NftError("a policy is accept or drop", path)
     return C.NF_ACCEPT if given == "accept" else C.NF_DROP
 
 
@@ -51,19 +51,19 @@ def base_chain(chain: Any, what: dict[str, Any], path: Path) -> None:
     names = [name for name in ("type", "hook", "prio") if name in what]
     if not names:
         if "policy" in what:
-            raise RulesetError("only a base chain has a policy", (*path, "policy"))
+            raise NftError("only a base chain has a policy", (*path, "policy"))
         return
     only({name: what[name] for name in names}, path, "type hook prio")
     kind, hook = what["type"], what["hook"]
     if kind not in _PLACES:
-        raise RulesetError(f"the type {kind!r} is not supported", (*path, "type"))
+        raise NftError(f"the type {kind!r} is not supported", (*path, "type"))
     if hook not in _PLACES[kind]:
-        raise RulesetError(f"a chain of type {kind} is impossible at {hook!r}", (*path, "hook"))
+        raise NftError(f"a chain of type {kind} is impossible at {hook!r}", (*path, "hook"))
     chain.kind = kind
     chain.place = NAMES.index(hook)
     chain.priority = number(what["prio"], (*path, "prio"), -(1 << 29), 1 << 29)
     if kind == "nat" and chain.priority <= -200:
-        raise RulesetError("a chain of type nat comes after connection tracking (priority above -200)", (*path, "prio"))
+        raise NftError("a chain of type nat comes after connection tracking (priority above -200)", (*path, "prio"))
     chain.policy = policy(what.get("policy", "accept"), (*path, "policy"))
 
 
@@ -78,7 +78,7 @@ def types_of(builder: RuleBuilder, given: Any, path: Path) -> list[DataType]:
     found = []
     for i, name in enumerate(given if isinstance(given, list) else [given]):
         if name not in DECLARED:
-            raise RulesetError(f"the type {name!r} is not supported", (*path, i) if isinstance(given, list) else path)
+            raise NftError(f"the type {name!r} is not supported", (*path, i) if isinstance(given, list) else path)
         found.append(DECLARED[name])
     return found
 
@@ -87,13 +87,13 @@ def set_of(ruleset: Any, table: Any, kind: str, what: dict[str, Any], path: Path
     """Return a new set or map without its elements."""
     only(what, path, "table name type" + (" map" if kind == "map" else ""), _SET_NAMES)
     if kind == "set" and "map" in what:
-        raise RulesetError("a set has no data", (*path, "map"))
+        raise NftError("a set has no data", (*path, "map"))
     builder = RuleBuilder(ruleset, table)
     flags = what.get("flags", [])
     flags = [flags] if isinstance(flags, str) else list(flags)
     for flag in flags:
         if flag not in ("constant", "interval", "timeout", "dynamic"):
-            raise RulesetError(f"the flag {flag!r} is not supported", (*path, "flags"))
+            raise NftError(f"the flag {flag!r} is not supported", (*path, "flags"))
     types = types_of(builder, what["type"], (*path, "type"))
     live = NftSet(what["name"], "interval" in flags, len(types))
     live.timeout = number(what.get("timeout", 0), (*path, "timeout"), 0, 1 << 32) * _SECOND

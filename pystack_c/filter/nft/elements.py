@@ -5,7 +5,7 @@ from typing import Any
 from pystack_c.filter.nft import datatypes as t
 from pystack_c.filter.nft.chains import verdict_text
 from pystack_c.filter.nft.datatypes import DataType
-from pystack_c.filter.nft.errors import RulesetError
+from pystack_c.filter.nft.errors import NftError
 from pystack_c.filter.nft.expressions import ExpressionBuilder, Path, number, only
 from pystack_c.filter.nft.sets import CROSSING_MAX, SIZE_MAX, Element, MapLookup, NftSet
 from pystack_c.filter.nft.stateful import STATEFUL, shown, stateful
@@ -107,9 +107,9 @@ class Elements(ExpressionBuilder):
         """Return a chain of the table by name."""
         found = self.table.chains.get(name)
         if found is None:
-            raise RulesetError(f"there is no chain {name!r} in this table", path)
+            raise NftError(f"there is no chain {name!r} in this table", path)
         if found.kind:
-            raise RulesetError(f"{name} is a base chain, and rules cannot jump to one", path)
+            raise NftError(f"{name} is a base chain, and rules cannot jump to one", path)
         self.uses.append(found)
         return found
 
@@ -117,7 +117,7 @@ class Elements(ExpressionBuilder):
         """Return a named counter, limit or quota."""
         found = self.table.objects.get((kind, name))
         if found is None:
-            raise RulesetError(f"there is no {kind} {name!r} in this table", path)
+            raise NftError(f"there is no {kind} {name!r} in this table", path)
         self.uses.append(found)
         return found.live
 
@@ -127,7 +127,7 @@ class Elements(ExpressionBuilder):
         if isinstance(name, str) and name.startswith("@"):
             found = self.table.sets.get(name[1:])
         if found is None:
-            raise RulesetError(f"there is no set or map {name!r} in this table", path)
+            raise NftError(f"there is no set or map {name!r} in this table", path)
         self.uses.append(found)
         return found
 
@@ -136,9 +136,9 @@ class Elements(ExpressionBuilder):
         if isinstance(given, str):
             found = self.model(given, path)
             if [kind.size for kind in found.types] != [kind.size for kind in types]:
-                raise RulesetError(f"{found.name} has keys of another type", path)
+                raise NftError(f"{found.name} has keys of another type", path)
             if found.is_map != (data is not None) or found.verdicts != (data == "verdict"):
-                raise RulesetError(f"{found.name} is of another kind (set, map or verdict map)", path)
+                raise NftError(f"{found.name} is of another kind (set, map or verdict map)", path)
             return found
         only(given, path, "set")
         items = given["set"] if isinstance(given["set"], list) else [given["set"]]
@@ -179,7 +179,7 @@ class Elements(ExpressionBuilder):
         only(given, path, "concat")
         parts = given["concat"]
         if not isinstance(parts, list) or len(parts) != len(model.types):
-            raise RulesetError(f"the keys of this set have {len(model.types)} parts", path)
+            raise NftError(f"the keys of this set have {len(model.types)} parts", path)
         ends = [
             kind.interval(one, (*path, "concat", i))
             for i, (kind, one) in enumerate(zip(model.types, parts, strict=True))
@@ -196,7 +196,7 @@ class Elements(ExpressionBuilder):
         only(given, path, "concat")
         parts = given["concat"]
         if not isinstance(parts, list) or len(parts) != len(model.data_types):
-            raise RulesetError(f"the data of this map have {len(model.data_types)} parts", path)
+            raise NftError(f"the data of this map have {len(model.data_types)} parts", path)
         pairs = zip(model.data_types, parts, strict=True)
         ends = [kind.interval(one, (*path, "concat", i)) for i, (kind, one) in enumerate(pairs)]
         return tuple(low if low == high else (low, high) for low, high in ends)
@@ -206,7 +206,7 @@ class Elements(ExpressionBuilder):
         data = None
         if model.is_map:
             if not isinstance(given, list) or len(given) != 2:
-                raise RulesetError("an element of a map is a list of its key and its data", path)
+                raise NftError("an element of a map is a list of its key and its data", path)
             data = self.data(given[1], model, (*path, 1))
             given, path = given[0], (*path, 0)
         more: dict[str, Any] = {}
@@ -217,10 +217,10 @@ class Elements(ExpressionBuilder):
             path = (*path, "val") if more else path
         element = Element(*self.key(given, model, path), data)
         if not model.anonymous and not model.live.interval and element.key != element.last:
-            raise RulesetError("the set has no flag interval", path)
+            raise NftError("the set has no flag interval", path)
         timeout = number(more.get("timeout", 0), path, 0, 1 << 32) * _SECOND
         if timeout and "timeout" not in model.flags:
-            raise RulesetError("the set has no flag timeout", path)
+            raise NftError("the set has no flag timeout", path)
         element.timeout = timeout or model.live.timeout
         if "expires" in more:
             element.expires = number(more["expires"], path, 0, 1 << 32) * _SECOND
@@ -232,7 +232,7 @@ class Elements(ExpressionBuilder):
     def template(self, given: Any, path: Path) -> Any:
         """Return the counter, limit or quota that each new element of a set gets."""
         if not isinstance(given, dict) or len(given) != 1 or next(iter(given)) not in STATEFUL:
-            raise RulesetError("only counter, limit and quota are supported here", path)
+            raise NftError("only counter, limit and quota are supported here", path)
         [(name, body)] = given.items()
         return stateful(name, body, (*path, name))
 
@@ -249,7 +249,7 @@ def insert(model: SetModel, made: list[Element], path: Path, now: int, exclusive
         old = live.elements.get(place)
         if old is not None and (old.expires < 0 or old.expires > now):
             if exclusive or (model.is_map and not same_data(old.data, element.data)):
-                raise RulesetError("the element exists already", (*path, i))
+                raise NftError("the element exists already", (*path, i))
             continue
         left = element.expires
         element.expires = -1
@@ -258,7 +258,7 @@ def insert(model: SetModel, made: list[Element], path: Path, now: int, exclusive
         if left >= 0:
             element.expires = now + left
         if len(live.elements) > size:
-            raise RulesetError(f"the set may have {size} elements", (*path, i))
+            raise NftError(f"the set may have {size} elements", (*path, i))
     if live.interval and live.fields == 1:
         _merge(model, path)
 
@@ -281,7 +281,7 @@ def _merge(model: SetModel, path: Path) -> None:
         overlaps = element.key <= before.last
         if not model.auto_merge or model.is_map:
             if overlaps:
-                raise RulesetError("intervals overlap", path)
+                raise NftError("intervals overlap", path)
             found.append(element)
             continue
         if not overlaps and model.anonymous:
@@ -306,7 +306,7 @@ def remove(model: SetModel, made: list[Element], path: Path) -> None:
         if place in live.elements:
             live.remove(place)
         elif not (model.auto_merge and live.fields == 1 and _cut(live, element)):
-            raise RulesetError("there is no such element", (*path, i))
+            raise NftError("there is no such element", (*path, i))
 
 
 def _cut(live: NftSet, element: Element) -> bool:

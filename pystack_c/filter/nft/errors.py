@@ -3,7 +3,7 @@
 from typing import Any
 
 
-class RulesetError(ValueError):
+class NftError(ValueError):
     """A ruleset is refused. `path` leads to the JSON element, such as ("nftables", 3, "add", "rule", "expr", 0)."""
 
     def __init__(self, message: str, path: tuple[Any, ...] = ()) -> None:

@@ -1,4 +1,4 @@
-"""From nft's JSON to expressions (libnftables-json(5), "EXPRESSIONS"). An expression that is not supported raises RulesetError."""
+"""From nft's JSON to expressions (libnftables-json(5), "EXPRESSIONS"). An expression that is not supported raises NftError."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pystack_c.const as C
 from pystack_c.filter.nft import datatypes as t
 from pystack_c.filter.nft import exprs as e
 from pystack_c.filter.nft.datatypes import DataType
-from pystack_c.filter.nft.errors import RulesetError
+from pystack_c.filter.nft.errors import NftError
 
 Path = tuple[Any, ...]
 Typed = tuple[e.Expr, list[DataType]]
@@ -121,21 +121,21 @@ _BINARY = {"&": e.AND, "|": e.OR, "^": e.XOR, "<<": e.LEFT, ">>": e.RIGHT}
 def only(given: Any, path: Path, needed: str, allowed: str = "") -> dict[str, Any]:
     """Return a JSON object after a look at its names: `needed` must be there, `allowed` may be, and nothing else."""
     if not isinstance(given, dict):
-        raise RulesetError(f"an object with {needed or allowed or 'names'} is needed here", path)
+        raise NftError(f"an object with {needed or allowed or 'names'} is needed here", path)
     for name in needed.split():
         if name not in given:
-            raise RulesetError(f"{name!r} is missing", path)
+            raise NftError(f"{name!r} is missing", path)
     known = needed.split() + allowed.split()
     for name in given:
         if name not in known:
-            raise RulesetError(f"{name!r} is not known here", (*path, name))
+            raise NftError(f"{name!r} is not known here", (*path, name))
     return given
 
 
 def number(given: Any, path: Path, low: int, high: int) -> int:
     """Return an integer in a range."""
     if not isinstance(given, int) or isinstance(given, bool) or not low <= given <= high:
-        raise RulesetError(f"{given!r} is not an integer in {low}..{high}", path)
+        raise NftError(f"{given!r} is not an integer in {low}..{high}", path)
     return given
 
 
@@ -164,33 +164,33 @@ class ExpressionBuilder:
                 return self._constant(given, path, wanted)
             return self._binary(name, body, inner, wanted)
         if name in ("prefix", "range", "set", "elem"):
-            raise RulesetError(f"a {name} cannot stand here", inner)
-        raise RulesetError(f"the expression {name!r} is not supported", inner)
+            raise NftError(f"a {name} cannot stand here", inner)
+        raise NftError(f"the expression {name!r} is not supported", inner)
 
     def _constant(self, given: Any, path: Path, wanted: list[DataType] | None) -> Typed:
         if wanted is None:
-            raise RulesetError(f"{given!r} is a constant without a type here", path)
+            raise NftError(f"{given!r} is a constant without a type here", path)
         if len(wanted) != 1:
-            raise RulesetError(f"a concatenation of {len(wanted)} parts is needed here", path)
+            raise NftError(f"a concatenation of {len(wanted)} parts is needed here", path)
         return e.Const(wanted[0].constant(given, path)), wanted
 
     def _concat(self, body: Any, path: Path, wanted: list[DataType] | None) -> Typed:
         if not isinstance(body, list) or len(body) < 2:
-            raise RulesetError("a concatenation has two parts or more", path)
+            raise NftError("a concatenation has two parts or more", path)
         if wanted is not None and len(wanted) != len(body):
-            raise RulesetError(f"a concatenation of {len(wanted)} parts is needed here", path)
+            raise NftError(f"a concatenation of {len(wanted)} parts is needed here", path)
         parts, types = [], []
         for i, one in enumerate(body):
             part, kinds = self.expression(one, (*path, i), None if wanted is None else [wanted[i]])
             parts.append(part)
             types += kinds
         if len(types) != len(parts):
-            raise RulesetError("a concatenation cannot contain another one", path)
+            raise NftError("a concatenation cannot contain another one", path)
         return e.Concat(parts), types
 
     def _binary(self, name: str, body: Any, path: Path, wanted: list[DataType] | None) -> Typed:
         if not isinstance(body, list) or len(body) < 2:
-            raise RulesetError(f"{name} has two operands or more", path)
+            raise NftError(f"{name} has two operands or more", path)
         left, types = self.expression(body[0], (*path, 0), wanted)
         for i in range(1, len(body)):
             kinds = [t.integer(32)] if name in ("<<", ">>") else types
@@ -209,7 +209,7 @@ class ExpressionBuilder:
                 number(body["len"], (*path, "len"), 1, 128),
             )
             if body["base"] not in ("nh", "th"):
-                raise RulesetError(f"the base {body['base']!r} is not supported, only nh and th", (*path, "base"))
+                raise NftError(f"the base {body['base']!r} is not supported, only nh and th", (*path, "base"))
             return e.RawField(body["base"] == "nh", offset, bits), [t.integer(bits)]
         only(body, path, "protocol field")
         protocol, field = body["protocol"], body["field"]
@@ -221,7 +221,7 @@ class ExpressionBuilder:
             return e.EtherField(code), [kind]
         proto, fields = TRANSPORT.get(protocol, (0, {}))
         if field not in fields:
-            raise RulesetError(f"the field {protocol} {field} is not supported", path)
+            raise NftError(f"the field {protocol} {field} is not supported", path)
         offset, size, shift, mask, types, kind = fields[field]
         return e.TransportField(proto, offset, size, shift, mask, types), [kind]
 
@@ -234,7 +234,7 @@ class ExpressionBuilder:
     def _meta(self, body: Any, path: Path) -> Typed:
         only(body, path, "key")
         if body["key"] not in META:
-            raise RulesetError(f"meta {body['key']} is not supported", (*path, "key"))
+            raise NftError(f"meta {body['key']} is not supported", (*path, "key"))
         code, kind = META[body["key"]]
         return e.Meta(code), [kind]
 
@@ -243,23 +243,23 @@ class ExpressionBuilder:
         self.wants_ct = True
         key, way, family = body["key"], body.get("dir"), body.get("family", "ip")
         if family != "ip":
-            raise RulesetError(f"the family {family!r} is not supported", (*path, "family"))
+            raise NftError(f"the family {family!r} is not supported", (*path, "family"))
         if way is None:
             if key not in CT:
-                raise RulesetError(f"ct {key} is not supported", (*path, "key"))
+                raise NftError(f"ct {key} is not supported", (*path, "key"))
             code, kind = CT[key]
             return e.Ct(code), [kind]
         if way not in ("original", "reply"):
-            raise RulesetError(f"{way!r} is no direction", (*path, "dir"))
+            raise NftError(f"{way!r} is no direction", (*path, "dir"))
         if key not in CT_TUPLE:
-            raise RulesetError(f"ct {way} {key} is not supported", (*path, "key"))
+            raise NftError(f"ct {way} {key} is not supported", (*path, "key"))
         code, kind = CT_TUPLE[key]
         return e.CtTuple(code, C.CT_ORIGINAL if way == "original" else C.CT_REPLY), [kind]
 
     def _rt(self, body: Any, path: Path) -> Typed:
         only(body, path, "key", "family")
         if body.get("family", "ip") != "ip" or body["key"] not in ("mtu", "nexthop"):
-            raise RulesetError(f"rt {body['key']} is not supported", path)
+            raise NftError(f"rt {body['key']} is not supported", path)
         return e.Rt(body["key"] == "mtu"), [t.integer(16) if body["key"] == "mtu" else t.ADDRESS]
 
     def _numgen(self, body: Any, path: Path) -> Typed:
@@ -267,7 +267,7 @@ class ExpressionBuilder:
         modulus = number(body["mod"], (*path, "mod"), 1, 0xFFFFFFFF)
         offset = number(body.get("offset", 0), (*path, "offset"), 0, 0xFFFFFFFF - modulus + 1)
         if body["mode"] not in ("inc", "random"):
-            raise RulesetError("the mode is inc or random", (*path, "mode"))
+            raise NftError("the mode is inc or random", (*path, "mode"))
         made = e.Counting(modulus, offset) if body["mode"] == "inc" else e.Drawing(modulus, offset)
         return made, [t.integer(32)]
 
@@ -278,9 +278,9 @@ class ExpressionBuilder:
         seed = number(body.get("seed", 0), (*path, "seed"), 0, 0xFFFFFFFF)
         inner, types = self.expression(body["expr"], (*path, "expr"))
         if any(kind.kind == "name" for kind in types):
-            raise RulesetError("a hash of names of interfaces is not supported", (*path, "expr"))
+            raise NftError("a hash of names of interfaces is not supported", (*path, "expr"))
         if any(kind in (t.MARK, t.STATE) or kind.bits % 8 for kind in types):
-            raise RulesetError("a hash of a value in the byte order of the machine is not supported", (*path, "expr"))
+            raise NftError("a hash of a value in the byte order of the machine is not supported", (*path, "expr"))
         return e.Hash(inner, [kind.size for kind in types], modulus, seed, offset), [t.integer(32)]
 
 
@@ -292,12 +292,12 @@ def tcp_option(body: Any, path: Path) -> tuple[int, tuple[int, int] | None]:
     only(body, path, "name", "field")
     name, field = body["name"], body.get("field")
     if name not in OPTIONS:
-        raise RulesetError(f"the TCP option {name!r} is not supported", (*path, "name"))
+        raise NftError(f"the TCP option {name!r} is not supported", (*path, "name"))
     kind, fields = OPTIONS[name]
     if field is None or field == "kind":
         return kind, None
     if field not in fields:
-        raise RulesetError(f"the field {field!r} of the TCP option {name} is not supported", (*path, "field"))
+        raise NftError(f"the field {field!r} of the TCP option {name} is not supported", (*path, "field"))
     return kind, fields[field]
 
 

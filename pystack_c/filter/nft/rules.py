@@ -10,7 +10,7 @@ from pystack_c.filter.nft import statements as s
 from pystack_c.filter.nft.answers import Log, Reject
 from pystack_c.filter.nft.datatypes import DataType
 from pystack_c.filter.nft.elements import Elements, SetModel
-from pystack_c.filter.nft.errors import RulesetError
+from pystack_c.filter.nft.errors import NftError
 from pystack_c.filter.nft.expressions import IP_FIELDS, TRANSPORT, Path, is_constant, number, only, tcp_option
 from pystack_c.filter.nft.queueing import Queue
 from pystack_c.filter.nft.stateful import STATEFUL, stateful
@@ -35,13 +35,13 @@ class RuleBuilder(Elements):
     def rule(self, given: Any, path: Path) -> list[Any]:
         """Return the statements of a rule."""
         if not isinstance(given, list) or not given:
-            raise RulesetError("a rule has a list of statements", path)
+            raise NftError("a rule has a list of statements", path)
         return [self.statement(one, (*path, i)) for i, one in enumerate(given)]
 
     def statement(self, given: Any, path: Path) -> Any:
         """Return one statement."""
         if not isinstance(given, dict) or len(given) != 1:
-            raise RulesetError("a statement is an object with one name", path)
+            raise NftError("a statement is an object with one name", path)
         [(name, body)] = given.items()
         inner = (*path, name)
         if name in _VERDICTS:
@@ -54,32 +54,32 @@ class RuleBuilder(Elements):
             return self._nat(name, body, inner)
         made = getattr(self, f"_{name}", None) if name in _KNOWN else None
         if made is None:
-            raise RulesetError(f"the statement {name!r} is not supported", inner)
+            raise NftError(f"the statement {name!r} is not supported", inner)
         return made(body, inner)
 
     def verdict(self, given: Any, path: Path) -> Any:
         """Return a verdict."""
         if not isinstance(given, dict) or len(given) != 1 or next(iter(given)) not in _VERDICTS:
-            raise RulesetError(f"{given!r} is no verdict", path)
+            raise NftError(f"{given!r} is no verdict", path)
         [(name, body)] = given.items()
         target = None
         if name in ("jump", "goto"):
             only(body, (*path, name), "target")
             target = self.chain(body["target"], (*path, name, "target"))
         elif body is not None:
-            raise RulesetError(f"{name} has no parameters", (*path, name))
+            raise NftError(f"{name} has no parameters", (*path, name))
         return s.VerdictStatement(_VERDICTS[name], target)
 
     def _match(self, body: Any, path: Path) -> Any:
         only(body, path, "op left right")
         if body["op"] not in _OPS:
-            raise RulesetError(f"{body['op']!r} is no operator", (*path, "op"))
+            raise NftError(f"{body['op']!r} is no operator", (*path, "op"))
         op = _OPS[body["op"]]
         left, types = self.expression(body["left"], (*path, "left"))
         right, at = body["right"], (*path, "right")
         if isinstance(right, str) and right.startswith("@") or isinstance(right, dict) and "set" in right:
             if op not in (s.EQ, s.NE, s.ANY):
-                raise RulesetError("a set is compared with == or !=", (*path, "op"))
+                raise NftError("a set is compared with == or !=", (*path, "op"))
             return s.SetLookup(left, self.set_for(right, types, at).live, op == s.NE)
         if len(types) == 1 and isinstance(right, dict) and ("range" in right or "prefix" in right):
             return self._between(left, types[0], op, right, (*path, "op"), at)
@@ -92,12 +92,12 @@ class RuleBuilder(Elements):
             return self._constant_match(left, types[0], op, right, path)
         other, kinds = self.expression(right, at, types)
         if len(kinds) != len(types):
-            raise RulesetError("the two sides have different numbers of parts", at)
+            raise NftError("the two sides have different numbers of parts", at)
         return s.Comparison(left, op, other)
 
     def _between(self, left: Any, kind: DataType, op: int, right: Any, op_path: Path, path: Path) -> Any:
         if op not in (s.EQ, s.NE, s.ANY):
-            raise RulesetError("a range is compared with == or !=", op_path)
+            raise NftError("a range is compared with == or !=", op_path)
         low, high = kind.interval(right, path)
         return s.Between(left, low, high, op == s.NE)
 
@@ -106,7 +106,7 @@ class RuleBuilder(Elements):
         if op == s.ANY and not kind.flags:
             op = s.EQ
         if op in (s.LT, s.GT, s.LE, s.GE, s.ANY, s.NONE) and kind.kind == "name":
-            raise RulesetError("names are compared with == or !=", (*path, "op"))
+            raise NftError("names are compared with == or !=", (*path, "op"))
         return s.Comparison(left, op, value)
 
     def _vmap(self, body: Any, path: Path) -> Any:
@@ -119,7 +119,7 @@ class RuleBuilder(Elements):
         only(body, path, "key value")
         key, at = body["key"], (*path, "key")
         if not isinstance(key, dict) or len(key) != 1:
-            raise RulesetError("the key of a mangle statement is an expression", at)
+            raise NftError("the key of a mangle statement is an expression", at)
         [(name, what)] = key.items()
         inner = (*at, name)
         if name == "meta":
@@ -127,7 +127,7 @@ class RuleBuilder(Elements):
         if name == "ct":
             only(what, inner, "key")
             if what["key"] != "mark":
-                raise RulesetError(f"ct {what['key']} cannot be set", inner)
+                raise NftError(f"ct {what['key']} cannot be set", inner)
             self.wants_ct = True
             return mangle.SetCtMark(self.typed(body["value"], (*path, "value"), t.MARK))
         if name == "payload":
@@ -135,10 +135,10 @@ class RuleBuilder(Elements):
         if name == "tcp option":
             kind, field = tcp_option(what, inner)
             if field is None or field[1] not in (1, 2, 4):
-                raise RulesetError("this field of a TCP option cannot be set", inner)
+                raise NftError("this field of a TCP option cannot be set", inner)
             value = self.typed(body["value"], (*path, "value"), t.integer(field[1] * 8))
             return mangle.SetTcpOption(kind, *field, value)
-        raise RulesetError(f"{name!r} cannot be set", inner)
+        raise NftError(f"{name!r} cannot be set", inner)
 
     def _set_meta(self, what: Any, value: Any, inner: Path, path: Path) -> Any:
         only(what, inner, "key")
@@ -146,7 +146,7 @@ class RuleBuilder(Elements):
             return mangle.SetMark(self.typed(value, path, t.MARK))
         if what["key"] == "nftrace":
             return mangle.SetTrace(number(value, path, 0, 1) == 1)
-        raise RulesetError(f"meta {what['key']} cannot be set", inner)
+        raise NftError(f"meta {what['key']} cannot be set", inner)
 
     def _set_payload(self, what: Any, value: Any, inner: Path, path: Path) -> Any:
         only(what, inner, "protocol field")
@@ -156,7 +156,7 @@ class RuleBuilder(Elements):
             return mangle.SetNet(code, self.typed(value, path, kind))
         proto, fields = TRANSPORT.get(protocol, (0, {}))
         if field not in fields or field in ("doff", "length", "checksum"):
-            raise RulesetError(f"{protocol} {field} cannot be set", inner)
+            raise NftError(f"{protocol} {field} cannot be set", inner)
         offset, size, shift, mask, _, kind = fields[field]
         return mangle.SetTransport(proto, offset, size, shift, mask, self.typed(value, path, kind))
 
@@ -164,7 +164,7 @@ class RuleBuilder(Elements):
         """Return an expression with one number."""
         found, types = self.expression(given, path, [kind])
         if len(types) != 1:
-            raise RulesetError("one number is needed here, not a concatenation", path)
+            raise NftError("one number is needed here, not a concatenation", path)
         return found
 
     def _reject(self, body: Any, path: Path) -> Any:
@@ -172,14 +172,14 @@ class RuleBuilder(Elements):
         only(body, path, "", "type expr")
         kind, code = body.get("type", "icmpx"), body.get("expr", "port-unreachable")
         if self.base_place is not None and self.base_place == C.HOOK_POSTROUTING:
-            raise RulesetError("reject is impossible at postrouting", path)
+            raise NftError("reject is impossible at postrouting", path)
         if kind == "tcp reset":
             if "expr" in body:
-                raise RulesetError("a reset has no parameter", (*path, "expr"))
+                raise NftError("a reset has no parameter", (*path, "expr"))
             return Reject(self.packets, True, 0)
         codes = {"icmp": t.ICMP_CODES, "icmpx": t.ICMPX_CODES}.get(kind)
         if codes is None or not isinstance(code, (str, int)) or (isinstance(code, str) and code not in codes):
-            raise RulesetError(f"reject with {kind} {code} is not supported", path)
+            raise NftError(f"reject with {kind} {code} is not supported", path)
         return Reject(self.packets, False, codes[code] if isinstance(code, str) else number(code, path, 0, 15))
 
     def _log(self, body: Any, path: Path) -> Any:
@@ -187,9 +187,9 @@ class RuleBuilder(Elements):
         only(body, path, "", "prefix level flags group")
         prefix, level = body.get("prefix", ""), body.get("level", "warn")
         if not isinstance(prefix, str) or len(prefix) > 127:
-            raise RulesetError("a prefix is a text of at most 127 characters", (*path, "prefix"))
+            raise NftError("a prefix is a text of at most 127 characters", (*path, "prefix"))
         if level not in _LEVELS:
-            raise RulesetError(f"{level!r} is no level", (*path, "level"))
+            raise NftError(f"{level!r} is no level", (*path, "level"))
         return Log(self.packets, prefix, level, number(body.get("group", 0), (*path, "group"), 0, 65535))
 
     def _queue(self, body: Any, path: Path) -> Any:
@@ -200,7 +200,7 @@ class RuleBuilder(Elements):
         flags = [flags] if isinstance(flags, str) else flags
         for flag in flags:
             if flag not in ("bypass", "fanout"):
-                raise RulesetError(f"the flag {flag!r} is not supported", (*path, "flags"))
+                raise NftError(f"the flag {flag!r} is not supported", (*path, "flags"))
         if isinstance(given, int):
             low = high = number(given, at, 0, 65535)
         else:
@@ -210,7 +210,7 @@ class RuleBuilder(Elements):
 
     def _notrack(self, body: Any, path: Path) -> Any:
         if body is not None:
-            raise RulesetError("notrack has no parameters", path)
+            raise NftError("notrack has no parameters", path)
         self.wants_ct = True
         return mangle.Notrack()
 
@@ -227,7 +227,7 @@ class RuleBuilder(Elements):
     def _update(self, body: Any, name: Any, name_path: Path, data: Any, path: Path) -> Any:
         ops = {"add": s.ADD, "update": s.UPDATE, "delete": s.DELETE}
         if body["op"] not in ops:
-            raise RulesetError(f"{body['op']!r} is no operation on a set", (*path, "op"))
+            raise NftError(f"{body['op']!r} is no operation on a set", (*path, "op"))
         model = self.model(name, name_path)
         elem, at, timeout = body["elem"], (*path, "elem"), 0
         if isinstance(elem, dict) and "elem" in elem:
@@ -236,16 +236,16 @@ class RuleBuilder(Elements):
             elem, at = elem["elem"]["val"], (*at, "elem", "val")
         key, types = self.expression(elem, at, model.types)
         if model.live.interval or [kind.bits for kind in types] != [kind.bits for kind in model.types]:
-            raise RulesetError(f"the set {model.name} has other keys", at)
+            raise NftError(f"the set {model.name} has other keys", at)
         if timeout and "timeout" not in model.flags:
-            raise RulesetError(f"the set {model.name} has no timeouts", at)
+            raise NftError(f"the set {model.name} has no timeouts", at)
         templates = model.templates
         if "stmt" in body:
             templates = [self.template(one, (*path, "stmt", i)) for i, one in enumerate(body["stmt"])]
         value = None
         if data is not None:
             if not model.data_types:
-                raise RulesetError(f"{model.name} is no map with numbers", name_path)
+                raise NftError(f"{model.name} is no map with numbers", name_path)
             value, _ = self.expression(data, (*path, "data"), model.data_types)
         return s.SetUpdate(model.live, key, ops[body["op"]], timeout * 1_000_000_000, templates, value)
 
@@ -255,12 +255,12 @@ class RuleBuilder(Elements):
         body = body or {}
         only(body, path, "", "family addr port flags type_flags" if name in ("snat", "dnat") else "port flags")
         if body.get("family", "ip") != "ip":
-            raise RulesetError(f"the family {body['family']!r} is not supported", (*path, "family"))
+            raise NftError(f"the family {body['family']!r} is not supported", (*path, "family"))
         if "type_flags" in body:
-            raise RulesetError("the translation of prefixes is not supported", (*path, "type_flags"))
+            raise NftError("the translation of prefixes is not supported", (*path, "type_flags"))
         self._nat_place(name, path)
         if name in ("snat", "dnat") and "addr" not in body and "port" not in body:
-            raise RulesetError("an address or a port is needed here", path)
+            raise NftError("an address or a port is needed here", path)
         addr, pair = None, False
         if "addr" in body:
             addr, pair = self._nat_address(body["addr"], (*path, "addr"))
@@ -273,7 +273,7 @@ class RuleBuilder(Elements):
             elif flag == "persistent":
                 made.persistent = True
             else:
-                raise RulesetError(f"the flag {flag!r} is not supported", (*path, "flags"))
+                raise NftError(f"the flag {flag!r} is not supported", (*path, "flags"))
         return made
 
     def _nat_place(self, name: str, path: Path) -> None:
@@ -286,7 +286,7 @@ class RuleBuilder(Elements):
         if isinstance(given, dict) and "map" in given:
             found, types = self.expression(given, path)
             if [kind.bits for kind in types] not in ([32], [32, 16]):
-                raise RulesetError("the map must give an address, or an address and a port", path)
+                raise NftError("the map must give an address, or an address and a port", path)
             return found, len(types) == 2
         return self._nat_part(given, path, t.ADDRESS), False
 

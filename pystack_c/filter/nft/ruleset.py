@@ -10,7 +10,7 @@ from pystack_c.filter import conntrack, nat
 from pystack_c.filter.hooks import NAMES, attach, detach
 from pystack_c.filter.nft.chains import Chain, FilterPackets, FilterRule
 from pystack_c.filter.nft.commands import Register, RulesetCommands
-from pystack_c.filter.nft.errors import RulesetError
+from pystack_c.filter.nft.errors import NftError
 from pystack_c.filter.nft.expressions import Path, only
 from pystack_c.filter.nft.listing import listing
 from pystack_c.filter.nft.queueing import Queues
@@ -55,13 +55,13 @@ class Ruleset(RulesetCommands):
         self.tracks = False
 
     def load(self, commands: Any) -> None:
-        """Apply a list of commands, or an object {"nftables": [...]}. Raises RulesetError, and then nothing has changed."""
+        """Apply a list of commands, or an object {"nftables": [...]}. Raises NftError, and then nothing has changed."""
         path: Path = ()
         if isinstance(commands, dict):
             only(commands, (), "nftables")
             commands, path = commands["nftables"], ("nftables",)
         if not isinstance(commands, list):
-            raise RulesetError("a list of commands is needed here", path)
+            raise NftError("a list of commands is needed here", path)
         self.undo = []
         try:
             for i, command in enumerate(commands):
@@ -88,9 +88,9 @@ class Ruleset(RulesetCommands):
         try:
             commands = json.loads(text)
         except ValueError as exc:
-            raise RulesetError(f"the text is no JSON: {exc}") from None
+            raise NftError(f"the text is no JSON: {exc}") from None
         except RecursionError:
-            raise RulesetError("the JSON is nested too deeply") from None
+            raise NftError("the JSON is nested too deeply") from None
         self.load(commands)
 
     def dump(self) -> list[dict[str, Any]]:
@@ -174,4 +174,4 @@ class Ruleset(RulesetCommands):
             self.tracks = False
 
 
-__all__ = ["RulesetError", "FilterRule", "Ruleset", "Table"]
+__all__ = ["NftError", "FilterRule", "Ruleset", "Table"]

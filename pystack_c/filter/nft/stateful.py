@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pystack_c.filter.nft.errors import RulesetError
+from pystack_c.filter.nft.errors import NftError
 from pystack_c.filter.nft.expressions import Path, number, only
 from pystack_c.filter.nft.statements import Counter, Limit, Quota
 
@@ -36,30 +36,30 @@ def _limit(body: Any, path: Path) -> Limit:
     units = {"packets": 0, **UNITS}
     rate_unit, burst_unit = body.get("rate_unit", "packets"), body.get("burst_unit", "")
     if rate_unit not in units:
-        raise RulesetError(f"{rate_unit!r} is no unit", (*path, "rate_unit"))
+        raise NftError(f"{rate_unit!r} is no unit", (*path, "rate_unit"))
     if body["per"] not in PERIODS:
-        raise RulesetError(f"{body['per']!r} is no period", (*path, "per"))
+        raise NftError(f"{body['per']!r} is no period", (*path, "per"))
     unit = units[rate_unit]
     rate = number(body["rate"], (*path, "rate"), 1, 1 << 32) * (unit or 1)
     burst = number(body.get("burst", 0), (*path, "burst"), 0, 0xFFFFFFFF)
     if unit:
         if burst_unit not in ("", *UNITS):
-            raise RulesetError(f"{burst_unit!r} is no unit", (*path, "burst_unit"))
+            raise NftError(f"{burst_unit!r} is no unit", (*path, "burst_unit"))
         burst *= UNITS.get(burst_unit, 1)
     elif burst == 0:
         burst = _BURST
     per = PERIODS[body["per"]]
     if not unit and (per // rate == 0 or per // rate * burst >= _BIG):
-        raise RulesetError("the rate or the burst is too large", path)
+        raise NftError("the rate or the burst is too large", path)
     if unit and (per * (rate + burst) // rate >= _BIG or per // rate * 65536 >= _BIG):
-        raise RulesetError("the rate is too small, or the burst too large", path)
+        raise NftError("the rate is too small, or the burst too large", path)
     return Limit(rate, per, burst, bool(unit), bool(body.get("inv", False)))
 
 
 def _quota(body: Any, path: Path) -> Quota:
     only(body, path, "val val_unit", "used used_unit inv")
     if body["val_unit"] not in UNITS or body.get("used_unit", "bytes") not in UNITS:
-        raise RulesetError("the units of a quota are bytes, kbytes and mbytes", path)
+        raise NftError("the units of a quota are bytes, kbytes and mbytes", path)
     octets = number(body["val"], (*path, "val"), 0, 1 << 40) * UNITS[body["val_unit"]]
     used = number(body.get("used", 0), (*path, "used"), 0, 1 << 40) * UNITS[body.get("used_unit", "bytes")]
     return Quota(octets, used, bool(body.get("inv", False)))

@@ -4,7 +4,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c.filter.nft.chains import DEPTH, Chain
-from pystack_c.filter.nft.errors import RulesetError
+from pystack_c.filter.nft.errors import NftError
 from pystack_c.filter.nft.expressions import Path
 from pystack_c.filter.nft.statements import VerdictMap, VerdictStatement
 
@@ -18,7 +18,7 @@ _NAMES = {C.NAT_SNAT: "snat", C.NAT_MASQUERADE: "masquerade", C.NAT_DNAT: "dnat"
 
 
 def check(ruleset: Any, path: Path) -> None:
-    """Raise RulesetError if the ruleset cannot work."""
+    """Raise NftError if the ruleset cannot work."""
     for table in ruleset.tables.values():
         live: dict[Any, None] = dict.fromkeys((*table.chains.values(), *table.sets.values(), *table.objects.values()))
         depths: dict[Chain, int] = {}
@@ -26,13 +26,13 @@ def check(ruleset: Any, path: Path) -> None:
             for rule in chain.rules:
                 for used in rule.uses:
                     if used not in live:
-                        raise RulesetError(f"{used.name} is still in use by a rule", path)
+                        raise NftError(f"{used.name} is still in use by a rule", path)
             _depth(chain, depths, (), path)
         for model in table.sets.values():
             if model.verdicts:
                 for element in model.live.elements.values():
                     if element.data.target is not None and element.data.target not in live:
-                        raise RulesetError(f"{element.data.target.name} is still in use by the map {model.name}", path)
+                        raise NftError(f"{element.data.target.name} is still in use by the map {model.name}", path)
         for chain in table.chains.values():
             if chain.kind:
                 _check_nat(chain, path)
@@ -52,31 +52,31 @@ def targets(rule: Any) -> list[Chain]:
 
 
 def _depth(chain: Chain, depths: dict[Chain, int], above: tuple[Chain, ...], path: Path) -> int:
-    """Return how deep the jumps from a chain go. Raises RulesetError for circles and for more than DEPTH levels."""
+    """Return how deep the jumps from a chain go. Raises NftError for circles and for more than DEPTH levels."""
     if chain in above:
-        raise RulesetError(f"the jumps to chain {chain.name} form a circle", path)
+        raise NftError(f"the jumps to chain {chain.name} form a circle", path)
     if chain not in depths:
         if len(above) > DEPTH:
-            raise RulesetError(f"the jumps are more than {DEPTH} levels deep", path)
+            raise NftError(f"the jumps are more than {DEPTH} levels deep", path)
         deepest = 0
         for rule in chain.rules:
             for target in targets(rule):
                 deepest = max(deepest, 1 + _depth(target, depths, (*above, chain), path))
         depths[chain] = deepest
     if depths[chain] >= DEPTH and chain.kind:
-        raise RulesetError(f"the jumps from chain {chain.name} are {DEPTH} levels deep or more", path)
+        raise NftError(f"the jumps from chain {chain.name} are {DEPTH} levels deep or more", path)
     return depths[chain]
 
 
 def _check_nat(base: Chain, path: Path) -> None:
-    """Raise RulesetError if a translation is impossible in a base chain, or in a chain to which it jumps."""
+    """Raise NftError if a translation is impossible in a base chain, or in a chain to which it jumps."""
     seen = [base]
     for chain in seen:
         for rule in chain.rules:
             for kind in rule.nat_kinds:
                 if base.kind != "nat" or base.place not in _NAT_PLACES[kind]:
                     why = f"{_NAMES[kind]} is impossible in chain {base.name}, for its type or its hook"
-                    raise RulesetError(why, rule.path)
+                    raise NftError(why, rule.path)
             if rule.queues and (base.kind == "nat" or base.place in (C.HOOK_OUTPUT, C.HOOK_POSTROUTING)):
-                raise RulesetError(f"queue is not supported in chain {base.name}, for its type or its hook", rule.path)
+                raise NftError(f"queue is not supported in chain {base.name}, for its type or its hook", rule.path)
             seen += [target for target in targets(rule) if target not in seen]
