@@ -12,6 +12,8 @@ CORE = Path(__file__).parent.parent / "pystack_c"
 #: the rooms that serve every family
 BLIND = ("tcp", "sockets", "services", "filter")
 SOURCES = sorted(path for room in BLIND for path in (CORE / room).rglob("*.py"))
+#: modules that read and write the fields of headers that a ruleset names (`ip saddr`), or compute as the kernel does (jhash)
+HEADERS = ("filter/nft/datatypes.py", "filter/nft/exprs.py", "filter/nft/mangle.py", "filter/nft/view.py")
 #: modules and names that know a family
 MODULES = ("pystack_c.wire.ipv4", "pystack_c.wire.arp", "pystack_c.link.arp", "pystack_c.link.acd", "pystack_c.ingress")
 NAMES = ("v4", "v4_bits", "is_v4", "is_v6", "IPV4_HLEN")
@@ -93,7 +95,11 @@ def test_there_are_sources():
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(CORE)))
 def test_no_module_above_ip_knows_the_family(path):
-    assert knows_a_family(path.read_text()) == []
+    found = knows_a_family(path.read_text())
+    if str(path.relative_to(CORE)) in HEADERS:
+        assert found, "it need not be among HEADERS any more"
+    else:
+        assert found == []
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ class Causes:
     def send(self, port: Any, frame: bytes) -> None:
         """SimPort: put a frame on the link now, and note what it meets there."""
         net, channel = self.net, port.out
-        # (What stands in front of a channel may have no rate of its own.)
+        # An object that stands in front of a channel may have no rate of its own.
         rate = getattr(channel, "rate", 0)
         begin = max(net.now, channel.free_at) if rate else net.now
         arrivals = channel.send(frame, net.now)
