@@ -262,6 +262,12 @@ def bring_up(settings: Settings, control: bool = False, gate: "StepGate | None" 
         )
     if not settings.address and not settings.dhcp:
         raise click.UsageError("the stack needs an address, such as -a 10.0.0.2/24, or --dhcp")
+    if settings.kernel_address is not None:
+        own = [text.partition("/")[0] for text in settings.address]
+        if settings.kernel_address.partition("/")[0] in own:
+            raise click.UsageError(
+                f"--kernel-address {settings.kernel_address} is the stack's own address: the kernel's side of the link needs another one"
+            )
     from pystack.kernel.netns import Namespace
     from pystack.running import up
 

@@ -121,6 +121,8 @@ def run_all(paths: tuple[str, ...], settings: object, json_path: str | None, ver
                 for note in verdict.notes:
                     echo(f"  note      {note}", err=to_stdout)
     total = report.counts(verdicts)
+    if len(verdicts) == 1 and verdicts[0].verdict == report.PASSED and not verbose and not quiet:
+        echo(f"{verdicts[0].path}: passed", err=to_stdout)
     if len(verdicts) > 1 or any(os.path.isdir(path) for path in paths):
         root = os.path.commonpath([os.path.abspath(p) for p in paths])
         for verdict in verdicts:

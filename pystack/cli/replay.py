@@ -1,6 +1,7 @@
 """`pystack replay`."""
 
 import contextlib
+import os
 import time
 from collections.abc import Callable
 from typing import Any, BinaryIO
@@ -17,13 +18,23 @@ Examples:
   pystack replay run.pytrace                       compare every byte and show the first difference
   pystack replay -v run.pytrace | less             explain each frame
   pystack replay --write run.pcapng run.pytrace    write a capture for Wireshark
+  pystack replay --write nagle.pcapng nagle        write a capture of a scenario
   pystack replay --series run.csv run.pytrace      write cwnd and other variables over time
   pystack replay --set tcp_nagle=false run.pytrace find out what that setting would have changed
 """
 
 
+def check_source(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """Return the argument, if there is such a file or scenario."""
+    from pystack.stepper import scenarios
+
+    if value not in scenarios.NAMES or os.path.exists(value):
+        click.Path(exists=True, dir_okay=False).convert(value, parameter, context)
+    return value
+
+
 @click.command(epilog=EXAMPLES)
-@click.argument("recording", type=click.Path(exists=True, dir_okay=False))
+@click.argument("recording", metavar="RECORDING|SCENARIO", callback=check_source)
 @click.option("-v", "--verbose", is_flag=True, help="Print each frame and the stack's decisions.")
 @click.option(
     "--write", metavar="FILE", help="Write a pcapng capture with the reasons as comments; - is standard output."
@@ -49,6 +60,7 @@ def replay(
 ) -> int:
     """Run RECORDING again and compare every frame and every result to the byte.
 
+    RECORDING is a file, or a scenario of `pystack step --list`; so --write makes a capture of a scenario, too.
     The exit status is 1 if something differs; the message names the first difference.
     """
     from pystack.cli.common import change_settings, output
@@ -72,7 +84,8 @@ def replay(
         start = time.monotonic()
         try:
             player = Replay(
-                recording,
+                _source(recording),
+                name=recording,
                 probe=probe,
                 partial=partial,
                 trusted=trusted,
@@ -95,6 +108,17 @@ def replay(
         err="-" in (write, series),
     )
     return 0
+
+
+def _source(recording: str) -> "str | BinaryIO":
+    """Return the file, or, if there is none of that name, the recording of the scenario with that name."""
+    import io
+
+    from pystack.stepper import scenarios
+
+    if recording not in scenarios.NAMES or os.path.exists(recording):
+        return recording
+    return io.BytesIO(scenarios.get(recording).record())
 
 
 def _check(write: str | None, filter: str | None, keylog: str | None) -> None:

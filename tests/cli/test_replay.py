@@ -1,0 +1,35 @@
+"""`pystack replay` of scenarios, and `pystack pkt` of one script."""
+
+from click.testing import CliRunner
+
+from pystack.cli.main import cli
+from pystack.stepper import scenarios
+
+
+def run(*args):
+    return CliRunner().invoke(cli, args, standalone_mode=False)
+
+
+def test_a_scenario_is_replayed_and_written_as_a_capture(tmp_path):
+    path = tmp_path / "nagle.pcapng"
+    result = run("replay", "nagle", "--write", str(path))
+    assert result.exception is None and "every byte is the same: 2 hosts, 16 frames sent" in result.output
+    assert path.read_bytes()[:4] == b"\n\r\r\n"
+    assert path.stat().st_size > sum(frame.length for frame in scenarios.get("nagle").timeline().frames)
+
+
+def test_a_name_that_is_neither_a_file_nor_a_scenario():
+    assert "no-such-name" in str(run("replay", "no-such-name").exception)
+
+
+def test_a_script_that_passes_says_so(tmp_path):
+    script = tmp_path / "connect.pkt"
+    script.write_text("0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n+0 close(3) = 0\n")
+    result = run("pkt", str(script))
+    assert result.exception is None and result.output == f"{script}: passed\n"
+    assert run("pkt", "--quiet", str(script)).output == ""
+
+
+def test_the_kernels_side_needs_another_address_than_the_stack():
+    result = run("up", "-a", "10.0.0.2/24", "--kernel-address", "10.0.0.2/24")
+    assert "is the stack's own address" in str(result.exception)
