@@ -112,7 +112,7 @@ class Waits:
         timer = cause.fields.get("timer", "") if cause.kind == "timer.fired" else ""
         if out.fields["flags"] & C.SYN:
             why = "SYN retransmission"
-        elif timer == "retransmission":
+        elif timer == "retransmission" or "when the RTO expired" in out.reason:
             why = "loss, retransmission timeout"
         elif timer == "loss-probe":
             why = "loss, tail probe"

@@ -21,6 +21,7 @@ cpdef bint retransmit_lost(Tcb tcb) except -1
 cpdef resend(Tcb tcb, SentSegment seg, str why, str rfc)
 @cython.locals(counters=Counters)
 cdef sent_again(Tcb tcb, int error)
+cdef bint _cut_anew(Tcb tcb) noexcept
 @cython.locals(text=str)
 cpdef str recovery_reason(Tcb tcb)
 cpdef str recovery_rfc(Tcb tcb)

@@ -92,6 +92,14 @@ def sent_again(tcb: Tcb, error: int) -> None:
         counters.TcpExtTCPRetransFail += 1
 
 
+def _cut_anew(tcb: Tcb) -> bool:
+    """Return True if segments are retransmitted because they were too large for the path, and not because a timer expired.
+
+    A timeout saves the state that it changes, and a smaller MTU changes none (loss.undo).
+    """
+    return tcb.ca_state == C.CA_LOSS and tcb.retries == 0 and tcb.backoff == 0 and not tcb.undo_possible
+
+
 def recovery_reason(tcb: Tcb) -> str:
     """Return the reason for a retransmission."""
     if tcb.core.probe is None:
@@ -100,8 +108,10 @@ def recovery_reason(tcb: Tcb) -> str:
         return tcb.syn_why
     if tcb.state == C.SYN_SENT or tcb.state == C.SYN_RECEIVED:
         return f"retransmission {tcb.retries} of the SYN: no answer arrived within the RTO of {tcb.rto / 1e6:g} ms"
-    if tcb.ca_state == C.CA_LOSS and tcb.retries == 0 and tcb.backoff == 0:
+    if _cut_anew(tcb):
         return f"retransmission: the segment was too large for the path, and the MSS is {tcb.mss} now"
+    if tcb.ca_state == C.CA_LOSS and tcb.retries == 0:
+        return "retransmission: it was in flight when the RTO expired, so it counts as lost, too"
     if tcb.ca_state == C.CA_LOSS:
         text = f"retransmission: the RTO of {tcb.rto / 1e6:g} ms expired (SRTT {tcb.srtt / 1e6:g} ms)"
         return text if tcb.retries <= 1 else text + f"; this is try {tcb.retries}, and the timeout doubled each time"
@@ -116,7 +126,7 @@ def recovery_rfc(tcb: Tcb) -> str:
     """Return the RFC and section that require the retransmission."""
     if tcb.syn_why:
         return "Linux tcp_check_req" if tcb.passive else "RFC 9293 3.5"
-    if tcb.ca_state == C.CA_LOSS and tcb.retries == 0 and tcb.backoff == 0:
+    if _cut_anew(tcb):
         return "RFC 1191 6.5"
     if tcb.ca_state == C.CA_LOSS or tcb.state == C.SYN_SENT or tcb.state == C.SYN_RECEIVED:
         return "RFC 6298 5.4"

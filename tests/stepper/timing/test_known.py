@@ -2,6 +2,7 @@
 
 import pytest
 
+from pystack.stepper import scenarios
 from pystack.stepper.timing import CAUSES, WHYS, path
 from tests.stepper.timing.cases import CASES
 
@@ -17,3 +18,9 @@ def test_the_sums_are_the_known_ones(case):
     assert found.elapsed == sum(case.expected.values())
     for cause, why in found.totals():
         assert cause in CAUSES and why in WHYS
+
+
+def test_after_a_timeout_the_other_lost_segments_waited_for_it_too():
+    found = path(scenarios.get("rto").timeline()).totals()
+    assert found["RTO", "loss, retransmission timeout"] == 1_680_000_000
+    assert not any(why == "loss, fast retransmit" for _, why in found)
