@@ -248,14 +248,8 @@ def while_read(sink: "Callable[..., None]", file: BinaryIO) -> "Callable[..., No
     return one
 
 
-@contextlib.contextmanager
-def bring_up(settings: Settings, control: bool = False, gate: "StepGate | None" = None) -> "Iterator[Running]":
-    """Run a stack with these settings. At the end everything is released."""
-    settings = devices.named(settings)
-    config = make_config(settings)
-    routes = [parse_route(text) for text in settings.route]
-    mac = parse_mac(settings.mac) if settings.mac is not None else None
-    names, dns = known_names(settings.hosts, settings.host_entry), dns_settings(settings.dns, settings.search)
+def _check_addresses(settings: Settings) -> None:
+    """Raise UsageError if the addresses are missing, or do not fit each other and --dhcp."""
     if settings.dhcp and (settings.tun or settings.gateway):
         raise click.UsageError(
             "--dhcp is for Ethernet, without --tun, and finds the gateway by itself, without --gateway"
@@ -268,6 +262,17 @@ def bring_up(settings: Settings, control: bool = False, gate: "StepGate | None" 
             raise click.UsageError(
                 f"--kernel-address {settings.kernel_address} is the stack's own address: the kernel's side of the link needs another one"
             )
+
+
+@contextlib.contextmanager
+def bring_up(settings: Settings, control: bool = False, gate: "StepGate | None" = None) -> "Iterator[Running]":
+    """Run a stack with these settings. At the end everything is released."""
+    settings = devices.named(settings)
+    config = make_config(settings)
+    routes = [parse_route(text) for text in settings.route]
+    mac = parse_mac(settings.mac) if settings.mac is not None else None
+    names, dns = known_names(settings.hosts, settings.host_entry), dns_settings(settings.dns, settings.search)
+    _check_addresses(settings)
     from pystack.kernel.netns import Namespace
     from pystack.running import up
 

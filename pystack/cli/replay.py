@@ -68,9 +68,6 @@ def replay(
     from pystack.trace.errors import TraceError
     from pystack.trace.replay import Replay, ReplayMismatch
 
-    def change(name: str, config: Any) -> None:
-        change_settings(config, settings)
-
     def show(record: FrameRecord) -> None:
         echo(one_line(record.line()), err="-" in (write, series))
 
@@ -89,7 +86,7 @@ def replay(
                 probe=probe,
                 partial=partial,
                 trusted=trusted,
-                config_change=change if settings else None,
+                config_change=(lambda name, config: change_settings(config, settings)) if settings else None,
                 watch=watch,
             )
             counts = player.run()

@@ -100,9 +100,10 @@ def step(what: str | None, **options: Any) -> int:
 def _list() -> int:
     from pystack.stepper import scenarios
 
+    width = max(map(len, scenarios.NAMES)) + 2
     for name in scenarios.NAMES:
         found = scenarios.get(name)
-        echo(f"{name:22}{found.title}\n{'':22}  {found.question}")
+        echo(f"{name:{width}}{found.title}\n{'':{width}}  {found.question}")
     return 0
 
 

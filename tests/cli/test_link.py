@@ -30,6 +30,7 @@ def times(text):
 @marked
 def test_a_delay_is_seen_and_changed_while_it_runs(lab: Lab):
     with lab.up(*ADDRESSES, "--delay", "40ms", "--rate", "10mbit") as process:
+        assert "made it" in process.stderr.readline()
         assert process.stderr.readline() == "  link: each way delay 40ms, rate 10mbit; offload is off\n"
         lab.run("ping", "-c", "1", "-W", "5", "10.0.0.2")  # ARP
         slow = times(lab.run("ping", "-c", "3", "-i", "0.2", "-W", "5", "10.0.0.2").stdout)
@@ -75,6 +76,7 @@ def test_a_middlebox_resets_real_connections(lab: Lab, tmp_path):
     path = str(tmp_path / "run.pytrace")
     options = ("--serve", "http:80", "--middlebox", "reset:port=80", "--record", path)
     with lab.up(*ADDRESSES, *options) as process:
+        assert "made it" in process.stderr.readline()
         assert process.stderr.readline() == "  link: each way no fault; middlebox reset port=80; offload is off\n"
         refused = lab.run("curl", "-sS", "--max-time", "5", "http://10.0.0.2/hello")
         assert refused.returncode == 7 and "to connect" in refused.stderr  # at once, and not after 5 s

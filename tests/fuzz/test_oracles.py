@@ -76,7 +76,7 @@ def test_watch_sees_what_moves_back(name):
 
 def test_a_frame_without_a_trace_is_seen(monkeypatch):
     made, _ = busy()
-    monkeypatch.setattr(made, "_accounts", lambda: ())
+    monkeypatch.setattr(made, "_accounts", lambda *args: ())
     with pytest.raises(Failure, match="no trace"):
         rx(made, build.ipv4(PEER, HOST, 1, build.icmp(8, 0, 1)))
 

@@ -202,5 +202,10 @@ def test_bind_to_device(net):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"nosuch")
         assert caught.value.errno == errno.ENODEV
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")
-        with pytest.raises(OSError):
+        # As on Linux, a bound socket without a route takes the destination for a neighbour there, where nobody answers.
+        if kind == socket.SOCK_DGRAM:
             sock.connect(("10.0.0.1", 9))
+        else:
+            sock.settimeout(0.2)
+            with pytest.raises(TimeoutError):
+                sock.connect(("10.0.0.1", 9))

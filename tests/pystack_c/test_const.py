@@ -11,7 +11,7 @@ PXD = Path(pystack_c.__file__).parent / "const.pxd"
 
 def test_the_compiled_numbers_are_the_same():
     compiled = {
-        name: int(value, 0) for name, value in re.findall(r"^    ([A-Z]\w*) = (\w+)", PXD.read_text(), re.MULTILINE)
+        name: int(value, 0) for name, value in re.findall(r"^    ([A-Z]\w*) = (-?\w+)", PXD.read_text(), re.MULTILINE)
     }
     python = {name: value for name, value in vars(C).items() if name.isupper() and isinstance(value, int)}
     assert compiled.pop("COMPILED") == 1 and python.pop("COMPILED") == 0
@@ -22,7 +22,9 @@ def test_the_compiled_numbers_are_the_same():
 def enums(pxd: str) -> list[list[int]]:
     """The numbers of each anonymous enum of a .pxd."""
     blocks = re.findall(r"^cdef enum:\n((?:    .*\n|\n(?=    ))+)", pxd, re.MULTILINE)
-    return [[int(value, 0) for value in re.findall(r"^    [A-Z]\w* = (\w+)", block, re.MULTILINE)] for block in blocks]
+    return [
+        [int(value, 0) for value in re.findall(r"^    [A-Z]\w* = (-?\w+)", block, re.MULTILINE)] for block in blocks
+    ]
 
 
 def test_a_number_above_int_does_not_share_an_enum_with_those_that_fit():

@@ -179,7 +179,7 @@ RFC1122 = [
     Mutant("IP-31", "sockets/record.py", "dgram.fill(data, pkt.src, sport, pkt.dst, iface,", "dgram.fill(data, pkt.src, sport, pkt.dst, None,"),
     Mutant("ICMP-1", "ingress/icmpv4.py", "    elif not taken:\n        # RFC 1122 3.2.2", "    elif not taken:\n        icmpv4.echo_reply(core, pkt)\n        # RFC 1122 3.2.2"),
     Mutant("ICMP-2", "ip/icmpv4.py", "quote = pkt.frame[pkt.ip_off : end]", "quote = bytes(8) + pkt.frame[pkt.ip_off + 8 : end]"),
-    Mutant("ICMP-3", "ingress/icmpv4.py", "    dport = (l4[2] << 8) | l4[3]", "    dport = (l4[2] << 8) | l4[3]\n    sport = next(iter(core.udp.buckets))"),
+    Mutant("ICMP-3", "ingress/icmpv4.py", "    dport = (l4[2] << 8) | l4[3]\n    found = raw", "    dport = (l4[2] << 8) | l4[3]\n    sport = next(iter(core.udp.buckets))\n    found = raw"),
     Mutant("ICMP-4", "ip/icmpv4.py", "if is_error(p[pkt.l4_off]):", "if False:"),
     Mutant("ICMP-5", "ip/icmpv4.py", "if pkt.dst_kind == C.DST_BROADCAST or pkt.dst_kind == C.DST_MULTICAST or pkt.l2_group:", "if pkt.l2_group:"),
     Mutant("ICMP-6", "ip/forward.py", "if pkt.l2_group or is_group(pkt.dst):", "pkt.l2_group = False\n    if is_group(pkt.dst):"),

@@ -113,7 +113,7 @@ def test_ip_9_no_ttl_of_zero_is_sent():
     with pytest.raises(OSError) as caught:
         peer.call(udp.setsockopt, sender(peer), 0, sockopt.IP_TTL, 0)
     assert caught.value.errno == errno.EINVAL
-    router = Peer(ip_forward=True)
+    router = Peer(ip_forward=True, send_redirects=False)
     router.stack.add_route(0, 0, router.me)
     assert [s.icmp.type for s in router.send(b"x" * 8, 17, dst="192.0.2.1", ttl=1)] == [11]
     (onward,) = router.send(b"x" * 8, 17, dst="192.0.2.1", ttl=2)  # the control
@@ -308,7 +308,7 @@ def test_ip_28_one_hosts_address_in_a_link_broadcast_is_discarded():
 def test_ip_29_forwarding_is_off_by_default():
     assert not any(profile(name).ip_forward for name in PROFILES)
     for forward in (False, True):
-        peer = Peer(ip_forward=forward)
+        peer = Peer(ip_forward=forward, send_redirects=False)
         peer.stack.add_route(0, 0, peer.me)
         assert len(peer.send(b"x" * 8, 17, dst="192.0.2.1")) == forward
 
