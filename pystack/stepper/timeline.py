@@ -244,9 +244,11 @@ class Timeline:
             entry = self.events[index]
             if entry.host != host:
                 continue
-            if str(entry.kind) in _ENDS or entry.frame != frame:
+            if str(entry.kind) in _ENDS:
                 break
-            found.append(index)
+            # Some decisions of the same work belong to the frame that is sent because of it, such as its route.
+            if entry.frame == frame:
+                found.append(index)
         return found
 
     def drops(self, arrived: int) -> list[str]:

@@ -69,9 +69,9 @@ def test_a_ladder_of_four_hosts():
         lines = person.lines()
         heading = next(line for line in lines if "r1" in line)
         assert heading.split()[2:] == ["a", "r1", "r2", "b"]
-        await person.press("f", "f")
-        text = person.text()
-        assert "the TTL has expired [RFC 1812 5.3.1]" in text
+        await person.press("f", "f", "y")
+        assert "the TTL has expired [RFC 1812 5.3.1]" in person.text()
+        await person.press("y")
         assert any("─>!" in line for line in person.lines())
 
     watch(story, "traceroute")
