@@ -100,7 +100,7 @@ def step(what: str | None, **options: Any) -> int:
 def _list() -> int:
     from pystack.stepper import scenarios
 
-    width = max(map(len, scenarios.NAMES)) + 2
+    width = max(map(len, scenarios.NAMES)) + 1
     for name in scenarios.NAMES:
         found = scenarios.get(name)
         echo(f"{name:{width}}{found.title}\n{'':{width}}  {found.question}")
@@ -116,8 +116,13 @@ def _open(what: str, seed: int, partial: bool, trusted: bool) -> "tuple[Timeline
     from pystack.trace.errors import TraceError
 
     if what in scenarios.NAMES and not os.path.isfile(what):
+        from pystack.sim.scheduler import SimError
+
         found = scenarios.get(what)
-        return found.timeline(seed), found
+        try:
+            return found.timeline(seed), found
+        except (ImportError, SimError) as error:  # an extra is missing; the text names it
+            raise click.ClickException(f"the scenario {what}: {error}") from None
     if not os.path.exists(what):
         raise click.UsageError(f"{what}: there is no such file or scenario; `pystack step --list` lists the scenarios")
     try:
