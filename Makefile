@@ -47,7 +47,7 @@ cpython: setup ## run CPython's own tests of sockets, asyncio, TLS and servers o
 	$(PYTEST) tests/cpython
 	@tools/test_other.sh $(JOBS) -m "" tests/cpython $(ARGS)
 
-rfc: setup ## run the conformance tests and write docs/reference/rfc9293.md and docs/reference/rfc1122.md from the results
+rfc: setup ## run the conformance tests and write docs/reference/rfc9293.md, rfc1122.md and rfc4787.md from the results
 	@$(PY) -m tools.conformance
 
 programs: setup ## run real programs on a stack and in virtual time (as root) and write docs/reference/real-programs.md
