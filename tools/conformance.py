@@ -39,7 +39,8 @@ This page lists the numbered requirements for a NAT: REQ-1 of RFC 4787 is UDP-1,
 The words are our own. The section has the number of the RFC before it. The tests are in `tests/rfc/`.
 
 There are two settings. By default, the translation behaves as Linux's does. With `nat_endpoint_independent`, the mapping depends only on the
-internal endpoint, and `nat_filtering` decides which packets from the outside it lets in. If a note does not name a setting, both behave alike.
+internal endpoint, and `nat_filtering` decides which packets from the outside it lets in. The profile `rfc` sets both, and the times that the RFCs
+ask for. If a note names neither a setting nor the profile, both translations behave alike.
 [The guide to address translation](../howto/nat.md) describes the settings.""",
 }
 TAIL = """**Result** is the result on the compiled and on the uncompiled core, with the number of runs. **Broken** says whether the tests noticed a core

@@ -388,6 +388,42 @@ def test_a_network_with_a_nat():
         home.boot()
 
 
+@pytest.mark.parametrize("profile", ["rfc", "linux"])
+def test_two_hosts_behind_a_nat_meet_at_an_external_endpoint(profile):
+    """Hairpinning with the profile `rfc` (RFC 4787 6). With Linux's behaviour, the datagram does not arrive."""
+    import pystack.socket as socket
+
+    net = Network(1)
+    carrier, web, one, two = net.nat("carrier", profile=profile), net.host("web"), net.host("one"), net.host("two")
+    net.link(carrier, web, addrs=("192.0.2.1/24", "192.0.2.2/24"), delay=MS)
+    net.lan("inside", carrier, one, two, subnet="10.0.0.0/24")
+    carrier.snat("192.0.2.1", src="10.0.0.0/24")
+
+    def meet():
+        with socket.socket(type=socket.SOCK_DGRAM) as sock:
+            sock.bind(("0.0.0.0", 7000))
+            sock.sendto(b"I am here", ("192.0.2.2", 9))
+            sock.settimeout(2)
+            try:
+                while True:
+                    data, addr = sock.recvfrom(100)
+                    if data != b"I am here":
+                        return data, addr
+            except OSError:
+                return None
+
+    def call():
+        with socket.socket(type=socket.SOCK_DGRAM) as sock:
+            sock.bind(("0.0.0.0", 7001))
+            sock.settimeout(0.5)
+            with pytest.raises(TimeoutError):
+                sock.recv(100)  # the other host has its mapping by then
+            sock.sendto(b"hello", ("192.0.2.1", 7000))
+
+    found = net.run({one: meet, two: call})[one]
+    assert found == ((b"hello", ("192.0.2.1", 7001)) if profile == "rfc" else None)
+
+
 def test_an_error_from_a_timer_belongs_to_its_own_packet():
     """ARP gives up long after the packet: the packet that passed last has nothing to do with the error."""
     box = Box()

@@ -220,6 +220,7 @@ RFC4787 = [
     Mutant("UDP-3a", "filter/nat_rules.py", "            elif half.sport < 1024:", "            elif False:"),
     Mutant("UDP-5", "filter/conntrack_states.py", "ct.refresh(entry, config.nf_conntrack_udp_timeout_stream,", "ct.refresh(entry, config.nf_conntrack_udp_timeout,"),
     Mutant("UDP-5b", "filter/conntrack_states.py", 'ct.refresh(entry, config.nf_conntrack_udp_timeout, "nobody', 'ct.refresh(entry, 30_000_000_000, "nobody'),
+    Mutant("UDP-5c", "config.py", '        "nf_conntrack_udp_timeout_stream": 300 * S,', '        "nf_conntrack_udp_timeout_stream": 200 * S,'),
     Mutant("UDP-6", "filter/conntrack_states.py", "    if seen.proto == C.IPPROTO_UDP:\n        if not entry", "    if seen.proto == C.IPPROTO_UDP and entry.status & C.IPS_CONFIRMED and direction == C.CT_ORIGINAL:\n        pass\n    elif seen.proto == C.IPPROTO_UDP:\n        if not entry"),
     Mutant("UDP-6a", "filter/conntrack_states.py", "    if seen.proto == C.IPPROTO_UDP:\n        if not entry", "    if seen.proto == C.IPPROTO_UDP and entry.status & C.IPS_CONFIRMED and direction == C.CT_REPLY:\n        pass\n    elif seen.proto == C.IPPROTO_UDP:\n        if not entry"),
     Mutant("UDP-8", "filter/nat.py", "(core.config.nat_filtering == 1 and key(half.src) not in mapping.peers)", "False"),

@@ -1,11 +1,13 @@
 """A NAT for tests of RFC 4787, RFC 5382 and RFC 5508: 10.0.0.0/24 is inside, and 192.0.2.1 is the external address.
 
-`linux()` behaves as Linux does. `independent()` has mappings that depend only on the internal endpoint.
+`linux()` behaves as Linux does. `independent()` has mappings that depend only on the internal endpoint. `profiled()` is a NAT with the
+profile `rfc`, which has the times of the RFCs, too.
 """
 
 from typing import Any
 
 import pystack_c.const as C
+from pystack_c.config import PROFILES
 from tests import frames as f
 from tests.support.natbox import IN, OUT, Box, tcp
 
@@ -24,6 +26,11 @@ def linux(**settings: Any) -> Box:
 def independent(filtering: int = 0, **settings: Any) -> Box:
     """Endpoint-independent mapping, for packets to the outside and for those that come back to the inside."""
     return pool(NAT, NAT, nat_filtering=filtering, **settings)
+
+
+def profiled(**settings: Any) -> Box:
+    """With all values of the profile `rfc`."""
+    return pool(NAT, NAT, **{**PROFILES["rfc"], **settings})
 
 
 def pool(low: str, high: str, **settings: Any) -> Box:

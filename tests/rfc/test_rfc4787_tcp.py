@@ -4,7 +4,7 @@ import pytest
 
 import pystack_c.const as C
 from pystack_c.filter import hooks
-from tests.rfc.nats import A2, B2, NAT, PLACES, A, B, independent, linux, opened, port, syn
+from tests.rfc.nats import A2, B2, NAT, PLACES, A, B, independent, linux, opened, port, profiled, syn
 from tests.support.natbox import IN, OUT, S, ends, error, sums_right, tcp
 
 SYN, ACK, FIN, RST, PSH = C.SYN, C.ACK, C.FIN, C.RST, C.PSH
@@ -131,6 +131,36 @@ def test_tcp_5_an_idle_connection_lives_for_two_hours_and_four_minutes(make):
     assert outside(box, ACK | PSH, 501, 101, b"data") == (A, 5000)
     box.later(6 * 86400)
     assert box.table.count == 0  # the control: it does end
+
+
+def test_tcp_5_with_the_profile_every_state_lives_for_four_minutes():
+    box = profiled()
+    steps = (
+        lambda: inside(box, SYN, 100, 0),
+        lambda: outside(box, SYN | ACK, 500, 101),
+        lambda: inside(box, ACK, 101, 501),
+        lambda: inside(box, FIN | ACK, 101, 501),
+        lambda: outside(box, ACK, 501, 102),
+        lambda: outside(box, FIN | ACK, 501, 102),
+        lambda: inside(box, ACK, 102, 502),
+    )
+    for step in steps:
+        step()
+        box.later(239)
+        assert box.table.count == 1
+    assert state(box) == "TIME_WAIT"
+    box.later(2)
+    assert box.table.count == 0  # the control
+
+
+@pytest.mark.parametrize("lost", [0, 4])
+def test_tcp_5_with_the_profile_data_without_an_acknowledgement_change_nothing(lost):
+    box = profiled()
+    opened(box)
+    for _ in range(lost):
+        inside(box, ACK | PSH, 101, 501, b"data")
+    box.later(2 * 3600 + 4 * 60 - 1)
+    assert box.table.count == 1
 
 
 @pytest.mark.parametrize("minutes", [1, 4, 200])

@@ -7,7 +7,7 @@ import pytest
 
 import pystack_c.const as C
 from tests import frames as f
-from tests.rfc.nats import A2, B2, NAT, PLACES, A, B, independent, linux, pool, port
+from tests.rfc.nats import A2, B2, NAT, PLACES, A, B, independent, linux, pool, port, profiled
 from tests.support.natbox import IN, OUT, S, ends, error, seal, sums_right, udp
 
 KINDS = [(3, code) for code in (0, 1, 2, 3, 9, 10, 13)] + [(4, 0), (11, 0), (11, 1), (12, 0)]
@@ -89,6 +89,13 @@ def test_udp_5_a_mapping_in_use_lives_for_two_minutes(make):
     assert box.table.count == 0  # the control: it does end
 
 
+def test_udp_5_with_the_profile_an_unanswered_datagram_does_too():
+    box = profiled()
+    port(box, udp(A, 5000, B, 53))
+    box.later(120)
+    assert box.one(OUT, udp(B, 53, NAT, 5000))[2:] == (A, 5000)
+
+
 @pytest.mark.parametrize("setting", [30, 120, 300])
 def test_udp_5b_the_time_can_be_configured(setting):
     box = independent(nf_conntrack_udp_timeout=setting * S, nf_conntrack_udp_timeout_stream=setting * S)
@@ -97,6 +104,19 @@ def test_udp_5b_the_time_can_be_configured(setting):
     assert box.table.count == 1
     box.later(2)
     assert box.table.count == 0
+
+
+@pytest.mark.parametrize("answers", [0, 3])
+def test_udp_5c_with_the_profile_a_mapping_lives_for_five_minutes(answers):
+    box = profiled()
+    port(box, udp(A, 5000, B, 53))
+    for _ in range(answers):
+        box.later(1.5)
+        box.one(OUT, udp(B, 53, NAT, 5000))
+    box.later(299)
+    assert box.table.count == 1
+    box.later(2)
+    assert box.table.count == 0  # the control
 
 
 @pytest.mark.parametrize("make", [independent, linux])
