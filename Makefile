@@ -56,7 +56,7 @@ programs: setup ## run real programs on a stack and in virtual time (as root) an
 proxies: setup ## compare the HTTP proxy with nginx and HAProxy and write docs/reference/proxies.md
 	@$(PY) -m tools.proxies_docs
 
-mutants: setup ## break the core in 180 ways and see whether the conformance tests notice (5 minutes; then make rfc)
+mutants: setup ## break the core in 240 ways and see whether the conformance tests notice (7 minutes; then make rfc)
 	@$(PY) -m tools.mutate
 
 paths: setup ## prove the critical path on 1,000 random runs, by frames that are held back (an hour; ARGS="--runs 100 --sample 5")
