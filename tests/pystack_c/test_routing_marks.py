@@ -8,6 +8,7 @@ import pytest
 from pystack.sim.network import MS
 from pystack.sim.programs import datagram
 from pystack.sockets import module
+from tests import frames as f
 from tests.pystack_c.test_policy import Star
 
 SO_MARK = 36
@@ -97,3 +98,18 @@ def test_without_a_route_for_the_new_mark_the_packet_is_dropped():
     with pytest.raises(OSError):
         own(made)
     assert made.router.stack.counters.drops["output-no-route"] == 1
+
+
+def test_a_packet_that_waited_in_a_queue_keeps_its_mark():
+    """A packet without a mark arrives while it waits."""
+    made = star(chain("filter", "prerouting", "udp dport 2 meta mark set 2; udp dport 2 queue to 1"))
+    order = []
+    made.router.nft_queue(1, lambda packet: order.append([len(wire.got) for wire in made.wires]) or True)
+    mac = made.router.ports[0].iface.mac
+    for port in (2, 9):
+        packet = f.ipv4("192.168.0.2", "10.0.0.9", 17, f.udp("192.168.0.2", 1, "10.0.0.9", port, b"?"))
+        made.wires[0].send(f.ether(packet, dst=mac))
+    made.net.run(made.net.now + 5 * MS)
+    assert order == [[0, 0, 0, 0]]
+    found = {int.from_bytes(got[1][36:38], "big"): n for n, wire in enumerate(made.wires) for got in wire.got}
+    assert found == {2: 2, 9: 1}
