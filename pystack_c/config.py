@@ -129,6 +129,21 @@ PROFILES: dict[str, dict[str, Any]] = {
         "tcp_time_wait": 240 * S,
         "tcp_fin_timeout": 240 * S,
         "min_pmtu": 68,
+        # Address translation: RFC 4787 (UDP), RFC 5382 (TCP) and RFC 5508 (ICMP).
+        "nat_endpoint_independent": True,
+        "nat_filtering": 0,
+        "nf_conntrack_udp_timeout": 300 * S,
+        "nf_conntrack_udp_timeout_stream": 300 * S,
+        "nf_conntrack_icmp_timeout": 60 * S,
+        "nf_conntrack_tcp_timeout_syn_sent": 240 * S,
+        "nf_conntrack_tcp_timeout_syn_recv": 240 * S,
+        "nf_conntrack_tcp_timeout_fin_wait": 240 * S,
+        "nf_conntrack_tcp_timeout_close_wait": 240 * S,
+        "nf_conntrack_tcp_timeout_last_ack": 240 * S,
+        "nf_conntrack_tcp_timeout_time_wait": 240 * S,
+        "nf_conntrack_tcp_timeout_close": 240 * S,
+        "nf_conntrack_tcp_timeout_max_retrans": 7440 * S,
+        "nf_conntrack_tcp_timeout_unacknowledged": 7440 * S,
     },
     # For teaching: no options that make the numbers harder to follow, no quick ACKs, and fixed buffer sizes.
     "lab": {

@@ -86,6 +86,8 @@ cdef class Outgoing:
     cdef public int ident
     cdef public Py_ssize_t frag_off
     cdef public bint mf
+    cdef public uint32_t mark
+    cdef public bint reroute
     cpdef begin(self, Dst dst, addr_t src, addr_t daddr, int proto)
 
 @cython.final

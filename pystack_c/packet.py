@@ -138,6 +138,10 @@ class Outgoing:
         self.ident = 0
         self.frag_off = 0
         self.mf = False
+        #: the mark: that of the socket (SO_MARK), until a rule of the packet filter sets another one
+        self.mark = 0
+        #: a chain of the type route changed the packet, so that it must be routed anew
+        self.reroute = False
 
 
 class Transmit:

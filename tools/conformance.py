@@ -1,6 +1,6 @@
 """Writes the conformance pages: `python -m tools.conformance` (`make rfc`) runs tests/rfc on both builds of the core.
 
-It writes docs/reference/rfc9293.md and docs/reference/rfc1122.md from the results. The requirements are in
+It writes docs/reference/rfc9293.md, rfc1122.md and rfc4787.md from the results. The requirements are in
 tests/rfc/requirements/*.csv, in the project's own words. The name of a test says to which requirement it belongs
 (test_must_2_... in test_rfc9293_*.py is a test of MUST-2). tools/mutate.py finds out for which requirements the tests
 notice a broken core. tests/rfc/test_pages.py compares the pages with the tests. The exit status is 1 if a test failed.
@@ -23,8 +23,8 @@ from tools.mutate import RESULTS, fingerprint
 
 ROOT = Path(__file__).resolve().parents[1]
 TESTS = ROOT / "tests" / "rfc"
-PAGES = ("rfc9293", "rfc1122")
-NAME = re.compile(r"test_([a-z]+)_(\d+)_")
+PAGES = ("rfc9293", "rfc1122", "rfc4787")
+NAME = re.compile(r"test_([a-z]+)_(\d+[a-z]?)_")
 HEADS = {
     "rfc9293": """# RFC 9293, requirement by requirement
 
@@ -33,6 +33,15 @@ The numbers are those of the RFC's appendix B, and the words are our own. Each t
 
 This page lists the requirements of sections 2.3, 3.2 to 3.4 and 4.1 for a host. The RFC does not number them, so the numbers are our own.
 The tests are in `tests/rfc/`.""",
+    "rfc4787": """# RFC 4787, RFC 5382 and RFC 5508: address translation
+
+This page lists the numbered requirements for a NAT: REQ-1 of RFC 4787 is UDP-1, REQ-1 of RFC 5382 is TCP-1, and REQ-1 of RFC 5508 is ICMP-1.
+The words are our own. The section has the number of the RFC before it. The tests are in `tests/rfc/`.
+
+There are two settings. By default, the translation behaves as Linux's does. With `nat_endpoint_independent`, the mapping depends only on the
+internal endpoint, and `nat_filtering` decides which packets from the outside it lets in. The profile `rfc` sets both, and the times that the RFCs
+ask for. If a note names neither a setting nor the profile, both translations behave alike.
+[The guide to address translation](../howto/nat.md) describes the settings.""",
 }
 TAIL = """**Result** is the result on the compiled and on the uncompiled core, with the number of runs. **Broken** says whether the tests noticed a core
 that was broken on purpose: `tests/rfc/mutants.py` has, for each requirement, a change of the source that breaks it.

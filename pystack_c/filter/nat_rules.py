@@ -221,7 +221,8 @@ class Nat:
                 return True
         self._choose_address(half, choice, source)
         if not choice.fully_random:
-            single = choice.port_low == choice.port_high
+            # Linux never refuses the only port of a rule. RFC 4787 4.2.1 (REQ-3) does, if it belongs to another host.
+            single = choice.port_low == choice.port_high and not (source and self.core.config.nat_endpoint_independent)
             if choice.port_low == 0 or in_range(half, choice, source):
                 if (choice.port_low != 0 and single) or not self.used(half, entry, source):
                     return True

@@ -74,7 +74,7 @@ def _resume(core: Core, one: QueuedPacket, packet: bytes) -> None:
     pkt = core.packet
     pkt.frame = one.frame
     pkt.l2_off, pkt.ip_off, pkt.end = one.offsets
-    pkt.flags, pkt.gso_size = one.flags, one.gso_size
+    pkt.flags, pkt.gso_size, pkt.mark = one.flags, one.gso_size, one.mark
     pkt.l2_group, pkt.eth_dst, pkt.eth_src, pkt.eth_type, pkt.dst_kind = one.link
     if packet:
         pkt.frame, pkt.l2_off, pkt.ip_off, pkt.end = packet, 0, 0, len(packet)

@@ -10,14 +10,16 @@ from pystack_c.route cimport Dst
 from pystack_c.wire cimport ipv4 as wire
 from pystack_c.wire.checksum cimport sum_bytes
 from pystack_c.base.address cimport addr_t, addr_text
-from pystack_c.ip.routing cimport find_route
+from pystack_c.ip.routing cimport route_flow
 
 @cython.locals(value=int)
 cpdef int new_ident(Dst dst, int count) except -1
 @cython.locals(hlen=Py_ssize_t, total=Py_ssize_t, start=Py_ssize_t, dst=Dst, count=int, ident=int, mtu=int, data=bytes, flags=int, verdict=int)
 cpdef int output(Core core, Outgoing out) except -1
-@cython.locals(daddr=addr_t, dst=Dst, verdict=int)
+@cython.locals(daddr=addr_t, dst=Dst, verdict=int, why=str)
 cpdef int ask_hooks(Core core, Outgoing out) except -1
+@cython.locals(sport=int, dport=int, p="unsigned char*")
+cdef Dst _route_anew(Core core, Outgoing out)
 @cython.locals(start=Py_ssize_t, total=Py_ssize_t, packet=bytes)
 cpdef loop_back(Core core, Outgoing out, bytes payload)
 @cython.locals(s=uint32_t)

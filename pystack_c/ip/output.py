@@ -4,12 +4,13 @@ ip/routing.py chooses the route and the source address.
 """
 
 import errno
+from typing import Any
 
 import pystack_c.const as C
 from pystack_c.base.address import addr_text
 from pystack_c.core import Core
 from pystack_c.filter.hooks import ACCEPT, DROP, OUTPUT, POSTROUTING, verdict_of
-from pystack_c.ip.routing import find_route
+from pystack_c.ip.routing import route_flow
 from pystack_c.link import neighbor
 from pystack_c.packet import Outgoing
 from pystack_c.route import Dst
@@ -87,13 +88,14 @@ def ask_hooks(core: Core, out: Outgoing) -> int:
     """
     daddr = out.daddr
     verdict = verdict_of(core, OUTPUT, out.dst.iface, out)
-    if verdict == ACCEPT and out.daddr != daddr:
-        # The destination was translated, so the packet may leave by another interface.
-        dst: Dst = find_route(core, out.daddr, out.src)
+    if verdict == ACCEPT and (out.daddr != daddr or out.reroute):
+        # The destination was translated, or a rule changed the mark. So the packet may leave by another interface.
+        dst: Dst = _route_anew(core, out)
         if dst is None:
-            core.drop(
-                "output-no-route", "ip " + addr_text(out.daddr), "there is no route to the translated destination", ""
-            )
+            why = "there is no route to the translated destination"
+            if out.daddr == daddr:
+                why = "there is no route for the mark, the source or the TOS that a rule has set"
+            core.drop("output-no-route", "ip " + addr_text(out.daddr), why, "")
             return DROP
         out.dst = dst
     if verdict == ACCEPT:
@@ -101,6 +103,16 @@ def ask_hooks(core: Core, out: Outgoing) -> int:
     if verdict != ACCEPT and verdict != DROP:
         out.dst = None
     return verdict
+
+
+def _route_anew(core: Core, out: Outgoing) -> Any:
+    """Return the path of a packet that the hooks changed, or None (Linux ip_route_me_harder)."""
+    sport = dport = 0
+    if (out.proto == C.IPPROTO_TCP or out.proto == C.IPPROTO_UDP) and out.l4_len >= 4:
+        p = core.scratch
+        sport = (p[C.L4_OFF] << 8) | p[C.L4_OFF + 1]
+        dport = (p[C.L4_OFF + 2] << 8) | p[C.L4_OFF + 3]
+    return route_flow(core, out.daddr, out.src, None, False, out.mark, None, out.proto, sport, dport)
 
 
 def loop_back(core: Core, out: Outgoing, payload: bytes) -> None:

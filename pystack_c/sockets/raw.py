@@ -162,6 +162,7 @@ def sendto(ep: RawSocket, data: Any, addr: int, port: int, flags: int, now: int)
         out.ttl = ttl
         out.tos = tos
         out.df = df
+        out.mark = ep.mark
         out.payload = payload
         if ttl == 0:
             # RFC 1112 6.1: a multicast with TTL 0 stays on this host.

@@ -163,6 +163,7 @@ def _output(core: Core, ep: UdpSocket, dst: Dst, addr: int, port: int, payload: 
     out.tos = tos
     out.df = df
     out.l4_len = 8
+    out.mark = ep.mark
     out.payload = payload
     if partial:
         out.csum_offset = 6

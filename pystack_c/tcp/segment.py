@@ -167,6 +167,7 @@ def hand_to_ip(tcb: Tcb, hlen: int, payload: Any, length: int, gso_size: int, to
     out.payload = payload
     out.gso_size = gso_size
     out.csum_offset = csum_offset
+    out.mark = tcb.mark
     if tcb.encap is None:
         error = output(core, out)
     else:

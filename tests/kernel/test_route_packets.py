@@ -12,6 +12,7 @@ import pystack_c.const as C
 from pystack import iproute
 from pystack.addresses import parse_addr
 from pystack.kernel.netns import Namespace
+from pystack.nft import as_program
 from pystack.phy.tap import TapDevice
 from pystack_c.config import Config
 from pystack_c.stack import Stack
@@ -85,6 +86,11 @@ class World:
                 iproute.run(self.stack, command.split())
             except iproute.IpError:
                 pass
+
+    def nft(self, rules):
+        """Load rules of the packet filter into both."""
+        self.kernel.nft(rules)
+        as_program(rules, []).run(self.stack.stack.nft)
 
     def send(self, side, packet):
         """Send a packet to both, and compare. Returns what left."""
@@ -188,3 +194,59 @@ def test_redirects_and_their_rate_are_as_the_kernels():
             (0, "192.168.0.6", "192.168.0.77", 2),
         ):
             assert len(world.send(side, r.make(src, dst, 17, f.udp(src, 1, dst, 2, b"?")))) == count
+
+
+MARKS = """
+table ip t {
+    chain pre {
+        type filter hook prerouting priority mangle;
+        udp dport 1000-1999 meta mark set 1
+        udp dport 2000-2999 meta mark set 2
+        udp dport 3000-3999 meta mark set 3
+        ct mark 2 meta mark set ct mark
+        ct state new udp sport 7 ct mark set 2
+    }
+    chain out {
+        type route hook output priority mangle;
+        icmp type echo-reply ip daddr 10.1.0.0/16 meta mark set 1
+        icmp type echo-reply ip daddr 10.2.0.0/16 meta mark set 2
+        icmp type echo-reply ip daddr 10.3.0.0/16 meta mark set 0
+        icmp type echo-reply ip daddr 10.4.0.0/16 ip dscp set 8
+    }
+    chain late {
+        type filter hook output priority filter;
+        icmp type echo-reply ip daddr 10.5.0.0/16 meta mark set 2
+    }
+}
+"""
+
+
+def anonymous(packet):
+    """A packet without its identification, which is random, and without the checksum over it."""
+    return packet[:4] + packet[6:10] + packet[12:]
+
+
+def test_marks_of_the_packet_filter_choose_the_route_as_in_the_kernel():
+    """At PREROUTING for forwarded packets; at OUTPUT for the router's own, but only in a chain of the type route."""
+    rng = random.Random(5)
+    forwarded, answered = {}, {}
+    with World() as world:
+        world.ip(["route add default via 192.168.0.9"])
+        world.ip([f"route add default via 192.168.{n}.9 table {n}" for n in (1, 2)])
+        world.ip([f"rule add fwmark {n} table {n}" for n in (1, 2)])
+        world.nft(MARKS)
+        for _ in range(300):
+            src, dst = f"192.168.0.{rng.randrange(2, 9)}", f"10.9.0.{rng.randrange(1, 9)}"
+            sport, dport = rng.choice((7, 8)), rng.randrange(4) * 1000 + 5 + rng.randrange(3)
+            (out,) = world.send(0, r.make(src, dst, 17, f.udp(src, sport, dst, dport, b"?")))
+            forwarded.setdefault(dport // 1000 if sport == 8 else -1, set()).add(out.iface)
+        for _ in range(100):
+            net, side = rng.randrange(1, 7), rng.randrange(IFACES)
+            src = f"10.{net}.0.{rng.randrange(2, 200)}"
+            echo = r.make(src, f"192.168.{side}.1", 1, f.icmp(8, 0, rng.randbytes(4), b"ping"))
+            (ours,), (theirs,) = world.stack.send(side, echo), world.kernel.send(side, echo, r.PATIENCE)
+            assert ours.iface == theirs.iface and anonymous(ours.packet) == anonymous(theirs.packet)
+            answered.setdefault(net, set()).add(ours.iface)
+    assert forwarded.pop(-1) == {0, 1, 2}  # by the mark of the connection, from its second packet on
+    assert forwarded == {0: {0}, 1: {1}, 2: {2}, 3: {0}}
+    assert answered == {1: {1}, 2: {2}, 3: {0}, 4: {0}, 5: {0}, 6: {0}}

@@ -91,6 +91,36 @@ def test_an_exhausted_range_drops_and_says_so():
     assert box.one(IN, udp(A, 2000, B, 53))[1] in ports
 
 
+@pytest.mark.parametrize("independent", [False, True])
+@pytest.mark.parametrize(
+    "make",
+    [udp, lambda *a: tcp(*a, SYN), lambda src, ident, dst, _: echo(src, dst, ident)],
+    ids=["udp", "tcp", "icmp"],
+)
+def test_an_exhausted_range_is_an_event_for_every_protocol(make, independent):
+    box = snat("192.0.2.1", port_low=5000, port_high=5003, nat_endpoint_independent=independent)
+    ports = [box.one(IN, make(A, 1000 + number, B, 53))[1] for number in range(4)]
+    assert sorted(ports) == [5000, 5001, 5002, 5003]
+    assert box.send(IN, make(A2, 2000, B, 53)) == []
+    [drop] = box.kinds("drop")
+    assert drop.fields["name"] == "nat-exhausted" and drop.rfc == "RFC 4787 4.2"
+    assert drop.subject.startswith("ct ") and drop.reason == "all ports that the translation may use are in use"
+    # On Linux, the same ports are free for another destination. An independent mapping has one host for each port.
+    assert len(box.send(IN, make(A2, 2000, B2, 53))) == (0 if independent else 1)
+    # Connections that have a port are not harmed.
+    assert [box.one(IN, make(A, 1000 + number, B, 53))[1] for number in range(4)] == ports
+
+
+def test_the_only_port_of_a_rule_is_not_shared_by_independent_mappings():
+    for independent, drops in ((False, {"conntrack-clash": 1}), (True, {"nat-exhausted": 2})):
+        box = snat("192.0.2.1", port_low=5000, port_high=5000, nat_endpoint_independent=independent)
+        assert box.one(IN, udp(A, 5000, B, 53))[1] == 5000
+        assert box.send(IN, udp(A2, 5000, B, 53)) == []
+        assert len(box.send(IN, udp(A2, 5000, B2, 53))) == (0 if independent else 1)
+        assert box.one(IN, udp(A, 5000, B2, 54))[1] == 5000
+        assert box.drops == drops
+
+
 def test_a_connection_in_time_wait_gives_up_its_port():
     box = snat("192.0.2.1", port_low=5000, port_high=5000)
     assert box.one(IN, tcp(A, 1000, B, 80, SYN, 100))[1] == 5000
@@ -356,6 +386,42 @@ def test_a_network_with_a_nat():
         assert peers == {"web": "192.0.2.1", "pc": "192.0.2.2"}
         # A router that is switched off and on keeps its rules.
         home.boot()
+
+
+@pytest.mark.parametrize("profile", ["rfc", "linux"])
+def test_two_hosts_behind_a_nat_meet_at_an_external_endpoint(profile):
+    """Hairpinning with the profile `rfc` (RFC 4787 6). With Linux's behaviour, the datagram does not arrive."""
+    import pystack.socket as socket
+
+    net = Network(1)
+    carrier, web, one, two = net.nat("carrier", profile=profile), net.host("web"), net.host("one"), net.host("two")
+    net.link(carrier, web, addrs=("192.0.2.1/24", "192.0.2.2/24"), delay=MS)
+    net.lan("inside", carrier, one, two, subnet="10.0.0.0/24")
+    carrier.snat("192.0.2.1", src="10.0.0.0/24")
+
+    def meet():
+        with socket.socket(type=socket.SOCK_DGRAM) as sock:
+            sock.bind(("0.0.0.0", 7000))
+            sock.sendto(b"I am here", ("192.0.2.2", 9))
+            sock.settimeout(2)
+            try:
+                while True:
+                    data, addr = sock.recvfrom(100)
+                    if data != b"I am here":
+                        return data, addr
+            except OSError:
+                return None
+
+    def call():
+        with socket.socket(type=socket.SOCK_DGRAM) as sock:
+            sock.bind(("0.0.0.0", 7001))
+            sock.settimeout(0.5)
+            with pytest.raises(TimeoutError):
+                sock.recv(100)  # the other host has its mapping by then
+            sock.sendto(b"hello", ("192.0.2.1", 7000))
+
+    found = net.run({one: meet, two: call})[one]
+    assert found == ((b"hello", ("192.0.2.1", 7001)) if profile == "rfc" else None)
 
 
 def test_an_error_from_a_timer_belongs_to_its_own_packet():

@@ -1,4 +1,4 @@
-"""docs/reference/rfc9293.md and docs/reference/rfc1122.md say what the tests are, and every mutant fits the source.
+"""docs/reference/rfc9293.md, rfc1122.md and rfc4787.md say what the tests are, and every mutant fits the source.
 
 `make rfc` writes the pages (tools/conformance.py), `make mutants` tries the mutants (tools/mutate.py).
 """
@@ -19,7 +19,9 @@ def rows(page):
     """The page's table, by requirement."""
     lines = (ROOT / "docs" / "reference" / f"{page}.md").read_text().splitlines()
     cells = [
-        [cell.strip() for cell in line.strip("|").split("|")] for line in lines if re.match(r"\| [A-Z]+-\d+ ", line)
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in lines
+        if re.match(r"\| [A-Z]+-\d+[a-z]? ", line)
     ]
     return {cell[0]: cell for cell in cells}
 

@@ -1,10 +1,12 @@
 cimport cython
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint32_t
 cimport pystack_c.const as C
+from pystack_c.base.address cimport addr_t
 from pystack_c.core cimport Core
 from pystack_c.filter.nat_rules cimport NatRule
 from pystack_c.filter.nft.statements cimport Statement
 from pystack_c.filter.nft.view cimport View
+from pystack_c.packet cimport Outgoing
 
 @cython.final
 cdef class FilterRule:
@@ -36,6 +38,8 @@ cdef class Chain:
     cdef public int64_t order
     @cython.locals(view=View, verdict=int, packets=FilterPackets)
     cpdef int enter(self, Core core, int place, object iface, object packet) except -1
+    @cython.locals(mark=uint32_t, src=addr_t, dst=addr_t, tos=int, verdict=int)
+    cdef int _run_route(self, View view, Outgoing out) except -100
     @cython.locals(view=View, verdict=int, packets=FilterPackets)
     cpdef int bind(self, Core core, int place, object iface, object packet) except -1
     @cython.locals(rules=list, stack=list, chain=Chain, at=Py_ssize_t, count=Py_ssize_t, rule=FilterRule, item=object, verdict=int, statement=Statement)
@@ -56,7 +60,7 @@ cdef class FilterPackets:
     cpdef View view(self)
     @cython.locals(view=View)
     cpdef int arrives(self, Core core, int place, object iface, object packet) except -1
-    @cython.locals(view=View)
+    @cython.locals(view=View, out=Outgoing)
     cpdef int leaves(self, Core core, int place, object iface, object packet) except -1
 
 @cython.locals(text=str)

@@ -7,6 +7,7 @@ import pystack_c.const as C
 from pystack_c.core import Core
 from pystack_c.filter.nft.statements import Statement
 from pystack_c.filter.nft.view import UNANSWERED, View
+from pystack_c.packet import Outgoing
 
 #: how many jumps a packet may be deep in, as on Linux (NFT_JUMP_STACK_SIZE)
 DEPTH = 16
@@ -74,12 +75,26 @@ class Chain:
             view.load(place, iface, packet)
             view.base = self
             view.blind = self.priority <= -200 and (place == C.HOOK_PREROUTING or place == C.HOOK_OUTPUT)
-            verdict = self.run(view)
+            if place == C.HOOK_OUTPUT and self.kind == "route":
+                verdict = self._run_route(view, packet)
+            else:
+                verdict = self.run(view)
             if verdict == C.NF_DROP:
                 return self._refused(core, view)
             return verdict
         finally:
             packets.depth -= 1
+
+    def _run_route(self, view: View, out: Outgoing) -> int:
+        """Apply the rules of a chain of the type route: if they change what routing depends on, the packet is routed anew."""
+        mark = view.mark
+        src = view.src
+        dst = view.dst
+        tos = view.tos
+        verdict = self.run(view)
+        if verdict == C.NF_ACCEPT and (view.mark != mark or view.src != src or view.dst != dst or view.tos != tos):
+            out.reroute = True
+        return verdict
 
     def bind(self, core: Core, place: int, iface: Any, packet: Any) -> int:
         """Judge the first packet of a connection: a base chain of type nat. The translation, if any, is in `chosen`."""
@@ -204,6 +219,8 @@ class FilterPackets:
         """Start with a packet of our own: the first hook at OUTPUT."""
         view = self.view()
         view.begin(True, iface)
+        out: Outgoing = packet
+        view.mark = out.mark
         return C.NF_ACCEPT
 
 

@@ -15,7 +15,7 @@ from pystack_c.wire cimport checksum, rewrite
 
 cdef class SetMark(Statement):
     cdef public Expr number
-    @cython.locals(found=object)
+    @cython.locals(found=object, pkt=Packet, out=Outgoing)
     cpdef int run(self, View view) except -100
 
 @cython.final

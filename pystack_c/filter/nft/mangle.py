@@ -22,11 +22,17 @@ class SetMark(Statement):
         self.number = number
 
     def run(self, view: View) -> int:  # inherited
-        """Set the mark of the packet."""
+        """Set the mark of the packet. The rules of routing read it after PREROUTING, and after a chain of the type route."""
         found = self.number.value(view)
         if found is None:
             return C.NFT_BREAK
         view.mark = found & 0xFFFFFFFF
+        if view.arrived:
+            pkt: Packet = view.packet
+            pkt.mark = view.mark
+        else:
+            out: Outgoing = view.out
+            out.mark = view.mark
         return C.NFT_CONTINUE
 
 
