@@ -85,14 +85,15 @@ def serve(settings: Settings, zones: Sequence[str], origin: Sequence[str], port:
     if origin and len(origin) != len(zones):
         raise click.UsageError(f"there are {len(zones)} zones, but {len(origin)} names (--origin)")
     try:
+        everybody: Any = (lambda peer: True) if transfers else None
         found = [Zone.read(path, name) for path, name in zip(zones, origin or [""] * len(zones), strict=True)]
-    except (OSError, ValueError) as error:
+        server = DnsServer(*found, port=port, transfers=everybody)
+    except OSError as error:
+        raise click.UsageError(f"{error.filename}: {error.strerror}") from None
+    except ValueError as error:
         raise click.UsageError(str(error)) from None
-    everybody: Any = (lambda peer: True) if transfers else None
     names = ", ".join(zone.origin.to_text() for zone in found)
-    return serve_until_the_end(
-        settings, DnsServer(*found, port=port, transfers=everybody), f"zones: {names}; port {port}"
-    )
+    return serve_until_the_end(settings, server, f"zones: {names}; port {port}")
 
 
 def parse_roots(texts: Sequence[str]) -> dict[str, list[str]]:

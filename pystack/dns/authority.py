@@ -33,11 +33,19 @@ _A, _AAAA, _ANY, _AXFR, _IXFR = (
 )
 
 
+def _origin(text: str) -> dns.name.Name:
+    """The name of a zone. ValueError if it is not a name."""
+    try:
+        return dns.name.from_text(text)
+    except dns.exception.DNSException as error:
+        raise ValueError(f"{text!r} is not the name of a zone: {error}") from None
+
+
 class Zone:
     """A zone: its name, and its records in the format of RFC 1035 section 5. ValueError: the records are not those of a zone."""
 
     def __init__(self, origin: str, records: str):
-        self.origin = dns.name.from_text(origin)
+        self.origin = _origin(origin)
         try:
             found = dns.zone.from_text(f"$TTL 60\n{records}\n", self.origin, relativize=False, check_origin=False)
         except dns.exception.DNSException as error:
@@ -48,13 +56,16 @@ class Zone:
     def read(cls, path: str, origin: str = "") -> "Zone":
         """Read a zone file. Its name is `origin`, or what $ORIGIN in the file says. ValueError, OSError."""
         zone = cls.__new__(cls)
-        name = dns.name.from_text(origin) if origin else None
+        name = _origin(origin) if origin else None
         with open(path, encoding="utf-8", errors="replace") as file:
             text = file.read()
         try:
             found = dns.zone.from_text(text, name, relativize=False, check_origin=False)
         except (dns.exception.DNSException, ValueError) as error:
-            raise ValueError(f"{path}: {error or type(error).__name__}") from None
+            why = str(error) or type(error).__name__
+            raise ValueError(
+                f"{path}:{'' if why.startswith('<string>:') else ' '}{why.removeprefix('<string>:')}"
+            ) from None
         if found.origin is None:
             raise ValueError(f"{path}: the file has no $ORIGIN, so the name of the zone must be given")
         zone.origin = found.origin
@@ -118,6 +129,8 @@ class Authority:
 
     def __init__(self, zones: Sequence[Zone], transfers: Callable[[str], bool] | None = None):
         self.zones = {zone.origin: zone for zone in zones}
+        if len(self.zones) != len(zones):
+            raise ValueError(f"two of the zones have the same name: {', '.join(z.origin.to_text() for z in zones)}")
         self.transfers = transfers
         #: called with (name, type, "udp" or "tcp") of each question
         self.on_question: Callable[[str, str, str], None] = lambda name, kind, how: None

@@ -29,6 +29,8 @@ class _Server:
         self.address = address
         self.port = port
         self._connections = 0
+        #: answers over UDP that could not be sent
+        self.unsent = 0
         #: called with this server once it listens
         self.on_ready: Callable[[Any], None] = lambda server: None
         self._sockets: list[Any] = []
@@ -71,7 +73,14 @@ class _Server:
     def datagram(self, sock: Any, data: bytes, peer: Any) -> None:
         """Answer a message that came over UDP."""
         for reply in self.answers(data, False, peer[0]):
+            self.send(sock, reply, peer)
+
+    def send(self, sock: Any, reply: bytes, peer: Any) -> None:
+        """Send an answer. The sender of a question chooses its source, which may be port 0 or an address without a route."""
+        try:
             sock.sendto(reply, peer)
+        except OSError:
+            self.unsent += 1
 
     def _accept(self, listener: Any) -> None:
         while True:
@@ -159,7 +168,7 @@ class RecursiveServer(_Server):
         ready = self.recursive.quick(data, peer[0], self.threads >= LOOKUPS)
         if ready is not None:
             if ready:
-                sock.sendto(ready, peer)
+                self.send(sock, ready, peer)
         else:
             self.threads += 1
             threading.Thread(target=self._later, args=(sock, data, peer), daemon=True).start()
@@ -167,7 +176,7 @@ class RecursiveServer(_Server):
     def _later(self, sock: Any, data: bytes, peer: Any) -> None:
         try:
             for reply in self.answers(data, False, peer[0]):
-                sock.sendto(reply, peer)
+                self.send(sock, reply, peer)
         except OSError:
             pass  # the client or the server is gone
         finally:
