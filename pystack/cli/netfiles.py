@@ -30,9 +30,21 @@ def open_file(path: str, seed: int | None, record: str | None = None) -> "Networ
         return NetworkFile(path, seed, record)
     except NetworkFileError as error:
         raise click.UsageError(str(error)) from None
+    except OSError as error:
+        if record is None or error.filename != record:
+            print_error(error, path)
+            raise click.exceptions.Exit(1) from None
+        raise click.ClickException(f"{record}: {error.strerror}") from None
     except Exception as error:  # of the file
         print_error(error, path)
         raise click.exceptions.Exit(1) from None
+
+
+def _capture(net: "Network", write: str) -> None:
+    try:
+        net.annotated_capture(write)
+    except OSError as error:
+        raise click.ClickException(f"{write}: {error.strerror}") from None
 
 
 @contextlib.contextmanager
@@ -41,10 +53,12 @@ def running(file: "NetworkFile", write: str | None) -> Iterator[None]:
     from pystack.sim.netfile import NetworkFileError
     from pystack.sim.scheduler import SimError
 
-    if write is not None:
-        file.net.annotated_capture(write)
     try:
+        if write is not None:
+            _capture(file.net, write)
         yield
+    except click.ClickException:
+        raise
     except NetworkFileError as error:
         raise click.UsageError(str(error)) from None
     except SimError as error:

@@ -36,11 +36,16 @@ class NetworkFile:
     def __init__(self, path: str, seed: int | None = None, record: str | None = None):
         self.path = path
         if not os.path.isfile(path):
-            raise NetworkFileError(f"{path}: there is no such file")
+            why = "it is a directory" if os.path.isdir(path) else "there is no such file"
+            raise NetworkFileError(f"{path}: {why}")
         folder = os.path.dirname(os.path.abspath(path))
         sys.path.insert(0, folder)
         try:
             space = runpy.run_path(path, run_name="pystack_network")
+        except SyntaxError as error:
+            if error.filename is not None:
+                raise
+            raise NetworkFileError(f"{path} is no Python file: {error.msg}") from None  # for example null bytes
         finally:
             sys.path.remove(folder)
         make = space.get("network")

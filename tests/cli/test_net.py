@@ -193,6 +193,21 @@ def test_wrong_use(shop):
         assert done.exit_code == 2 and text in done.output, done.output
 
 
+def test_what_is_no_file_of_python_and_files_that_cannot_be_written(shop, tmp_path):
+    (tmp_path / "null.py").write_bytes(b"\0\1")
+    for options, status, text in (
+        (["net", "show", tmp_path / "null.py"], 2, "null.py is no Python file: "),
+        (["net", "show", tmp_path], 2, "it is a directory"),
+        (["net", "run", shop, "--record", tmp_path / "no" / "x"], 1, "x: No such file or directory"),
+        (["net", "run", shop, "--write", tmp_path / "no" / "x"], 1, "x: No such file or directory"),
+        (["net", "up", shop, "--record", tmp_path / "no" / "x"], 1, "x: No such file or directory"),
+        (["net", "up", shop, "--name", "a/b"], 1, "'net-a/b' is not a valid name"),
+    ):
+        done = process(*options)
+        assert done.returncode == status and done.stderr.splitlines()[-1].startswith("Error: "), done.stderr
+        assert text in done.stderr and "Traceback" not in done.stderr
+
+
 def test_programs_that_fail_or_never_end(shop, tmp_path):
     for line, text in (
         ("programs['client'] = lambda: 1 / 0", "ZeroDivisionError: division by zero"),
