@@ -209,6 +209,8 @@ def _parse_hop(args: _Words) -> HopWords:
             iface = args.iface()
         elif word == "weight":
             weight = args.number("the weight", 256)
+    if not gateway and iface is None:
+        raise IpError("ip route: a nexthop needs `via ADDRESS` or `dev INTERFACE`")
     return HopWords(gateway, iface, weight)
 
 
@@ -407,7 +409,7 @@ def _parse_rule(args: _Words) -> dict[str, Any]:
         if word in ("from", "to"):
             side = "src" if word == "from" else "dst"
             found[side], found[side + "_length"] = args.prefix(f"the prefix of {word}")
-        elif word in ("priority", "preference", "order", "pref"):
+        elif word in ("priority", "preference", "order", "pref", "prio"):
             found["priority"] = args.number("the priority")
         elif word in ("table", "lookup"):
             found["table"] = args.table()

@@ -30,6 +30,6 @@ def ip(words: tuple[str, ...], name: str) -> None:
     try:
         lines = ask(name, list(words))
     except ControlError as error:
-        raise click.ClickException(str(error)) from None
+        raise click.ClickException(str(error).removeprefix("Error: ")) from None  # click writes that word itself
     for line in lines:
         echo("\t".join(one_line(part) for part in line.split("\t")))

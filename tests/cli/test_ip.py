@@ -50,9 +50,12 @@ def test_nonsense_is_an_error_and_changes_nothing(running):
         ("rule add fwmark x", "is not a number"),
         ("route add 10.0.0.0/33 dev lo", "is not an IPv4 prefix"),
         ("neigh show", "neither `route` nor `rule`"),
+        ("route add 10.9.0.0/16 via 203.0.113.1", "Error: the gateway is not on a link"),
+        ("route add default nexthop", "a nexthop needs `via ADDRESS` or `dev INTERFACE`"),
+        ("rule add prio 5 fwmark 0x1ffffffff table 7", "numbers of 32 bits"),
     ):
         result = command(words)
-        assert result.exit_code == 1 and why in result.output
+        assert result.exit_code == 1 and why in result.output and result.output.count("Error:") == 1
     assert command("rule").output == before
     result = CliRunner().invoke(cli, ["ip", "--name", "none", "rule"])
     assert result.exit_code == 1 and "no stack named 'none'" in result.output
