@@ -10,6 +10,9 @@ from pystack.cli.common import Settings, bring_up, stack_options
 from pystack.style import echo
 
 if TYPE_CHECKING:
+    import ssl
+
+    from pystack.proxies import HealthCheck
     from pystack.proxies.server import ProxyServer
 
 EXAMPLES = """\b
@@ -63,6 +66,44 @@ def parse_upstream(text: str, send_proxy: int) -> Any:
         raise click.BadParameter(str(error)) from None
 
 
+def parse_user(text: str) -> tuple[str, str]:
+    """Return "NAME:PASSWORD" as a pair. BadParameter if it is wrong: a user without a password is no protection."""
+    name, _, password = text.partition(":")
+    if not name or not password:
+        raise click.BadParameter(f"{name!r} needs a name and a password: NAME:PASSWORD", param_hint="--user")
+    return name, password
+
+
+def parse_check(text: str | None) -> "HealthCheck | None":
+    """Return the HealthCheck of "PATH" or "tcp". BadParameter if it is wrong."""
+    from pystack.proxies import HealthCheck
+
+    try:
+        return None if text is None else HealthCheck("" if text == "tcp" else text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--check") from None
+
+
+def parse_tls(cert: str | None, key: str | None, http2: bool) -> "ssl.SSLContext | None":
+    """Return the TLS settings with the certificates of a file. BadParameter if they cannot be read."""
+    import ssl
+
+    from pystack.proxies.http import server_context
+
+    if cert is None:
+        if key is not None:
+            raise click.UsageError("--key needs --cert")
+        return None
+    files = cert if key is None else f"{cert} and {key}"
+    try:
+        return server_context(cert, key, http2=http2)
+    except OSError as error:
+        why = (
+            error.strerror if type(error) is not ssl.SSLError else "there is no certificate with its key in PEM format"
+        )
+        raise click.BadParameter(f"{files}: {why}", param_hint="--cert") from None
+
+
 def parse_settings(words: tuple[str, ...]) -> Any:
     """Return the ProxySettings of NAME=VALUE words. BadParameter if one is wrong."""
     from pystack.proxies import ProxySettings
@@ -95,13 +136,12 @@ def make(
     options: tuple[str, ...],
 ) -> "ProxyServer":
     """The proxy of a command line. UsageError if the options do not fit together."""
-    from pystack.proxies import ForwardProxy, HealthCheck, HttpProxy, SocksProxy, TcpRelay
-    from pystack.proxies.http import server_context
+    from pystack.proxies import ForwardProxy, HttpProxy, SocksProxy, TcpRelay
 
     kind, address, port = parse_listen(listen)
     settings = parse_settings(options)
     upstreams = [parse_upstream(text, int(send_proxy)) for text in upstream]
-    names = dict(word.partition(":")[::2] for word in user)
+    names = dict(parse_user(word) for word in user)
     if kind in ("connect", "socks5"):
         if upstreams or check or cert:
             raise click.UsageError(f"--upstream, --check and --cert are not for {kind}: its clients name the servers")
@@ -117,8 +157,8 @@ def make(
         "balance": balance,
         "settings": settings,
         "accept_proxy": accept_proxy,
-        "check": None if check is None else HealthCheck("" if check == "tcp" else check),
-        "tls": None if cert is None else server_context(cert, key, http2=kind == "https"),
+        "check": parse_check(check),
+        "tls": parse_tls(cert, key, kind == "https"),
     }
     return (TcpRelay if kind == "tcp" else HttpProxy)((address, port), upstreams, **common)
 

@@ -104,6 +104,11 @@ def test_on_a_stack(lab, tmp_path):  # noqa: F811
             "must be a number of at least 1",
         ),
         (["--listen", "tcp://127.0.0.1:1", "--upstream", "a:1", "--user", "a:b"], "--user is for connect and socks5"),
+        (["--listen", "socks5://127.0.0.1:1", "--user", "me"], "'me' needs a name and a password"),
+        (["--listen", "http://127.0.0.1:1", "--upstream", "a:1", "--check", "ok"], "--check: the path 'ok' must begin"),
+        (["--listen", "https://127.0.0.1:1", "--upstream", "a:1", "--cert", "/no.pem"], "/no.pem: No such file"),
+        (["--listen", "https://127.0.0.1:1", "--upstream", "a:1", "--cert", __file__], "there is no certificate"),
+        (["--listen", "tcp://127.0.0.1:1", "--upstream", "a:1", "--key", "x"], "--key needs --cert"),
     ],
 )
 def test_mistakes(argv, message):
