@@ -84,7 +84,13 @@ class VxlanPort(SimPort):
         sock = self._sources.get(number)
         if sock is None:
             sock = self._sources[number] = datagram(self.host)
-            sock.bind(text(self._local) if self._local else "", _FIRST_SOURCE + number)
+            address = text(self._local) if self._local else ""
+            try:
+                sock.bind(address, _FIRST_SOURCE + number)
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+                sock.bind(address, 0)  # a program of the host, or another tunnel, has the port
             # RFC 7348 5: the checksum should be 0, because the frame has its own.
             sock.setsockopt(_SOL_SOCKET, _SO_NO_CHECK, 1)
             sock.setsockopt(_IPPROTO_IP, _IP_MTU_DISCOVER, _PMTUDISC_DO)
@@ -108,9 +114,20 @@ class VxlanPort(SimPort):
         return "".join(line + "\n" for line in lines)
 
 
+def _tunnels(bridge: "Bridge") -> list[VxlanPort]:
+    """The tunnels of all bridges of the network."""
+    return [port for one in bridge.net.switches.values() for port in one.ports if isinstance(port, VxlanPort)]
+
+
 def make(bridge: "Bridge", host: SimHost, vni: int, remotes: Any, options: dict[str, Any]) -> VxlanPort:
     """A port of a bridge (see Bridge.vxlan)."""
     local, port = options.pop("local", ""), options.pop("port", PORT)
     name = options.pop("name", "") or f"vxlan{vni}"
+    taken = [one.name for one in _tunnels(bridge) if one.host is host and one._port == port]
+    if taken:
+        raise ValueError(
+            f"the tunnel {taken[0]} of {host.name} has the UDP port {port}: give another port= to this one"
+        )
+    remotes = [remotes] if isinstance(remotes, str) else remotes
     vtep = Vtep(vni, tuple(parse_addr(remote) for remote in remotes), **options)
     return VxlanPort(bridge, name, host, vtep, parse_addr(local) if local else 0, port)

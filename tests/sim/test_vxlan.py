@@ -167,6 +167,24 @@ def test_a_vni_has_24_bits(vni):
         Vtep(vni)
 
 
+def test_a_program_that_has_a_source_port_of_the_tunnel_is_no_error():
+    """The 64 source ports are among those that programs get, too."""
+    net, (a, _, b), _, _ = two_places()
+    v1 = net.hosts["v1"]
+    for number in range(64):
+        datagram(v1).bind("192.0.2.1", 49_152 + number)
+    assert send(net, a, b, "10.9.0.3") == bytes(1000)
+
+
+def test_a_host_has_one_tunnel_at_a_port():
+    net, _, (left, _), _ = two_places()
+    v1 = net.hosts["v1"]
+    with pytest.raises(ValueError, match="the tunnel vxlan42 of v1 has the UDP port 4789: give another port="):
+        left.vxlan(v1, 43, ["198.51.100.1"])
+    second = left.vxlan(v1, 43, "198.51.100.1", port=4790)
+    assert "dst 198.51.100.1 self permanent" in second.fdb_show()
+
+
 def test_flows_have_different_source_ports():
     found = {}
     for port in range(64):
