@@ -37,6 +37,8 @@ class ContainerHost(SimHost):
         super().__init__(net, stack, offload)
         self.containers: dict[str, SimHost | KernelHost] = {}
         self.translate_sources = True
+        #: (address or "", port, protocol) of all published ports
+        self._outer: list[tuple[str, int, str]] = []
         self._published: list[tuple[str, int, str, int, str]] = []
         #: the rules that were made, so that a boot, which repeats them, makes no others
         self._translated: list[tuple[str, str, int, str, int, str]] = []
@@ -131,10 +133,14 @@ class ContainerHost(SimHost):
         if container not in self.containers.values():
             raise ValueError(f"{container!r:.60} is no container of {self.name}")
         where, outer, inner = _parse(ports)
+        for other, number, kind in self._outer:
+            if (number, kind) == (outer, proto) and (other == where or not other or not where):
+                raise ValueError(f"{ports!r:.60}: the {proto} port {outer} of {self.name} is published already")
         target = container.addresses()[0]
         if proxy:
             if proto != "tcp":
                 raise ValueError("the proxy carries TCP only: leave out proxy=True for UDP")
+            self._outer.append((where, outer, proto))
 
             def start(host: SimHost) -> None:
                 spawn(host.net, _listen(host, host.boots, where, outer, target, inner))
@@ -142,6 +148,7 @@ class ContainerHost(SimHost):
             start(self)
             self.on_boot.append(start)
             return
+        self._outer.append((where, outer, proto))
         rule = (where, outer, target, inner, proto)
         self._published.append(rule)
         for address in self.addresses():

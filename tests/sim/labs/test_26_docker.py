@@ -142,6 +142,19 @@ def test_a_published_port(proxy, seen):
 
 
 @pytest.mark.parametrize("proxy", [False, True])
+def test_a_port_is_published_once(proxy):
+    lab = Lab()
+    lab.docker.publish("8080:80", lab.c1, proxy=proxy)
+    for again in ("8080:81", f"{HOST}:8080:80"):
+        with pytest.raises(ValueError, match="the tcp port 8080 of docker is published already"):
+            lab.docker.publish(again, lab.c1)
+    lab.docker.publish("8080:80", lab.c1, "udp")
+    lab.docker.publish("8081:80", lab.c1)
+    lab.serve(lab.c1)
+    assert lab.ask(lab.client, HOST, 8080) == b"hello"
+
+
+@pytest.mark.parametrize("proxy", [False, True])
 def test_a_service_on_the_loopback_of_a_container(proxy):
     lab = Lab()
     peers = lab.serve(lab.c1, address="127.0.0.1")
