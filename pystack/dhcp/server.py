@@ -39,6 +39,14 @@ def number(address: "str | int") -> int:
     return int(ipaddress.IPv4Address(address))
 
 
+def _identifier(mac: str) -> bytes:
+    """The MAC address of an entry of `fixed`. ValueError if it is none."""
+    try:
+        return bytes.fromhex(mac.replace(":", ""))
+    except ValueError:
+        raise ValueError(f"fixed: {mac!r} is not a MAC address such as 02:00:00:00:00:01") from None
+
+
 @dataclass
 class Subnet:
     """One subnet: its addresses, and what its clients learn. Addresses are text, times are seconds.
@@ -73,7 +81,7 @@ class Subnet:
             number(each) for each in ([self.routers] if isinstance(self.routers, str) else self.routers)
         ]
         self.dns_addrs = [number(each) for each in ([self.dns] if isinstance(self.dns, str) else self.dns)]
-        self.reserved = {bytes.fromhex(mac.replace(":", "")): number(addr) for mac, addr in self.fixed.items()}
+        self.reserved = {_identifier(mac): number(addr) for mac, addr in self.fixed.items()}
         low, high = int(self.net.network_address) + 1, int(self.net.broadcast_address) - 1
         if self.pool is None:
             self.first, self.last = low, min(high, low + 253)

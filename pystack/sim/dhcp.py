@@ -101,6 +101,8 @@ class WithDhcp:
     def dhcp_relay(self, servers: "str | Sequence[str]", iface: str = "", circuit: bytes = b"") -> SimAgent:
         """Pass the DHCP messages of an interface's link to servers elsewhere. `circuit`: the option 82 that says where they came from."""
         port = self.port(iface)
+        if not port.iface.addrs:
+            raise ValueError(f"the interface {port.name} of a DHCP relay needs an address")
         address = text(port.iface.addrs[0].addr)
         return self._machine(port, lambda _: Relay(address, servers, circuit), SERVER_PORT)
 

@@ -120,7 +120,9 @@ class SimHost(HostPath, Translating, WithDhcp, Multicasting):
         for port in self.ports:
             if port.name == name:
                 return port
-        if name or not self.ports:
+        if not self.ports:
+            raise KeyError(f"{self.name} has no interface yet: a link to another node (net.link) makes one")
+        if name:
             raise KeyError(f"{self.name} has no interface {name!r}; it has {', '.join(p.name for p in self.ports)}")
         return self.ports[-1]
 

@@ -36,5 +36,5 @@ def pop(frame: bytes) -> bytes:
 def check_vid(vid: object) -> int:
     """Return the number of a VLAN. ValueError if it is not in 1..4094."""
     if not isinstance(vid, int) or isinstance(vid, bool) or not LOWEST <= vid <= HIGHEST:
-        raise ValueError(f"the VLAN {str(vid)[:20]} is not in {LOWEST}..{HIGHEST}")
+        raise ValueError(f"the VLAN {repr(vid)[:20]} is not in {LOWEST}..{HIGHEST}")
     return vid

@@ -202,6 +202,14 @@ def test_a_vlan_that_cannot_be_is_refused(vid):
         ports[0].vlan_add(vid)
 
 
+def test_the_error_shows_what_was_given():
+    _, ports = vlans()
+    with pytest.raises(ValueError, match="the VLAN '10' is not in"):
+        ports[0].vlan_add("10")
+    with pytest.raises(KeyError, match="lonely has no interface yet: a link"):
+        Network(1).host("lonely").vlan(10)
+
+
 # -- hosts ---------------------------------------------------------------------------------------------------------------
 
 

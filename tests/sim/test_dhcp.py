@@ -255,3 +255,14 @@ def test_inform():
     agent.inform("10.0.0.77")
     net.run(1 * S)
     assert agent.machine.informed[m.DOMAIN_NAME] == b"example.org"
+
+
+def test_mistakes_in_the_arguments_of_servers_and_relays():
+    net = Network(seed=1)
+    router, other = net.router("router"), net.host("other")
+    net.link(router, other)
+    with pytest.raises(ValueError, match="the interface eth0 of a DHCP relay needs an address"):
+        router.dhcp_relay("10.0.0.1")
+    router.addr("10.5.0.1/24")
+    with pytest.raises(ValueError, match="fixed: 'printer' is not a MAC address such as"):
+        net.dhcp_server(router, fixed={"printer": "10.5.0.9"})
