@@ -233,7 +233,10 @@ def proxy(settings: Settings, on_kernel: bool, **words: Any) -> int:
     from pystack.running import patch
 
     logging.basicConfig(format="%(message)s", level=logging.INFO)
-    server = make(**words)
+    try:
+        server = make(**words)
+    except ImportError as error:
+        raise click.ClickException(str(error)) from None
     if on_kernel:
         run_server(server)
         return 0

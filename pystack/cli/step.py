@@ -116,8 +116,13 @@ def _open(what: str, seed: int, partial: bool, trusted: bool) -> "tuple[Timeline
     from pystack.trace.errors import TraceError
 
     if what in scenarios.NAMES and not os.path.isfile(what):
+        from pystack.sim.scheduler import SimError
+
         found = scenarios.get(what)
-        return found.timeline(seed), found
+        try:
+            return found.timeline(seed), found
+        except (ImportError, SimError) as error:  # an extra is missing; the text names it
+            raise click.ClickException(f"the scenario {what}: {error}") from None
     if not os.path.exists(what):
         raise click.UsageError(f"{what}: there is no such file or scenario; `pystack step --list` lists the scenarios")
     try:

@@ -69,14 +69,22 @@ def _made(device: Any) -> bool:
     return bool(getattr(device, "made", False))
 
 
+def _refused(error: Exception) -> click.exceptions.Exit:
+    """Print an error of the rules as it is, because it begins with a place or with "Error:", and a mark stands under the place."""
+    echo(str(error), err=True)
+    return click.exceptions.Exit(1)
+
+
 def read_filter(path: str) -> Any:
     """Read a file of nft's language before anything is created. ClickException if it has an error."""
     from pystack.nft import LarkMissing, RulesetError, read_path
 
     try:
         return read_path(path)
-    except (RulesetError, LarkMissing) as error:
+    except LarkMissing as error:
         raise click.ClickException(str(error)) from None
+    except RulesetError as error:
+        raise _refused(error) from None
 
 
 def load_filter(rules: Any, host: Any) -> None:
@@ -86,7 +94,7 @@ def load_filter(rules: Any, host: Any) -> None:
     try:
         rules.run(lambda commands: host.setup("nft", commands))
     except RulesetError as error:
-        raise click.ClickException(str(error)) from None
+        raise _refused(error) from None
 
 
 def wait_for_the_end(host: Any) -> None:

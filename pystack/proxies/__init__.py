@@ -6,6 +6,12 @@
 They need the extra `proxy`: h11 reads and writes HTTP/1.1, and h2 reads and writes HTTP/2.
 """
 
+try:
+    import h2  # noqa: F401
+    import h11  # noqa: F401
+except ImportError as error:
+    raise ImportError("proxies need h11 and h2: pip install 'pystack[proxy]'", name=error.name) from None
+
 from pystack.proxies.check import HealthCheck
 from pystack.proxies.forward import ForwardProxy
 from pystack.proxies.http import HttpProxy

@@ -41,3 +41,8 @@ def test_a_wrong_file_starts_nothing(lab: Lab, tmp_path):
     told = lab.pystack("up", *UP, "--nft", str(path))
     assert told.returncode == 1
     assert f"{path}:5:" in told.stderr and "perhaps 'dport' is meant" in told.stderr and "Traceback" not in told.stderr
+    assert (
+        told.stderr.startswith(str(path)) and "\n" + "\t" in told.stderr
+    )  # the line and the mark, as `nft` prints them
+    told = lab.pystack("up", *UP, "--nft", str(tmp_path / "none.nft"))
+    assert (told.returncode, told.stderr.count("Error:")) == (1, 1)

@@ -1,6 +1,9 @@
 """`pystack step`: what it prints, and how it ends."""
 
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -9,11 +12,26 @@ from pystack.cli import step as module
 from pystack.cli.main import cli, main
 from pystack.stepper import scenarios
 
+ROOT = Path(__file__).resolve().parents[2]
+
 
 def run(*argv, status=0):
     result = CliRunner().invoke(cli, ["step", *argv])
     assert result.exit_code == status, result.output
     return result.output
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "extra"),
+    [("h11", "load-balancer-l7", "proxy"), ("dns", "dns-recursion", "dns"), ("greenlet", "dns-recursion", "sim")],
+)
+def test_a_scenario_that_needs_a_missing_extra(module, name, extra):
+    code = f"import sys; sys.modules[{module!r}] = None; from pystack.cli.main import main; main(sys.argv[1:])"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "step", name, "--text"], capture_output=True, text=True, timeout=60, cwd=ROOT
+    )
+    assert done.returncode == 1 and done.stderr.startswith(f"Error: the scenario {name}: ")
+    assert done.stderr.endswith(f"pip install 'pystack[{extra}]'\n"), done.stderr
 
 
 def test_list():
