@@ -270,6 +270,12 @@ class KernelHost:
         return f"<KernelHost {self.name}>"
 
 
+#: EIO: the device is down. EBADFD: it is removed. EINVAL: the frame is malformed. The others: there is no room
+NOT_TAKEN = (
+    errno.EIO, errno.EBADFD, errno.EINVAL, errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, errno.EMSGSIZE
+)  # fmt: skip
+
+
 class KernelDevice:
     """The TAP behind a port of a kernel host.
 
@@ -293,7 +299,13 @@ class KernelDevice:
         """Put the frames on the link that the kernel has sent."""
         recv, arrived, port = self._io.recv, self._driver.arrived, self.port
         for _ in range(BATCH):
-            raw = recv()
+            try:
+                raw = recv()
+            except OSError as error:
+                if error.errno != errno.EBADFD:
+                    raise
+                self._driver.forget(self.fd)  # a program of the host has removed the device, so the link ends here
+                return
             if raw is None:
                 return
             alone = arrived()
@@ -306,8 +318,7 @@ class KernelDevice:
         try:
             os.write(self.fd, raw)
         except OSError as error:
-            # EIO: the device is down. EINVAL: the frame is malformed. The others: there is no room.
-            if error.errno not in (errno.EIO, errno.EINVAL, errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, errno.EMSGSIZE):
+            if error.errno not in NOT_TAKEN:
                 raise
             self.lost += 1
 

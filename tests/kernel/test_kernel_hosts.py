@@ -267,6 +267,20 @@ def test_mistakes(net):
         net.run({"c": lambda: time.sleep(5)}, limit=net.now + 100 * MS)
 
 
+def test_a_program_removes_its_interface(net):
+    """The other hosts go on, and what is sent to the interface is lost."""
+    a, b, c = net.kernel("a"), net.kernel("b"), net.kernel("c")
+    lan = net.switch("lan")
+    for number, host in enumerate((a, b, c), 1):
+        net.link(host, lan, addrs=(f"10.0.0.{number}/24", None))
+    assert b.run(["ping", "-c", "1", "-W", "5", "10.0.0.1"], stdout=subprocess.DEVNULL).returncode == 0
+    assert a.run(["ip", "link", "del", "eth0"]).returncode == 0
+    lost = b.run(["ping", "-c", "1", "-W", "0.2", "10.0.0.1"], stdout=subprocess.DEVNULL)
+    kept = b.run(["ping", "-c", "1", "-W", "5", "10.0.0.3"], stdout=subprocess.DEVNULL)
+    assert (lost.returncode, kept.returncode) == (1, 0)
+    assert a.run(["true"]).returncode == 0
+
+
 def test_a_user_namespace_is_enough():
     """The same as root, with the namespaces that an ordinary user gets."""
 
