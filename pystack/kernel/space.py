@@ -88,6 +88,11 @@ class HostSpace:
             raise OSError(errno.EPIPE, f"the process of the kernel host {self.name!r} has ended")
         return json.loads(data), list(fds)
 
+    @property
+    def closed(self) -> bool:
+        """Whether the namespaces are gone."""
+        return self._keeper is None
+
     def _ask(self, **request: Any) -> list[int]:
         if self._keeper is None:
             raise OSError(errno.EBADF, f"the kernel host {self.name!r} is closed")

@@ -177,6 +177,10 @@ class KernelHost:
         """
         if isinstance(argv, str) or not argv:
             raise TypeError(f"a command is a list of words, such as ['curl', 'http://web/'], not {argv!r}")
+        if self.space.closed:
+            raise OSError(
+                errno.EBADF, f"the kernel host {self.name!r} is closed"
+            )  # its process number may be another's
         words = [os.fspath(word) for word in argv]
         _find(words[0], options.get("env"))
         self.refresh()

@@ -103,7 +103,8 @@ class RealTime:
     def call_soon(self, fn: Callable[[], None]) -> None:
         """Call a function in the thread that drives the network. Any thread may call this."""
         self._calls.append(fn)
-        os.eventfd_write(self._bell, 1)
+        if self._bell >= 0:  # otherwise the network is closed, and nothing is called any more
+            os.eventfd_write(self._bell, 1)
 
     def _ring(self) -> None:
         os.eventfd_read(self._bell)

@@ -265,6 +265,9 @@ def test_mistakes(net):
         net.link(a, net.host("c"), kind=C.LINK_IP)
     with pytest.raises(SimError, match="have not ended after 0.1 s"):
         net.run({"c": lambda: time.sleep(5)}, limit=net.now + 100 * MS)
+    net.close()
+    with pytest.raises(OSError, match="the kernel host 'a' is closed"):
+        a.run(["true"])
 
 
 def test_a_program_removes_its_interface(net):
