@@ -40,7 +40,6 @@ REFUSED = {
     "gc.get_": "look at the grader's objects",
     "sys.setprofile": "watch the grader",
     "sys.settrace": "watch the grader",
-    "sys._getframe": "",  # the library calls it
 }
 
 
@@ -78,7 +77,7 @@ def guard(own: str, refusals: list[str]) -> None:
                 refuse("list a folder")
         else:
             for beginning, what in REFUSED.items():
-                if what and event.startswith(beginning):
+                if event.startswith(beginning):
                     refuse(what)
 
     sys.addaudithook(hook)

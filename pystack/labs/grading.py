@@ -43,6 +43,8 @@ def grade(lab: LabFolder, path: Path, limits: GradeLimits | None = None) -> LabG
     """Grade a file. LabError if it cannot be read."""
     limits = limits or GradeLimits()
     try:
+        if path.exists() and not path.is_file():
+            raise LabError(f"{path} is not a regular file")
         if path.stat().st_size > LONGEST:
             raise LabError(f"{path} has more than {LONGEST} bytes, which is too long for an exercise")
         path.read_bytes().decode("utf-8")

@@ -112,6 +112,12 @@ def test_files_that_cannot_be_graded(tmp_path):
     lab = lab_of("17")
     (tmp_path / "long.py").write_text("#" * (LONGEST + 1))
     (tmp_path / "binary.py").write_bytes(b"\xff\xfe")
-    for name, says in (("long.py", "too long"), ("binary.py", "not a text"), ("none.py", "No such file")):
+    os.mkfifo(tmp_path / "pipe.py")  # reading it would wait for ever
+    for name, says in (
+        ("pipe.py", "not a regular file"),
+        ("long.py", "too long"),
+        ("binary.py", "not a text"),
+        ("none.py", "No such file"),
+    ):
         with pytest.raises(LabError, match=says):
             grade(lab, tmp_path / name)

@@ -65,7 +65,7 @@ def judge(times: list[int], cork: int) -> None:
     slow = [time for time in times if time > R]
     if (slow or len(times) < TIMES) and cork:
         raise WrongAnswer(
-            "The cork is still set after the last write, so the stack waits for more data. Remove it: it is 0 then."
+            "The cork is still set after the last write, so the stack waits for more data. Set the option to 0 there."
         )
     if len(times) < TIMES:
         raise WrongAnswer(
