@@ -56,10 +56,10 @@ def contexts(version: ssl.TLSVersion) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     return server, client
 
 
-def tls_requests(pooled: bool, version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> int:
+def tls_requests(pooled: bool, version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3, rtt: int = R) -> int:
     """Return the time of the same requests over TLS (ns)."""
     server, client = contexts(version)
-    lab = network(tcp_nagle=False)
+    lab = network(rtt, tcp_nagle=False)
     listener = lab.listener()
 
     def serve():
@@ -114,6 +114,18 @@ CONTROLS = [
         LabValue("near", "New connections against one", "0, within 1 ms", 0, "ms", tolerance=MS),
     ),
     LabControl(
+        "There is no distance, with TLS 1.3, too",
+        LabValue(
+            "near tls",
+            "The slowest of the four ways against the fastest",
+            "0, within 1 ms",
+            0,
+            "ms",
+            MS,
+            needs="openssl",
+        ),
+    ),
+    LabControl(
         "TLS 1.2 instead of 1.3, a new connection each",
         LabValue("tls 1.2", "TLS 1.2", "100 * 4 R", 8 * S, "s", needs="openssl"),
     ),
@@ -124,4 +136,9 @@ def control(name: str) -> int:
     """Measure a control."""
     if name == "near":
         return requests(keep=False, rtt=0)[0] - requests(keep=True, rtt=0)[0]
+    if name == "near tls":
+        times = [requests(keep, rtt=0)[0] for keep in (False, True)] + [
+            tls_requests(pooled, rtt=0) for pooled in (False, True)
+        ]
+        return max(times) - min(times)
     return tls_requests(pooled=False, version=ssl.TLSVersion.TLSv1_2)

@@ -25,5 +25,7 @@ def test_control_without_distance_it_does_not_matter(keep):
 def test_tls_costs_one_more_each():
     assert tls_requests(pooled=False) == 6 * S
     assert tls_requests(pooled=True) == 2 * R + 100 * R  # 2.04 s
+    # Control: without distance, it does not matter.
+    assert max(tls_requests(pooled, rtt=0) for pooled in (False, True)) < MS
     # Control: TLS 1.2 takes one round trip more to agree.
     assert tls_requests(pooled=False, version=ssl.TLSVersion.TLSv1_2) == 8 * S
