@@ -55,7 +55,7 @@ ORDER = {
         ["sim", "control", ".aio"],
         [".running", "sweeps"],
         ["services", "proxies", "testing", "."],
-        ["stepper", "demo"],
+        ["stepper", "demo", "labs"],
         ["cli", "pytest_plugin"],
     ],
 }

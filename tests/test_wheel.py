@@ -44,6 +44,14 @@ def test_the_page_is_in_it(built):
     assert not list(out.rglob("*.ts")) and not list(out.rglob("node_modules"))
 
 
+def test_the_pages_of_the_labs_are_in_it(built):
+    _, out = built
+    pages = sorted(path.relative_to(ROOT) for path in (ROOT / "pystack" / "labs").glob("lab_*/page.md"))
+    assert len(pages) >= 3
+    for page in pages:
+        assert (out / page).read_bytes() == (ROOT / page).read_bytes()
+
+
 def test_generated_c_is_not_in_it(built):
     tree, out = built
     assert len(list(tree.rglob("*.c"))) > 70  # control: it lies beside the sources

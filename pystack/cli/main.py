@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "time": ("pystack.cli.time:time", "Show where the time of a request went, span by span."),
     "plot": ("pystack.cli.plot:plot", "Draw a recording or a scenario into a .png, .svg or .pdf file."),
     "sweep": ("pystack.cli.sweep:sweep", "Run a function with many parameters and seeds, and keep each result."),
+    "lab": ("pystack.cli.lab:lab", "Work through the labs of the course: predict, run, compare, and be checked."),
     "pkt": ("pystack.cli.pkt:pkt", "Run packetdrill scripts against the stack, in virtual time."),
     "ss": ("pystack.cli.views:ss", "Show the sockets of a running stack."),
     "neigh": ("pystack.cli.views:neigh", "Show the neighbour (ARP) table of a running stack."),

@@ -52,6 +52,7 @@ SPREAD = {
     "tests/sim/test_routing_page.py": ("compiled", "the page's programs are the same on both builds"),
     "tests/sweeps": ("compiled", "processes, files and statistics do not depend on the build"),
     "tests/cli/test_sweep.py": ("compiled", "processes, files and statistics do not depend on the build"),
+    "tests/labs/test_grading.py": ("compiled", "the grader's process and its limits do not depend on the build"),
     "tests/nft/test_oracle.py": ("compiled", "the language does not depend on the build"),
     "tests/nft/test_parser.py": ("compiled", "the language does not depend on the build"),
     "tests/demo": ("compiled", "the demo's words do not depend on the build"),

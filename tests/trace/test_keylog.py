@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from pystack.labs.lab_19_connections.tls import SimTls as Tls
+from pystack.labs.lab_19_connections.tls import certificate
 from pystack.sim.network import MS, Network, S
 from pystack.sim.programs import spawn, stream
 from pystack.trace import pcapng
@@ -18,42 +20,6 @@ LINE = b"CLIENT_RANDOM " + b"ab" * 32 + b" " + b"cd" * 48 + b"\n"
 needs_tools = pytest.mark.skipif(
     shutil.which("tshark") is None or shutil.which("openssl") is None, reason="needs tshark and openssl"
 )
-
-
-def certificate(directory) -> tuple[str, str]:
-    """A self-signed certificate, made now."""
-    cert, key = str(directory / "cert.pem"), str(directory / "key.pem")
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=pystack"
-    subprocess.run([*command.split(), "-keyout", key, "-out", cert], check=True, capture_output=True)
-    return cert, key
-
-
-class Tls:
-    """One end of a TLS connection on a simulated socket: ssl with memory BIOs."""
-
-    def __init__(self, sock, context, server: bool):
-        self.sock = sock
-        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_side=server)
-
-    def do(self, call, *args):
-        """A call of the SSLObject, with what it needs from the other side (use with `yield from`)."""
-        while True:
-            try:
-                result = call(*args)
-            except ssl.SSLWantReadError:
-                result = None
-            if self.outgoing.pending:
-                yield self.sock.sendall(self.outgoing.read())
-            if result is not None:
-                return result
-            data = yield self.sock.recv(65536)
-            if not data:
-                return b""
-            self.incoming.write(data)
-
-    def handshake(self):
-        yield from self.do(lambda: self.tls.do_handshake() or True)
 
 
 def session(directory, keylog: str, version) -> str:

@@ -1,41 +1,9 @@
-"""Lab 17: Nagle's algorithm against delayed acknowledgements: write, write, read."""
+"""Lab 17: Nagle's algorithm against delayed acknowledgements: write, write, read (the experiment is the lab's)."""
 
 import pytest
 
-from pystack.testing.lab import MS, lab_net
-
-R = 10 * MS
-D = 40 * MS
-SOL_TCP, TCP_NODELAY, TCP_CORK = 6, 1, 3
-
-
-def exchanges(write="twice", **settings):
-    """30 times: write 100 B, write 100 B, read 10 B. The times they took, and the data segments of the client."""
-    lab = lab_net(R // 2, **settings)
-    client, server = lab.connected()
-    if write == "nodelay":
-        client.setsockopt(SOL_TCP, TCP_NODELAY, 1)
-    times = []
-
-    def ask():
-        for _ in range(30):
-            started = lab.net.now
-            if write == "cork":
-                client.setsockopt(SOL_TCP, TCP_CORK, 1)
-            for part in [200] if write == "once" else [100, 100]:
-                yield client.sendall(bytes(part))
-            if write == "cork":
-                client.setsockopt(SOL_TCP, TCP_CORK, 0)
-            yield client.recv_exactly(10)
-            times.append(lab.net.now - started)
-
-    def answer():
-        for _ in range(30):
-            yield server.recv_exactly(200)
-            yield server.sendall(bytes(10))
-
-    lab.run(ask(), answer())
-    return times, len(lab.log.data("a"))
+from pystack.labs.lab_17_nagle.experiment import D, R, exchanges
+from pystack.testing.lab import lab_net
 
 
 def test_nagle_and_delayed_ack_cost_two_round_trips_and_the_delay():

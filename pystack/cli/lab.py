@@ -1,0 +1,280 @@
+"""`pystack lab`: the course. Predict, run, compare, change something, and be checked."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pystack.style import echo
+
+if TYPE_CHECKING:
+    from pystack.labs.folders import LabFolder, LabResult
+    from pystack.labs.progress import LabProgress
+
+EXAMPLES = """\b
+Examples:
+  pystack lab run 17        predict, measure, and compare
+  pystack lab start 17      copy the exercise to this folder
+  pystack lab check 17      grade it
+"""
+
+
+class _Group(click.Group):
+    """Turns a LabError of any command into a line for the user."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        from pystack.labs.folders import LabError
+
+        try:
+            return super().invoke(ctx)
+        except LabError as error:
+            raise click.ClickException(str(error)) from None
+
+
+@click.group(cls=_Group, epilog=EXAMPLES)
+def lab() -> None:
+    """Work through the labs of the course: predict, run, compare, do the exercise, and have it checked."""
+
+
+def _lab(number: str) -> "LabFolder":
+    from pystack.labs.folders import lab_of
+
+    return lab_of(number)
+
+
+def _progress() -> "LabProgress":
+    from pystack.labs.progress import LabProgress
+
+    return LabProgress()
+
+
+@lab.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
+def list_labs(as_json: bool) -> None:
+    """List the labs: which you have run, which exercises you have started and solved, and what a lab needs."""
+    from pystack.labs.folders import labs
+
+    progress = _progress()
+    rows: list[dict[str, Any]] = []
+    for one in labs():
+        entry = progress.of(one)
+        state = (
+            "solved"
+            if entry.get("solved")
+            else "started"
+            if entry.get("file")
+            else "run"
+            if entry.get("run")
+            else "open"
+        )
+        lacks = sorted({value.missing() for value in one.values()} - {""})
+        rows.append({"lab": one.number, "name": one.name, "title": one.title, "state": state, "lacks": lacks})
+    if as_json:
+        echo(json.dumps(rows, indent=1))
+        return
+    for row in rows:
+        echo(f"{row['lab']:>3}  {row['state']:<8} {row['title']}" + "".join(f"  ({lack})" for lack in row["lacks"]))
+
+
+@lab.command()
+@click.argument("number", metavar="N")
+def show(number: str) -> None:
+    """Show the page of lab N up to the explanation, which `run` prints at its end, and the network."""
+    from pystack.sim.drawing import draw
+
+    one = _lab(number)
+    echo(one.before("Explanation"))
+    echo("\n## Network\n\n" + draw(one.module("experiment").network().net).rstrip())
+
+
+def _predict(results_of: "LabFolder") -> dict[str, Any]:
+    """Ask for a prediction of each value. An empty answer is none."""
+    found: dict[str, Any] = {}
+    for value in results_of.values():
+        while True:
+            text = click.prompt(f"{value.question}  [{value.unit}]", default="", show_default=False).strip()
+            try:
+                found[value.name] = value.parse(text) if text else None
+                break
+            except ValueError as error:
+                echo(str(error))
+    return found
+
+
+def _record(result: "LabResult", **more: Any) -> dict[str, Any]:
+    value = result.value
+    return {
+        **more,
+        "value": value.name,
+        "question": value.question,
+        "formula": value.formula,
+        "expected": value.expected,
+        "measured": result.measured,
+        "right": result.right,
+        "skipped": result.skipped,
+    }
+
+
+def _row(result: "LabResult", prediction: Any, predicted: bool) -> None:
+    value = result.value
+    echo(value.question)
+    if predicted:
+        fits = "" if prediction is None else "  (right)" if value.fits(prediction) else "  (not so)"
+        echo(f"    predicted  {value.text(prediction)}{fits}")
+    echo(f"    measured   {value.text(result.measured)}" if not result.skipped else f"    skipped    {result.skipped}")
+    echo(f"    formula    {value.formula} = {value.text(value.expected)}")
+
+
+@lab.command("run")
+@click.argument("number", metavar="N")
+@click.option("--no-predict", is_flag=True, help="Do not ask for predictions.")
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON, without predictions and explanation.")
+def run_lab(number: str, no_predict: bool, as_json: bool) -> None:
+    """Run lab N: predict each value, measure it, compare it with the formula, and run the control.
+
+    The exit status is 1 if a measured value is not what its formula says.
+    """
+    one = _lab(number)
+    progress = _progress()
+    asks = not (no_predict or as_json)
+    if asks:
+        echo(one.section("Question") + "\n")
+    predictions = _predict(one) if asks else {}
+    results, controls = one.measure(), one.controls()
+    right = all(result.right for result in [*results, *(result for _, result in controls)])
+    skipped = sum(bool(result.skipped) for result in [*results, *(result for _, result in controls)])
+    if as_json:
+        rows = [_record(result) for result in results]
+        others = [_record(result, change=control.change) for control, result in controls]
+        echo(json.dumps({"lab": one.number, "right": right, "values": rows, "controls": others}, indent=1))
+    else:
+        for result in results:
+            _row(result, predictions.get(result.value.name), asks)
+        for control, result in controls:
+            echo(f"\nControl: {control.change}")
+            _row(result, None, False)
+        words = (
+            "Every measured value is what its formula says"
+            if right
+            else "A measured value is not what its formula says"
+        )
+        echo("\n" + words + (f" ({skipped} skipped)." if skipped else "."))
+        echo("\n" + one.section("Explanation"))
+    progress.of(one)["run"] = True
+    progress.save()
+    click.get_current_context().exit(0 if right else 1)
+
+
+@lab.command()
+@click.argument("number", metavar="N")
+@click.argument("folder", metavar="[DIR]", default=".", type=click.Path(file_okay=False))
+def start(number: str, folder: str) -> None:
+    """Copy the exercise of lab N to the folder DIR (by default this one). A file that exists stays as it is."""
+    one = _lab(number)
+    target = Path(folder) / one.exercise
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists():
+        echo(f"{target} exists already, and stays as it is")
+    else:
+        shutil.copyfile(one.path / "starter.py", target)
+        echo(f"{target} is yours now: change it, and then call `pystack lab check {one.number}`")
+    progress = _progress()
+    progress.of(one)["file"] = str(target.resolve())
+    progress.save()
+    echo("\n" + one.section("Exercise"))
+
+
+def _chosen(what: str | None, progress: "LabProgress") -> "list[tuple[LabFolder, Path]]":
+    """Return the labs and files to grade."""
+    from pystack.labs.folders import LabError, lab_of, lab_of_file, labs
+
+    if what is None:
+        started = [(one, path) for one in labs() if (path := progress.file(one))]
+        if not started:
+            raise LabError("no exercise is started: call `pystack lab start N`")
+        return started
+    if what.endswith(".py"):
+        return [(lab_of_file(Path(what)), Path(what))]
+    one = lab_of(what)
+    path = progress.file(one)
+    if path is None:
+        raise LabError(f"the exercise of lab {one.number} is not started: call `pystack lab start {one.number}`")
+    return [(one, path)]
+
+
+@lab.command()
+@click.argument("what", metavar="[N|FILE|all]", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print the grades as JSON.")
+def check(what: str | None, as_json: bool) -> None:
+    """Grade your exercise of lab N, or the file FILE, or all that you have started.
+
+    `check all` checks the labs themselves: each value and control, and each grader with the solution and with wrong answers.
+
+    A file is graded in a process of its own, with limits of time and memory. The exit status is 1 if a file is not right.
+    """
+    from pystack.labs.checking import faults
+    from pystack.labs.folders import labs
+    from pystack.labs.grading import grade
+
+    records: list[dict[str, Any]] = []
+    if what == "all":
+        for one in labs():
+            found = list(faults(one))
+            records.append({"lab": one.number, "verdict": "wrong" if found else "right", "text": "; ".join(found)})
+            if not as_json:
+                echo(f"lab {one.number}: {'; '.join(found) or 'right'}")
+    else:
+        progress = _progress()
+        for one, path in _chosen(what, progress):
+            result = grade(one, path)
+            records.append({**vars(result), "file": str(path)})
+            progress.of(one)["solved"] = result.right or bool(progress.of(one).get("solved"))
+            if not as_json:
+                if result.output:
+                    echo(f"Your file printed:\n{result.output.rstrip()[-2000:]}\n")
+                echo(f"lab {one.number}: {result.verdict}")
+                if result.text:
+                    echo(result.text)
+        progress.save()
+    if as_json:
+        echo(json.dumps(records, indent=1))
+    click.get_current_context().exit(0 if all(record["verdict"] == "right" for record in records) else 1)
+
+
+@lab.command()
+@click.argument("number", metavar="N")
+def hint(number: str) -> None:
+    """Show one more of the three hints of lab N, after those that you have seen."""
+    one = _lab(number)
+    progress = _progress()
+    hints = one.hints()
+    seen = min(progress.hints(one) + 1, len(hints))
+    for index, text in enumerate(hints[:seen], 1):
+        echo(f"{index}/{len(hints)}  {text}")
+    progress.of(one)["hints"] = seen
+    progress.save()
+
+
+@lab.command()
+@click.argument("number", metavar="N")
+def solution(number: str) -> None:
+    """Show a solution of the exercise of lab N."""
+    echo((_lab(number).path / "solution.py").read_text(encoding="utf-8").rstrip())
+
+
+@lab.command()
+@click.argument("number", metavar="[N]", required=False)
+@click.option("--yes", is_flag=True, help="Do not ask before the progress of all labs is removed.")
+def reset(number: str | None, yes: bool) -> None:
+    """Forget the progress of lab N, or of all labs. Your files stay where they are."""
+    progress = _progress()
+    if number is None:
+        if not yes and sys.stdin.isatty():
+            click.confirm("Forget the progress of all labs?", abort=True)
+        progress.labs.clear()
+    else:
+        progress.forget(_lab(number))
+    progress.save()

@@ -1,0 +1,5 @@
+"""The labs of the course: one folder for each, `lab_NN_name`, with a page, an experiment, an exercise and its grader.
+
+The folder is a package, so its name begins with a letter. `docs/howto/labs.md` says what the files of a folder contain and how
+to write a new one. `pystack lab` is the command for learners.
+"""

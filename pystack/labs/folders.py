@@ -1,0 +1,124 @@
+"""The labs as folders: which there are, and what is in them."""
+
+import importlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pystack.labs.values import LabControl, LabValue
+
+HERE = Path(__file__).resolve().parent
+_NAME = re.compile(r"lab_(\d\d)_([a-z0-9_]+)")
+
+
+class LabError(Exception):
+    """There is no such lab, or a folder lacks something. The text says what to do."""
+
+
+@dataclass(frozen=True)
+class LabResult:
+    """What one value is, and whether it is what the formula says. `measured` is None if it was skipped."""
+
+    value: LabValue
+    measured: Any
+    skipped: str = ""
+
+    @property
+    def right(self) -> bool:
+        """Return True if the value was skipped or fits."""
+        return bool(self.skipped) or self.value.fits(self.measured)
+
+
+@dataclass(frozen=True)
+class LabFolder:
+    """One lab. `number` and `name` are from the folder's name."""
+
+    number: int
+    name: str
+    path: Path
+
+    def module(self, part: str) -> Any:
+        """Import `experiment` or `grader` of this lab."""
+        return importlib.import_module(f"pystack.labs.{self.path.name}.{part}")
+
+    @property
+    def page(self) -> str:
+        """The text of page.md."""
+        return (self.path / "page.md").read_text(encoding="utf-8")
+
+    @property
+    def title(self) -> str:
+        """The first heading of the page, without its number."""
+        return self.page.partition("\n")[0].lstrip("# ").partition(": ")[2]
+
+    def section(self, heading: str) -> str:
+        """Return the text below a heading of the page."""
+        return self.page.partition(f"\n## {heading}\n")[2].partition("\n## ")[0].strip()
+
+    def before(self, heading: str) -> str:
+        """Return the page up to a heading."""
+        return self.page.partition(f"\n## {heading}\n")[0].strip()
+
+    @property
+    def exercise(self) -> str:
+        """The name of the learner's file."""
+        return f"{self.path.name}.py"
+
+    def values(self) -> list[LabValue]:
+        """Return the values that the experiment measures."""
+        return list(self.module("experiment").VALUES)
+
+    def measure(self) -> list[LabResult]:
+        """Run the experiment, once for each value."""
+        measure = self.module("experiment").measure
+        return [self._result(value, measure) for value in self.values()]
+
+    def controls(self) -> list[tuple[LabControl, LabResult]]:
+        """Run each control."""
+        experiment = self.module("experiment")
+        return [(control, self._result(control.value, experiment.control)) for control in experiment.CONTROLS]
+
+    def _result(self, value: LabValue, measure: Any) -> LabResult:
+        missing = value.missing()
+        return LabResult(value, None, missing) if missing else LabResult(value, measure(value.name))
+
+    def hints(self) -> Sequence[str]:
+        """Return the hints of the exercise, the weakest first."""
+        hints: Sequence[str] = self.module("grader").HINTS
+        return hints
+
+    def wrong(self) -> dict[str, str]:
+        """Return the files with typical wrong answers, and the beginning of the hint for each."""
+        wrong: dict[str, str] = self.module("grader").WRONG
+        return wrong
+
+
+@cache
+def labs() -> tuple[LabFolder, ...]:
+    """Return all labs, by number."""
+    found = []
+    for path in sorted(HERE.iterdir()):
+        match = _NAME.fullmatch(path.name)
+        if match and (path / "page.md").exists():
+            found.append(LabFolder(int(match[1]), match[2], path))
+    return tuple(found)
+
+
+def lab_of(text: str) -> LabFolder:
+    """Return the lab with this number or name. LabError if there is none."""
+    for lab in labs():
+        if text in (str(lab.number), f"{lab.number:02}", lab.name, lab.path.name):
+            return lab
+    known = ", ".join(f"{lab.number} ({lab.name})" for lab in labs())
+    raise LabError(f"there is no lab {text[:40]!r}; there are {known}")
+
+
+def lab_of_file(path: Path) -> LabFolder:
+    """Return the lab to which a learner's file belongs, by its name. LabError if the name says none."""
+    match = _NAME.search(path.stem)
+    if match is None:
+        raise LabError(f"{path.name} does not say to which lab it belongs: name it as `pystack lab start` does")
+    return lab_of(str(int(match[1])))

@@ -1,0 +1,93 @@
+"""Grades a learner's file in a process of its own, with limits of time and memory."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from pystack.labs.folders import HERE, LabError, LabFolder
+
+LONGEST = 1 << 18  # bytes of a learner's file
+
+
+@dataclass(frozen=True)
+class GradeLimits:
+    """What a learner's file may use: seconds of processor time, seconds of wall time, and bytes of memory."""
+
+    cpu: int = 10
+    wall: float = 60
+    memory: int = 512 << 20
+
+
+@dataclass(frozen=True)
+class LabGrade:
+    """`verdict` is "right", "wrong", "error", "refused" or "stopped". `text` is the hint or the reason, `output` what the file printed."""
+
+    lab: int
+    verdict: str
+    text: str
+    output: str = ""
+
+    @property
+    def right(self) -> bool:
+        """Return True if the exercise is solved."""
+        return self.verdict == "right"
+
+
+def grade(lab: LabFolder, path: Path, limits: GradeLimits | None = None) -> LabGrade:
+    """Grade a file. LabError if it cannot be read."""
+    limits = limits or GradeLimits()
+    try:
+        if path.exists() and not path.is_file():
+            raise LabError(f"{path} is not a regular file")
+        if path.stat().st_size > LONGEST:
+            raise LabError(f"{path} has more than {LONGEST} bytes, which is too long for an exercise")
+        path.read_bytes().decode("utf-8")
+    except OSError as error:
+        raise LabError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise LabError(f"{path} is not a text in UTF-8") from None
+    command = [sys.executable, "-P", "-m", "pystack.labs.child", str(lab.number), str(path.resolve())]
+    command += [str(limits.cpu), str(limits.memory)]
+    # The file gets none of the caller's environment, which may hold secrets.
+    env = {"PYTHONPATH": str(HERE.parents[1]), "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
+    env |= {name: os.environ[name] for name in ("PATH", "PYSTACK_PURE") if name in os.environ}
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        process = subprocess.Popen(
+            command, env=env, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True
+        )
+        late = False
+        try:
+            process.wait(limits.wall)
+        except subprocess.TimeoutExpired:
+            late = True
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            status = process.wait()
+        out.seek(0)
+        err.seek(0)
+        return _result(lab, status, late, out.read().decode(), err.read().decode("utf-8", "replace"), limits)
+
+
+def _result(lab: LabFolder, status: int, late: bool, result: str, output: str, limits: GradeLimits) -> LabGrade:
+    """Turn the end of the process into a grade."""
+    if late:
+        text = (
+            f"The grader stopped your file after {limits.wall:g} seconds. Is there an endless loop, or does it sleep?"
+        )
+        return LabGrade(lab.number, "stopped", text, output)
+    if status in (-signal.SIGXCPU, -signal.SIGKILL):
+        text = f"The grader stopped your file after {limits.cpu} seconds of processor time. Is there an endless loop?"
+        return LabGrade(lab.number, "stopped", text, output)
+    try:
+        found = json.loads(result)
+        return LabGrade(lab.number, found["verdict"], found["text"], output)
+    except (ValueError, KeyError, TypeError):
+        text = f"The process of your file ended with status {status} before the grader had a result."
+        return LabGrade(lab.number, "stopped", text, output)

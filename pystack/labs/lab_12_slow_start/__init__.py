@@ -1,0 +1,1 @@
+"""Lab 12: slow start and congestion avoidance."""

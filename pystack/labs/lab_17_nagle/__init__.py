@@ -1,0 +1,1 @@
+"""Lab 17: Nagle's algorithm and delayed acknowledgements."""

@@ -1,0 +1,1 @@
+"""Lab 19: the cost of a connection."""

@@ -1,0 +1,83 @@
+"""What an experiment measures: a value with its question, its formula, and the result that the formula gives."""
+
+import shutil
+from dataclasses import dataclass
+from typing import Any
+
+#: unit of the display -> its size in the unit of the measurement (times are measured in ns)
+SCALES = {"us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
+#: program that an experiment may need -> the Debian package that has it
+PACKAGES = {"openssl": "openssl"}
+
+
+@dataclass(frozen=True)
+class LabValue:
+    """One value of an experiment. Times are in ns; `unit` is the unit in which the learner sees and predicts them.
+
+    `expected` is a number, or a list of numbers. A number is exact unless `tolerance` (in the unit of the measurement) is given.
+    `needs` names a program without which the value cannot be measured.
+    """
+
+    name: str
+    question: str
+    formula: str
+    expected: Any
+    unit: str = "ms"
+    tolerance: float = 0
+    needs: str = ""
+
+    def fits(self, result: Any) -> bool:
+        """Return True if the result is what the formula says."""
+        if isinstance(self.expected, list):
+            if not isinstance(result, list) or len(result) != len(self.expected):
+                return False
+            return all(abs(a - b) <= self.tolerance for a, b in zip(result, self.expected))
+        return isinstance(result, int | float) and abs(result - self.expected) <= self.tolerance
+
+    def text(self, result: Any) -> str:
+        """Return a result for reading, in the value's unit."""
+        if result is None:
+            return "-"
+        numbers = result if isinstance(result, list) else [result]
+        scale = SCALES.get(self.unit, 1)
+        return ", ".join(f"{number / scale:.10g}" if scale > 1 else f"{number:g}" for number in numbers) + (
+            f" {self.unit}" if self.unit else ""
+        )
+
+    def parse(self, text: str) -> Any:
+        """Read a prediction such as "60", "60 ms" or "10, 20, 40". ValueError says what is wrong."""
+        text = text.strip().removesuffix(self.unit).strip() if self.unit else text.strip()
+        scale = SCALES.get(self.unit, 1)
+        try:
+            numbers = [round(float(part) * scale, 6) for part in text.split(",")]
+        except ValueError:
+            raise ValueError(f"{text[:40]!r} is not a number: write for example {self.example()}") from None
+        if isinstance(self.expected, list):
+            if len(numbers) != len(self.expected):
+                raise ValueError(f"write {len(self.expected)} numbers with commas between them")
+            return numbers
+        if len(numbers) != 1:
+            raise ValueError(f"write one number, for example {self.example()}")
+        return numbers[0]
+
+    def example(self) -> str:
+        """Return an example of an answer, which does not give the right one away."""
+        return ", ".join(["1"] * len(self.expected)) if isinstance(self.expected, list) else "25"
+
+    def missing(self) -> str:
+        """Return what this machine lacks to measure the value, with the package that has it, or ""."""
+        if not self.needs or shutil.which(self.needs):
+            return ""
+        return f"needs {self.needs}, which the Debian package {PACKAGES[self.needs]} has"
+
+
+@dataclass(frozen=True)
+class LabControl:
+    """The same experiment with one thing changed, which must give another result."""
+
+    change: str
+    value: LabValue
+
+
+class WrongAnswer(Exception):
+    """A grader raises it. The text says what is wrong, in the learner's words, and gives a hint."""

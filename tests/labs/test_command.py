@@ -1,0 +1,123 @@
+"""`pystack lab`: what a learner sees, the exit status, and the progress."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from pystack.cli.main import cli
+from pystack.labs import folders
+from pystack.labs.progress import LabProgress, state_file
+
+SOLUTION = "def send_request(c, h, b):\n    yield c.sendall(h + b)\n"
+
+
+@pytest.fixture(autouse=True)
+def own_state(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+
+
+def lab(*args, text=None):
+    return CliRunner().invoke(cli, ["lab", *args], input=text, prog_name="pystack")
+
+
+def states():
+    return {row["lab"]: row["state"] for row in json.loads(lab("list", "--json").output)}
+
+
+def test_a_learner_works_through_a_lab():
+    assert states()[17] == "open"
+    assert "## Story" in lab("show", "17").output
+    ran = lab("run", "17", text="60\n20 ms\n\nlong\n10\n60\n\n")
+    assert ran.exit_code == 0, ran.output
+    assert "predicted  60 ms  (right)\n    measured   60 ms\n    formula    2 R + D = 60 ms" in ran.output
+    assert "predicted  20 ms  (not so)\n    measured   10 ms\n    formula    R = 10 ms" in ran.output
+    assert "predicted  -\n" in ran.output and "'long' is not a number: write for example 25" in ran.output
+    assert "Control: The server acknowledges at once" in ran.output and "measured   20 ms" in ran.output
+    assert "Every measured value is what its formula says." in ran.output and "Two rules meet" in ran.output
+    assert states()[17] == "run"
+    started = lab("start", "nagle", "mine")
+    assert started.exit_code == 0 and "mine/lab_17_nagle.py is yours now" in started.output
+    assert states()[17] == "started"
+    wrong = lab("check", "17")
+    assert wrong.exit_code == 1 and "lab 17: wrong\nAn exchange took 60 ms" in wrong.output
+    for number in (1, 2, 3, 3):
+        assert [line[:3] for line in lab("hint", "17").output.splitlines()] == [f"{n}/3" for n in range(1, number + 1)]
+    with open("mine/lab_17_nagle.py", "w") as file:
+        file.write(SOLUTION)
+    assert "stays as it is" in lab("start", "17", "mine").output
+    right = lab("check")
+    assert (right.exit_code, right.output) == (0, "lab 17: right\n")
+    assert states() == {one.number: "solved" if one.number == 17 else "open" for one in folders.labs()}
+    assert "yield client.sendall(header + body)" in lab("solution", "17").output
+    assert lab("reset", "17").exit_code == 0 and states()[17] == "open"
+    with open("mine/lab_17_nagle.py") as file:
+        assert file.read() == SOLUTION
+
+
+def test_results_as_json():
+    found = json.loads(lab("run", "12", "--json").output)
+    assert found["lab"] == 12 and found["right"]
+    assert found["values"][0]["measured"] == found["values"][0]["expected"] == [10, 20, 40, 80, 81, 82, 83]
+    assert found["controls"][0]["measured"] == [10, 15, 23, 35]
+
+
+def test_a_file_is_graded_by_its_name(tmp_path):
+    (tmp_path / "anna_lab_17_nagle.py").write_text(SOLUTION + "print('\x1b[2J')\n")
+    found = lab("check", "anna_lab_17_nagle.py", "--json")
+    assert found.exit_code == 0
+    (record,) = json.loads(found.output)
+    assert (record["lab"], record["verdict"], record["output"]) == (17, "right", "\x1b[2J\n")
+    assert "\\x1b[2J" in lab("check", "anna_lab_17_nagle.py").output
+
+
+def test_a_result_that_is_not_the_formulas_is_status_1(monkeypatch):
+    experiment = folders.lab_of("17").module("experiment")
+    monkeypatch.setattr(experiment, "measure", lambda name: 7)
+    done = lab("run", "17", "--no-predict")
+    assert done.exit_code == 1 and "A measured value is not what its formula says." in done.output
+    assert not json.loads(lab("run", "17", "--json").output)["right"]
+
+
+@pytest.mark.once
+def test_check_all_checks_the_labs_themselves(monkeypatch):
+    done = lab("check", "all")
+    assert done.exit_code == 0
+    assert done.output.splitlines() == [f"lab {one.number}: right" for one in folders.labs()]
+    experiment = folders.lab_of("17").module("experiment")
+    monkeypatch.setattr(experiment, "control", lambda name: 7_000_000)
+    done = lab("check", "all", "--json")
+    wrong = {record["lab"]: record["text"] for record in json.loads(done.output) if record["verdict"] != "right"}
+    assert done.exit_code == 1
+    assert wrong == {17: "control 'The server acknowledges at once (no delayed ACK)': 7 ms"}
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["run", "99"], "there is no lab '99'"),
+        (["check", "17"], "call `pystack lab start 17`"),
+        (["check"], "no exercise is started"),
+        (["check", "mine.py"], "does not say to which lab it belongs"),
+        (["check", "lab_17_nagle.py"], "No such file"),
+    ],
+)
+def test_wrong_usage_is_one_line(args, says):
+    done = lab(*args)
+    assert done.exit_code == 1 and says in done.output and len(done.output.splitlines()) == 1
+
+
+def test_the_progress_is_below_the_state_directory(tmp_path, monkeypatch):
+    assert state_file() == tmp_path / "state" / "pystack" / "labs.json"
+    lab("hint", "17")
+    assert json.loads(state_file().read_text()) == {"17": {"hints": 1}}
+    assert [path.name for path in state_file().parent.iterdir()] == ["labs.json"]
+    assert LabProgress().hints(folders.lab_of("17")) == 1
+    assert lab("reset").exit_code == 0 and json.loads(state_file().read_text()) == {}
+    state_file().write_text("[1]")
+    done = lab("list")
+    assert done.exit_code == 1 and "is damaged: remove it" in done.output
+    monkeypatch.setenv("XDG_STATE_HOME", "relative")  # the specification: such a path is ignored
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert state_file() == tmp_path / ".local" / "state" / "pystack" / "labs.json"

@@ -1,0 +1,123 @@
+"""The grader stops or refuses files that do what an exercise does not need, and says so."""
+
+import os
+
+import pytest
+
+from pystack.labs.folders import LabError, lab_of
+from pystack.labs.grading import LONGEST, GradeLimits, grade
+
+SOLUTION = "def send_request(c, h, b):\n    yield c.sendall(h + b)\n"
+
+
+def graded(tmp_path, text, limits=None):
+    path = tmp_path / "answer.py"
+    path.write_text(text)
+    return grade(lab_of("17"), path, limits)
+
+
+def test_an_endless_loop_is_stopped_by_processor_time(tmp_path):
+    found = graded(tmp_path, "while True:\n    pass\n", GradeLimits(cpu=1, wall=100))
+    assert found.verdict == "stopped"
+    assert found.text == ("The grader stopped your file after 1 seconds of processor time. Is there an endless loop?")
+
+
+def test_a_sleep_is_stopped_by_wall_time(tmp_path):
+    found = graded(tmp_path, "import time\ntime.sleep(1000)\n", GradeLimits(wall=3))
+    assert found.verdict == "stopped" and found.text.startswith("The grader stopped your file after 3 seconds.")
+
+
+@pytest.mark.parametrize("text", ["x = bytes(10 ** 11)\n", "x = []\nwhile True:\n    x.append(bytes(1 << 20))\n"])
+def test_huge_memory_is_stopped(tmp_path, text):
+    found = graded(tmp_path, text, GradeLimits(memory=64 << 20))
+    assert (found.verdict, found.text) == ("stopped", "The grader stopped your file because it needs too much memory.")
+
+
+def test_memory_and_time_that_an_answer_may_use(tmp_path):
+    """Control: what is below the limits is right."""
+    text = SOLUTION + "x = bytes(32 << 20)\nfor _ in range(10000):\n    pass\nprint('hello')\n"
+    found = graded(tmp_path, text, GradeLimits(memory=256 << 20))
+    assert (found.verdict, found.output) == ("right", "hello\n")
+
+
+def test_endless_output_is_stopped(tmp_path):
+    found = graded(tmp_path, "while True:\n    print('x' * 10000)\n")
+    assert (found.verdict, found.text) == ("stopped", "The grader stopped your file because it prints too much.")
+    assert len(found.output) <= 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("open('{secret}').read()", "open '{secret}'"),
+        ("import os\nos.open('{secret}', os.O_RDONLY)", "open '{secret}'"),
+        ("import io\nio.FileIO('{secret}')", "open '{secret}'"),
+        ("open('made', 'w')", "open 'made'"),
+        ("import json\nopen(json.__file__, 'a')", "open "),
+        ("try:\n    open('{secret}')\nexcept OSError:\n    pass", "open '{secret}'"),
+        ("import os\nos.listdir('/')", "list a folder"),
+        ("import os\nos.remove('{secret}')", "change files"),
+        ("import os\nos.system('true')", "change files, or start"),
+        ("import os\nos.fork()", "change files, or start"),
+        ("import os\nos.kill(os.getppid(), 15)", "change files, or start or end processes"),
+        ("import subprocess\nsubprocess.run(['true'])", "start a program"),
+        ("import socket\nsocket.socket()", "use a socket of this machine"),
+        ("import ctypes\nctypes.CDLL(None)", "call C functions"),
+        ("import resource\nresource.setrlimit(resource.RLIMIT_CPU, (9, 9))", "change its limits"),
+    ],
+)
+def test_what_an_exercise_does_not_need_is_refused(tmp_path, text, what):
+    secret = tmp_path / "secret"
+    secret.write_text("secret")
+    text, what = text.replace("{secret}", str(secret)), what.replace("{secret}", str(secret))
+    found = graded(tmp_path, SOLUTION + text + "\n")
+    assert found.verdict == "refused"
+    assert found.text.startswith(f"The grader stopped your file because it tried to {what}")
+    assert "secret" not in found.output and secret.read_text() == "secret"
+
+
+def test_imports_of_the_library_are_allowed(tmp_path):
+    """Control: the refusals do not hinder what an answer may use."""
+    found = graded(tmp_path, "import statistics, heapq, decimal, xml.dom.minidom\n" + SOLUTION)
+    assert (found.verdict, found.text) == ("right", "")
+
+
+def test_the_environment_does_not_reach_the_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("A_SECRET", "1234")
+    found = graded(tmp_path, "import os\nprint(sorted(os.environ))\n" + SOLUTION)
+    assert found.right and "PYTHONHASHSEED" in found.output and "A_SECRET" not in found.output
+    assert os.environ["A_SECRET"] == "1234"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("def send_request(c, h, b)\n", "Your file raised SyntaxError in line 1: expected ':'"),
+        (SOLUTION + "    1 / 0\n", "Your file raised ZeroDivisionError in line 3: division by zero"),
+        ("import sys\nsys.exit()\n", "Your file raised SystemExit in line 2"),
+        ("def send_request(c, h, b):\n    return send_request(c, h, b)\n", "Your file raised RecursionError in line 2"),
+    ],
+)
+def test_an_error_is_named_with_its_line(tmp_path, text, says):
+    found = graded(tmp_path, text)
+    assert found.verdict == "error" and found.text.startswith(says)
+
+
+def test_a_process_that_ends_has_no_result(tmp_path):
+    found = graded(tmp_path, "import os\nos._exit(0)\n")
+    assert found.verdict == "stopped" and "before the grader had a result" in found.text
+
+
+def test_files_that_cannot_be_graded(tmp_path):
+    lab = lab_of("17")
+    (tmp_path / "long.py").write_text("#" * (LONGEST + 1))
+    (tmp_path / "binary.py").write_bytes(b"\xff\xfe")
+    os.mkfifo(tmp_path / "pipe.py")  # reading it would wait for ever
+    for name, says in (
+        ("pipe.py", "not a regular file"),
+        ("long.py", "too long"),
+        ("binary.py", "not a text"),
+        ("none.py", "No such file"),
+    ):
+        with pytest.raises(LabError, match=says):
+            grade(lab, tmp_path / name)
