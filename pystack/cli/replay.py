@@ -63,7 +63,7 @@ def replay(
     RECORDING is a file, or a scenario of `pystack step --list`; so --write makes a capture of a scenario, too.
     The exit status is 1 if something differs; the message names the first difference.
     """
-    from pystack.cli.common import change_settings, output
+    from pystack.cli.common import output
     from pystack.trace.annotate import FrameProbe, FrameRecord, tee
     from pystack.trace.errors import TraceError
     from pystack.trace.replay import Replay, ReplayMismatch
@@ -86,7 +86,7 @@ def replay(
                 probe=probe,
                 partial=partial,
                 trusted=trusted,
-                config_change=(lambda name, config: change_settings(config, settings)) if settings else None,
+                config_change=_changer(settings),
                 watch=watch,
             )
             counts = player.run()
@@ -105,6 +105,16 @@ def replay(
         err="-" in (write, series),
     )
     return 0
+
+
+def _changer(settings: tuple[str, ...]) -> "Callable[[str, Any], None] | None":
+    """Return the function that changes the settings of each host, or None if there is nothing to change."""
+    from pystack.cli.common import change_settings
+
+    def change(name: str, config: Any) -> None:
+        change_settings(config, settings)
+
+    return change if settings else None
 
 
 def _source(recording: str) -> "str | BinaryIO":
