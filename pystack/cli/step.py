@@ -22,6 +22,7 @@ Examples:
   pystack step rto --text --at frame=5              print one frame, its reasons and the state after it
   pystack step nagle --what-if nodelay=a            show the run with and without TCP_NODELAY, side by side
   pystack step run.pytrace --verify                 check the states forwards, backwards and by a second replay
+  pystack step lan.pcapng --conversations           list the TCP connections of a capture
 """
 
 
@@ -48,6 +49,7 @@ Examples:
     multiple=True,
     help="Run a scenario with a change and compare the two runs.",
 )
+@click.option("--conversations", is_flag=True, help="List the TCP connections of a capture, and exit.")
 @click.option("--verify", is_flag=True, help="Check the states forwards, backwards and by a second replay.")
 @click.option("--web", is_flag=True, help="Serve the stepper to a browser, on this machine only.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port for --web; 0 takes a free one.")
@@ -57,9 +59,10 @@ Examples:
 @click.option("--partial", is_flag=True, help="Accept a recording that was cut off, for example by a crash.")
 @click.option("--trusted", is_flag=True, help="Set no limits on the recording's size and on what it creates.")
 def step(what: str | None, **options: Any) -> int:
-    """Step through a recording or a scenario, forwards and backwards, with every decision explained.
+    """Step through a recording, a capture or a scenario, forwards and backwards, with every decision explained.
 
-    FILE is a recording (`pystack up --record`), and SCENARIO is a name from --list. Without further options the stepper runs in
+    FILE is a recording (`pystack up --record`), or a capture by any program (.pcapng, .pcap), where the frames say what TCP did.
+    SCENARIO is a name from --list. Without further options the stepper runs in
     the terminal. The exit status is 1 if no breakpoint was hit or if --verify found a difference.
     """
     if options["list_"]:
@@ -69,6 +72,10 @@ def step(what: str | None, **options: Any) -> int:
     from pystack.stepper.cursor import Cursor
 
     timeline, scenario = _open(what, options["seed"], options["partial"], options["trusted"])
+    if timeline.inferred:
+        _refuse(timeline, options)
+    if options["conversations"]:
+        return _conversations(timeline)
     if options["verify"]:
         return _verify(timeline, what, scenario, options["seed"])
     cursor = Cursor(timeline)
@@ -94,6 +101,23 @@ def step(what: str | None, **options: Any) -> int:
         return 0
     run = _face("pystack.stepper.tui", "run", "tui", "the terminal stepper")
     run(timeline, cursor=cursor, scenario=scenario, seed=options["seed"])
+    return 0
+
+
+def _refuse(timeline: "Timeline", options: dict[str, Any]) -> None:
+    """Raise an error for what a capture cannot answer."""
+    for name, what in (("verify", "--verify"), ("changes", "--what-if")):
+        if options[name]:
+            raise click.ClickException(str(timeline.beyond(what)))
+
+
+def _conversations(timeline: "Timeline") -> int:
+    if not timeline.inferred:
+        raise click.ClickException(f"{timeline.name}: --conversations needs a capture (.pcapng, .pcap)")
+    from pystack.stepper.capture import text
+
+    for line in text.conversations(timeline):  # type: ignore[arg-type]
+        echo(line)
     return 0
 
 

@@ -53,6 +53,8 @@ def time(what: str, **options: Any) -> int:
     from pystack.stepper.timing import text
 
     timeline, scenario = _open(what, options["seed"], options["partial"], options["trusted"])
+    if timeline.inferred:
+        raise click.ClickException(str(timeline.beyond("the critical path")))
     found = _path(timeline, options)
     if options["as_json"]:
         echo(json.dumps(found.as_dict(), indent=2))

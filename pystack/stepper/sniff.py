@@ -1,11 +1,6 @@
 """Recognizes a file that is no recording by its first bytes, so that the error can say what it is."""
 
 _MAGICS = (
-    (b"\x0a\x0d\x0d\x0a", "a pcapng capture; Wireshark opens it, `pystack up --record` makes recordings"),
-    (b"\xd4\xc3\xb2\xa1", "a pcap capture; Wireshark opens it, `pystack up --record` makes recordings"),
-    (b"\xa1\xb2\xc3\xd4", "a pcap capture; Wireshark opens it, `pystack up --record` makes recordings"),
-    (b"\x4d\x3c\xb2\xa1", "a pcap capture; Wireshark opens it, `pystack up --record` makes recordings"),
-    (b"\xa1\xb2\x3c\x4d", "a pcap capture; Wireshark opens it, `pystack up --record` makes recordings"),
     (b"\x1f\x8b", "compressed by gzip"),
     (b"\x28\xb5\x2f\xfd", "compressed by zstd"),
     (b"\xfd7zXZ", "compressed by xz"),
@@ -14,6 +9,15 @@ _MAGICS = (
     (b"<!DOCTYPE html", "an HTML page"),
 )
 MAGIC = b"PYSTACKT"
+#: the beginnings of pcapng and pcap files (both byte orders, times in us and in ns)
+CAPTURES = (
+    b"\x0a\x0d\x0d\x0a", b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\xc3\xd4", b"\x4d\x3c\xb2\xa1", b"\xa1\xb2\x3c\x4d",
+)  # fmt: skip
+
+
+def is_capture(head: bytes) -> bool:
+    """Return True if a file with these first bytes is a capture, which pystack.stepper.capture opens."""
+    return head.startswith(CAPTURES)
 
 
 def foreign(head: bytes) -> str:

@@ -16,7 +16,7 @@ from pystack.stepper.collect import CONN, FIELDS, HOST, KIND, Collector, StepRep
 from pystack.stepper.flight import EVERYBODY
 from pystack.stepper.links import link
 from pystack.stepper.records import Entry, Frame, Kind
-from pystack.stepper.sniff import foreign
+from pystack.stepper.sniff import foreign, is_capture
 from pystack.stepper.store import Packed
 from pystack.trace import format as fmt
 from pystack.trace.errors import TraceError
@@ -36,6 +36,9 @@ Progress = Callable[[int, int], None]
 
 class Timeline:
     """Everything that a view of the stepper shows. `load`, `of`, or a scenario's `timeline()` make one."""
+
+    #: True for a capture (stepper/capture), whose frames are all that is known; the rest is inferred
+    inferred = False
 
     def __init__(
         self,
@@ -74,7 +77,7 @@ class Timeline:
     def load(
         cls, path: str, *, partial: bool = False, progress: "Progress | None" = None, trusted: bool = False
     ) -> "Timeline":
-        """Return the timeline of a recording's file. TraceError says in one line what is wrong with the file.
+        """Return the timeline of a recording's or capture's file. TraceError says in one line what is wrong with the file.
 
         If `partial` is true, a recording that was cut off, for example by a crash, is read as far as it goes. If
         `trusted` is true, a recording may have any size.
@@ -87,6 +90,10 @@ class Timeline:
         with file:
             head = file.read(512)
             file.seek(0)
+            if is_capture(head):
+                from pystack.stepper.capture import CaptureTimeline
+
+                return CaptureTimeline(file, path, partial=partial, progress=progress, size=size, trusted=trusted)
             what = foreign(head)
             if what:
                 raise TraceError(f"{path}: not a pystack recording: {what}")
@@ -94,7 +101,11 @@ class Timeline:
 
     @classmethod
     def of(cls, recording: bytes, name: str = "recording", *, partial: bool = False) -> "Timeline":
-        """Return the timeline of a recording's bytes."""
+        """Return the timeline of a recording's or capture's bytes."""
+        if is_capture(recording):
+            from pystack.stepper.capture import CaptureTimeline
+
+            return CaptureTimeline(io.BytesIO(recording), name, partial=partial)
         what = foreign(recording[:512])
         if what:
             raise TraceError(f"{name}: not a pystack recording: {what}")
@@ -333,6 +344,13 @@ class Timeline:
                 points.pop()
             points.append((time, point))
         return points
+
+    def beyond(self, what: str) -> TraceError:
+        """Return the error for what only a recording can show, for a timeline that is inferred."""
+        return TraceError(
+            f"{self.name}: it is a capture, which contains no decisions of a stack; {what} needs a recording "
+            "(`pystack up --record`, `Network.record`)"
+        )
 
     # -- for faces ---------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ the direction of each frame, comments with the stack's decisions, and TLS keys. 
 pcapng file: it knows both byte orders, and skips unknown blocks.
 """
 
+import ipaddress
 import struct
 from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO, NamedTuple
@@ -16,9 +17,10 @@ from pystack.trace.errors import TraceError
 SHB = 0x0A0D0D0A
 IDB = 1
 SPB = 3
+NRB = 4
 EPB = 6
 DSB = 10
-BLOCK_NAMES = {SHB: "SHB", IDB: "IDB", SPB: "SPB", EPB: "EPB", DSB: "DSB"}
+BLOCK_NAMES = {SHB: "SHB", IDB: "IDB", SPB: "SPB", NRB: "NRB", EPB: "EPB", DSB: "DSB"}
 
 BYTE_ORDER_MAGIC = 0x1A2B3C4D
 LINKTYPE_ETHERNET = 1
@@ -29,12 +31,14 @@ TLS_KEY_LOG = 0x544C534B
 OPT_END = 0
 OPT_COMMENT = 1
 SHB_HARDWARE, SHB_OS, SHB_USERAPPL = 2, 3, 4
-IF_NAME, IF_DESCRIPTION, IF_TSRESOL = 2, 3, 9
+IF_NAME, IF_DESCRIPTION, IF_TSRESOL, IF_TSOFFSET = 2, 3, 9, 14
 EPB_FLAGS = 2
 
 INBOUND = 1
 OUTBOUND = 2
 MAX_BLOCK = 1 << 28
+#: the most interfaces of a section, and the most names of addresses of a file
+MAX_INTERFACES, MAX_NAMES = 1 << 16, 1 << 16
 #: the largest value of the 16-bit length of an option
 MAX_OPTION = 65535
 
@@ -134,10 +138,11 @@ class Interface(NamedTuple):
     linktype: int
     name: str
     units: int  # timestamp units per second
+    offset: int = 0  # ns to add to the timestamps
 
 
 class CapturedFrame(NamedTuple):
-    """One frame of a capture. `time` is in nanoseconds; `number` counts from 1."""
+    """One frame of a capture. `time` is in nanoseconds, or -1 if the block has none; `number` counts from 1."""
 
     number: int
     time: int
@@ -151,7 +156,7 @@ class CapturedFrame(NamedTuple):
 class PcapngReader:
     """Iterates over the frames of an open binary file.
 
-    `secrets` collects the TLS keys so far. Raises TraceError for a bad file.
+    `secrets` collects the TLS keys so far, and `names` the names of addresses. Raises TraceError for a bad file.
     """
 
     def __init__(self, source: BinaryIO, name: str = "capture"):
@@ -162,6 +167,7 @@ class PcapngReader:
         self.frames = 0
         self.interfaces: list[Interface] = []
         self.secrets: list[bytes] = []
+        self.names: dict[str, str] = {}
 
     def fail(self, what: str) -> TraceError:
         """Return the error with its position."""
@@ -215,13 +221,25 @@ class PcapngReader:
     def _interface(self, body: bytes) -> None:
         if len(body) < 8:
             raise self.fail("IDB too short")
-        name, units = "", 1_000_000
+        if len(self.interfaces) >= MAX_INTERFACES:
+            raise self.fail(f"more than {MAX_INTERFACES} interfaces")
+        name, units, offset = "", 1_000_000, 0
         for code, value in self._options(body[8:]):
             if code == IF_NAME:
                 name = value.decode("utf-8", "replace")
             elif code == IF_TSRESOL and value:
                 units = 2 ** (value[0] & 0x7F) if value[0] & 0x80 else 10 ** value[0]
-        self.interfaces.append(Interface(struct.unpack_from(self.order + "H", body)[0], name, units))
+            elif code == IF_TSOFFSET and len(value) == 8:
+                offset = struct.unpack(self.order + "q", value)[0] * 1_000_000_000
+        self.interfaces.append(Interface(struct.unpack_from(self.order + "H", body)[0], name, units, offset))
+
+    def _names(self, body: bytes) -> None:
+        """Read the records of a name resolution block (section 4.5)."""
+        for kind, value in self._options(body):
+            size = 4 if kind == 1 else 16 if kind == 2 else 0
+            name = value[size:].partition(b"\0")[0].decode("utf-8", "replace")
+            if size and len(value) > size and name and len(self.names) < MAX_NAMES:
+                self.names.setdefault(str(ipaddress.ip_address(value[:size])), name)
 
     def _enhanced(self, body: bytes) -> CapturedFrame:
         if len(body) < 20:
@@ -238,7 +256,7 @@ class PcapngReader:
                 comments.append(value.decode("utf-8", "replace"))
             elif code == EPB_FLAGS and len(value) == 4:
                 direction = struct.unpack(self.order + "I", value)[0] & 3
-        time = ((high << 32) | low) * 1_000_000_000 // interface.units
+        time = ((high << 32) | low) * 1_000_000_000 // interface.units + interface.offset
         data = body[20 : 20 + captured]
         return CapturedFrame(self.frames, time, interface, data, original, direction, comments)
 
@@ -251,13 +269,15 @@ class PcapngReader:
             elif kind == DSB and len(body) >= 8:
                 length = struct.unpack_from(self.order + "I", body, 4)[0]
                 self.secrets.append(body[8 : 8 + length])
+            elif kind == NRB:
+                self._names(body)
             elif kind == EPB:
                 self.frames += 1
                 yield self._enhanced(body)
             elif kind == SPB and len(body) >= 4 and self.interfaces:
                 self.frames += 1
                 original = struct.unpack_from(self.order + "I", body)[0]
-                yield CapturedFrame(self.frames, 0, self.interfaces[0], body[4 : 4 + original], original, 0, [])
+                yield CapturedFrame(self.frames, -1, self.interfaces[0], body[4 : 4 + original], original, 0, [])
 
 
 def read(path: str) -> Iterator[CapturedFrame]:

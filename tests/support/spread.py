@@ -36,6 +36,7 @@ SPREAD = {
     "tests/test_debugging.py": ("once", "it starts debuggers, which run both builds themselves"),
     "tests/stepper/tui": ("compiled", "the terminal's interface does not depend on the build"),
     "tests/stepper/web": ("compiled", "the page does not depend on the build"),
+    "tests/stepper/capture": ("compiled", "captures are read without the core"),
     "tests/stepper/dissect": ("compiled", "the dissection does not use the core"),
     "tests/stepper/test_plot.py": ("compiled", "the drawing does not depend on the build"),
     "tests/sim/test_congestion_control.py": ("compiled", "long simulations, which are the same on both builds"),

@@ -35,13 +35,15 @@ ETHERNET = t.c.Struct(
 def dissect(data: bytes, link: int = C.LINK_ETHERNET, length: int = 0) -> Tree:
     """Return the fields of a frame. No content of the bytes makes it raise an exception.
 
-    `link` is a const.LINK_*: Ethernet, or bare IP packets. `length` is the frame's length in bytes if only its
+    `link` is a const.LINK_*: Ethernet, or bare IP packets; with 0 the bytes have no known structure. `length` is the frame's length in bytes if only its
     beginning was kept, so that the missing bytes do not count as an error.
     """
     data = bytes(data)
     cut = length > len(data)
     if link == C.LINK_ETHERNET:
         return Tree(data, _ethernet(data, cut))
+    if link == 0:
+        return Tree(data, [t.raw(data, 0, len(data), "data.data", "Data", "of an unknown protocol")] if data else [])
     layers, used = ipv4.dissect(data, 0, len(data), cut)
     if used < len(data):
         layers.append(t.raw(data, used, len(data), "data.data", "Trailer", "after the end of the packet"))

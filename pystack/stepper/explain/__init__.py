@@ -64,6 +64,10 @@ def why(timeline: Timeline, *, event: "int | None" = None, frame: "int | None" =
 
     ValueError if neither is given.
     """
+    if timeline.inferred:
+        from pystack.stepper.capture import why as capture
+
+        return capture.why(timeline, event=event, frame=frame)  # type: ignore[arg-type]
     if frame is not None:
         return _frame(timeline, timeline.frames[frame - 1])
     if event is None:

@@ -34,6 +34,8 @@ def draw(timeline: "Timeline", kind: str, path: str, *, connection: str | None =
     matplotlib.use("Agg", force=False)
     from matplotlib.figure import Figure
 
+    if timeline.inferred and kind in ("cwnd", "waterfall"):
+        raise timeline.beyond(f"a plot of this kind ({kind})")
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(10, 5.6), layout="constrained")
         if kind == "ladder":
