@@ -9,7 +9,11 @@ cursor.run()
 print(cursor.entry.reason, cursor.diff())
 """
 
+from pystack.stepper.capture import CaptureTimeline
 from pystack.stepper.cursor import Cursor
 from pystack.stepper.timeline import Timeline
+
+# Timeline.load makes a CaptureTimeline of a capture. It is set here, because its module imports that of Timeline.
+Timeline.of_capture = CaptureTimeline
 
 __all__ = ["Cursor", "Timeline"]

@@ -8,7 +8,7 @@ import io
 import os
 import traceback
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ClassVar
 
 from pystack.stepper import snapshot
 from pystack.stepper import store as snapshot_store
@@ -39,6 +39,8 @@ class Timeline:
 
     #: True for a capture (stepper/capture), whose frames are all that is known; the rest is inferred
     inferred = False
+    #: the class for a capture (pystack/stepper/__init__.py sets it)
+    of_capture: "ClassVar[type[Timeline]]"
 
     def __init__(
         self,
@@ -91,9 +93,7 @@ class Timeline:
             head = file.read(512)
             file.seek(0)
             if is_capture(head):
-                from pystack.stepper.capture import CaptureTimeline
-
-                return CaptureTimeline(file, path, partial=partial, progress=progress, size=size, trusted=trusted)
+                return cls.of_capture(file, path, partial=partial, progress=progress, size=size, trusted=trusted)
             what = foreign(head)
             if what:
                 raise TraceError(f"{path}: not a pystack recording: {what}")
@@ -103,9 +103,7 @@ class Timeline:
     def of(cls, recording: bytes, name: str = "recording", *, partial: bool = False) -> "Timeline":
         """Return the timeline of a recording's or capture's bytes."""
         if is_capture(recording):
-            from pystack.stepper.capture import CaptureTimeline
-
-            return CaptureTimeline(io.BytesIO(recording), name, partial=partial)
+            return cls.of_capture(io.BytesIO(recording), name, partial=partial)
         what = foreign(recording[:512])
         if what:
             raise TraceError(f"{name}: not a pystack recording: {what}")

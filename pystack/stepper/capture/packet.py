@@ -22,7 +22,7 @@ EXTENSIONS = (0, 43, 60, 135)
 FIN, SYN, RST, ACK = 1, 2, 4, 16
 
 
-class Segment(NamedTuple):
+class CapturedSegment(NamedTuple):
     """The TCP header of a packet. `length` counts the data on the wire, of which `payload` has what was captured."""
 
     sport: int
@@ -37,18 +37,18 @@ class Segment(NamedTuple):
     sacks: tuple[tuple[int, int], ...]
 
 
-class Packet(NamedTuple):
+class CapturedPacket(NamedTuple):
     """What a frame carries: `kind` and `data` are what the dissection shows of it, the rest is "" or None if there is none."""
 
     kind: int
     data: bytes
     source: str
     target: str
-    segment: Segment | None
+    segment: CapturedSegment | None
     summary: str  # "" if trace.summary describes it
 
 
-def parse(link: int, data: bytes, length: int, name: str = "capture") -> Packet:
+def parse(link: int, data: bytes, length: int, name: str = "capture") -> CapturedPacket:
     """Return what a frame of this LINKTYPE carries. TraceError if the link is of a type that is not known."""
     if link == ETHERNET:
         return _ethernet(data, length)
@@ -77,7 +77,7 @@ def _family(link: int, head: bytes) -> int:
     return FAMILIES.get(big, 0 if link == LOOP else FAMILIES.get(little, 0))
 
 
-def _ethernet(data: bytes, length: int) -> Packet:
+def _ethernet(data: bytes, length: int) -> CapturedPacket:
     at, ethertype, tags = 14, int.from_bytes(data[12:14], "big"), 0
     while ethertype in VLAN and tags < 4:
         ethertype, at, tags = int.from_bytes(data[at + 2 : at + 4], "big"), at + 4, tags + 1
@@ -91,7 +91,7 @@ def _mac(raw: bytes) -> str:
     return raw.hex(":") if len(raw) == 6 else "?"
 
 
-def _network(data: bytes, at: int, ethertype: int, length: int, kind: int) -> Packet:
+def _network(data: bytes, at: int, ethertype: int, length: int, kind: int) -> CapturedPacket:
     inner = data[at:]
     shown = data if kind == C.LINK_ETHERNET else inner
     if ethertype == IPV4 and len(inner) >= 20 and inner[0] >> 4 == 4:
@@ -102,14 +102,14 @@ def _network(data: bytes, at: int, ethertype: int, length: int, kind: int) -> Pa
         # The ends of the arrow are the addresses in the message, so that ARP is between the hosts of the capture.
         source, target = (str(ipaddress.ip_address(inner[n : n + 4])) for n in (14, 24))
         if kind == C.LINK_ETHERNET:
-            return Packet(kind, shown, source, target, None, "")
-        return Packet(OTHER, shown, source, target, None, f"ARP, {source} > {target}, length {length - at}")
+            return CapturedPacket(kind, shown, source, target, None, "")
+        return CapturedPacket(OTHER, shown, source, target, None, f"ARP, {source} > {target}, length {length - at}")
     if kind == C.LINK_ETHERNET:
-        return Packet(kind, shown, "", "", None, "")
-    return Packet(OTHER, shown, "?", "?", None, f"ethertype {ethertype:#06x}, length {length - at}")
+        return CapturedPacket(kind, shown, "", "", None, "")
+    return CapturedPacket(OTHER, shown, "?", "?", None, f"ethertype {ethertype:#06x}, length {length - at}")
 
 
-def _ipv4(inner: bytes, shown: bytes, wire: int, kind: int) -> Packet:
+def _ipv4(inner: bytes, shown: bytes, wire: int, kind: int) -> CapturedPacket:
     head, total = (inner[0] & 15) * 4, int.from_bytes(inner[2:4], "big")
     source, target = (str(ipaddress.ip_address(inner[n : n + 4])) for n in (12, 16))
     fragment = int.from_bytes(inner[6:8], "big") & 0x3FFF
@@ -118,10 +118,10 @@ def _ipv4(inner: bytes, shown: bytes, wire: int, kind: int) -> Packet:
     segment = None
     if inner[9] == C.IPPROTO_TCP and not fragment and 20 <= head <= end:
         segment = _tcp(inner[head:end], end - head)
-    return Packet(kind, shown, source, target, segment, "")
+    return CapturedPacket(kind, shown, source, target, segment, "")
 
 
-def _ipv6(inner: bytes, shown: bytes, wire: int, kind: int) -> Packet:
+def _ipv6(inner: bytes, shown: bytes, wire: int, kind: int) -> CapturedPacket:
     source, target = (str(ipaddress.ip_address(inner[n : n + 16])) for n in (8, 24))
     payload, proto, at = int.from_bytes(inner[4:6], "big"), inner[6], 40
     end = 40 + payload if payload else wire
@@ -137,10 +137,10 @@ def _ipv6(inner: bytes, shown: bytes, wire: int, kind: int) -> Packet:
             f"{source}.{segment.sport} > {target}.{segment.dport}: Flags [{tcp_flags_text(segment.flags)}], "
             f"seq {segment.seq}, ack {segment.ack}, win {segment.window}, length {segment.length}"
         )
-    return Packet(kind if kind == C.LINK_ETHERNET else OTHER, shown, source, target, segment, f"IP6 {words}")
+    return CapturedPacket(kind if kind == C.LINK_ETHERNET else OTHER, shown, source, target, segment, f"IP6 {words}")
 
 
-def _tcp(raw: bytes, length: int) -> Segment | None:
+def _tcp(raw: bytes, length: int) -> CapturedSegment | None:
     """Return the header of a segment that has `length` bytes on the wire; None if it was not captured whole."""
     if len(raw) < 20:
         return None
@@ -149,7 +149,7 @@ def _tcp(raw: bytes, length: int) -> Segment | None:
     if head < 20 or head > length:
         return None
     scale, sacks = _options(raw[20:head])
-    return Segment(sport, dport, seq, ack, bits & 0x1FF, window, length - head, raw[head:], scale, sacks)
+    return CapturedSegment(sport, dport, seq, ack, bits & 0x1FF, window, length - head, raw[head:], scale, sacks)
 
 
 def _options(raw: bytes) -> tuple[int, tuple[tuple[int, int], ...]]:

@@ -34,7 +34,7 @@ class Raw(NamedTuple):
     iface: str
 
 
-class Reader:
+class CaptureReader:
     """Iterates over the frames of an open capture. `names` collects the names of addresses that the file contains.
 
     Raises TraceError. With `partial`, a file that was cut off ends where it was cut.

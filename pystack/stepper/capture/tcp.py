@@ -7,7 +7,7 @@ unwrapped: they continue beyond 2**32.
 import heapq
 from typing import Any, NamedTuple
 
-from pystack.stepper.capture.packet import ACK, FIN, RST, SYN, Segment
+from pystack.stepper.capture.packet import ACK, FIN, RST, SYN, CapturedSegment
 
 MS = 1_000_000
 #: a retransmission this soon after the last of two duplicate ACKs is a fast one
@@ -39,13 +39,13 @@ FINDINGS = {
 }
 
 
-class Result(NamedTuple):
-    """What is inferred for one segment.
+class Inference(NamedTuple):
+    """The inferences for one segment.
 
     findings   names of FINDINGS; facts: the values that decided, for `--why`
     seq, ack   relative to the first sequence numbers that were seen
     in_flight  bytes of this direction without an acknowledgement after it, or -1 if that is not known
-    rtts       the round trip that its acknowledgement completes, from the data to the ACK, in ns, or -1
+    rtt        the round trip that its acknowledgement completes, from the data to the ACK, in ns, or -1
     """
 
     findings: tuple[str, ...]
@@ -57,7 +57,7 @@ class Result(NamedTuple):
     acked: int  # index of the frame whose data the ACK completes, or -1
 
 
-class Flow:
+class Direction:
     """One direction of a connection."""
 
     def __init__(self) -> None:
@@ -151,7 +151,7 @@ class Conversation:
     """A connection: both directions, in the order in which their ends were seen."""
 
     def __init__(self, time: int) -> None:
-        self.flows = (Flow(), Flow())
+        self.flows = (Direction(), Direction())
         self.start = self.end = time
         self.syn = self.last_syn = -1
         self.synack = -1
@@ -160,14 +160,14 @@ class Conversation:
         self.again = False  # another connection had the same ends before
         self.counts: dict[str, int] = {}
 
-    def reused(self, way: int, segment: Segment) -> bool:
+    def reused(self, way: int, segment: CapturedSegment) -> bool:
         """Return True if this SYN begins another connection between the same ends."""
         flow = self.flows[way]
         if segment.flags & (SYN | ACK) != SYN or flow.base is None:
             return False
         return flow.unwrap(segment.seq) != flow.base
 
-    def take(self, way: int, segment: Segment, time: int, frame: int) -> Result:
+    def take(self, way: int, segment: CapturedSegment, time: int, frame: int) -> Inference:
         """Take the next segment, which was sent by end `way`. Return what it means."""
         fwd, rev = self.flows[way], self.flows[1 - way]
         flags, length = segment.flags, segment.length
@@ -203,10 +203,10 @@ class Conversation:
             flight = fwd.in_flight(rev.ack) - _sacked(fwd, rev) - (1 if flags & (SYN | FIN) else 0)
         for name in found:
             self.counts[name] = self.counts.get(name, 0) + 1
-        return Result(tuple(found), facts, fwd.relative(seq), rev.relative(ack), flight, rtt, acked)
+        return Inference(tuple(found), facts, fwd.relative(seq), rev.relative(ack), flight, rtt, acked)
 
     def _findings(
-        self, fwd: Flow, rev: Flow, segment: Segment, seq: int, ack: "int | None"
+        self, fwd: Direction, rev: Direction, segment: CapturedSegment, seq: int, ack: "int | None"
     ) -> tuple[list[str], dict[str, Any]]:
         """Return what does not concern retransmissions."""
         found: list[str] = []
@@ -254,7 +254,14 @@ class Conversation:
         return found, facts
 
     def _again(
-        self, fwd: Flow, rev: Flow, segment: Segment, seq: int, time: int, found: list[str], facts: dict[str, Any]
+        self,
+        fwd: Direction,
+        rev: Direction,
+        segment: CapturedSegment,
+        seq: int,
+        time: int,
+        found: list[str],
+        facts: dict[str, Any],
     ) -> None:
         """Decide which kind of repetition a segment is that does not advance the sequence number."""
         length, flags = segment.length, segment.flags
@@ -283,7 +290,7 @@ class Conversation:
         found.append("retransmission")
 
     def _note(
-        self, fwd: Flow, rev: Flow, segment: Segment, seq: int, ack: "int | None", time: int, frame: int,
+        self, fwd: Direction, rev: Direction, segment: CapturedSegment, seq: int, ack: "int | None", time: int, frame: int,
         found: list[str],
     ) -> None:  # fmt: skip
         """Remember what the next segments are compared with."""
@@ -302,7 +309,7 @@ class Conversation:
         fwd.window, fwd.ack, fwd.ack_time, fwd.findings = segment.window, ack, time, tuple(found)
         fwd.sacks = segment.sacks
 
-    def _handshake(self, fwd: Flow, rev: Flow, flags: int, time: int) -> None:
+    def _handshake(self, fwd: Direction, rev: Direction, flags: int, time: int) -> None:
         if flags & SYN and not flags & ACK:
             self.syn, self.last_syn = time if self.syn < 0 else self.syn, time
         elif flags & SYN and flags & ACK:
@@ -311,7 +318,7 @@ class Conversation:
             self.handshake, self.first_rtt = time - self.syn, time - self.last_syn
 
 
-def _sacked(fwd: Flow, rev: Flow) -> int:
+def _sacked(fwd: Direction, rev: Direction) -> int:
     """Return the bytes that the last ACK reported as arrived beyond a hole. A block below the ACK is a D-SACK (RFC 2883)."""
     total = 0
     for left, right in rev.sacks:

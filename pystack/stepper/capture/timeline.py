@@ -5,9 +5,9 @@ from array import array
 from types import SimpleNamespace
 from typing import Any, BinaryIO, NamedTuple
 
-from pystack.stepper.capture.packet import ACK, Packet, parse
-from pystack.stepper.capture.reader import Reader
-from pystack.stepper.capture.tcp import FINDINGS, Conversation, Result
+from pystack.stepper.capture.packet import ACK, CapturedPacket, parse
+from pystack.stepper.capture.reader import CaptureReader
+from pystack.stepper.capture.tcp import FINDINGS, Conversation, Inference
 from pystack.stepper.flight import Flights
 from pystack.stepper.records import Entry, Frame
 from pystack.stepper.store import Packed, States
@@ -87,7 +87,7 @@ class CaptureTimeline(Timeline):
     # -- making ------------------------------------------------------------------------------------------------------
 
     def _read(self, source: BinaryIO, partial: bool, progress: "Progress | None", size: int, trusted: bool) -> None:
-        reader = Reader(source, self.name, partial=partial, trusted=trusted, size=size)
+        reader = CaptureReader(source, self.name, partial=partial, trusted=trusted, size=size)
         self._reader = reader
         self.start = self.end = 0
         told = 0
@@ -107,7 +107,7 @@ class CaptureTimeline(Timeline):
         if not self.frames.total:
             raise TraceError(f"{self.name}: the capture contains no frames")
 
-    def _take(self, packet: Packet, time: int, length: int, iface: str, trusted: bool) -> None:
+    def _take(self, packet: CapturedPacket, time: int, length: int, iface: str, trusted: bool) -> None:
         host, to = self._host(packet.source), self._host(packet.target)
         number = self.frames.total
         way, conns, result = 0, (-1, -1), None
@@ -134,7 +134,7 @@ class CaptureTimeline(Timeline):
         self._flights.receiver.append(to)
 
     def _tcp(
-        self, packet: Packet, result: Result, time: int, host: int, frame: int, conns: tuple[int, int]
+        self, packet: CapturedPacket, result: Inference, time: int, host: int, frame: int, conns: tuple[int, int]
     ) -> tuple[int, ...]:
         """Add the events of a segment. Return those that say what it is."""
         segment = packet.segment
@@ -192,7 +192,9 @@ class CaptureTimeline(Timeline):
         self.hosts.append(name)
         return self._places[address]
 
-    def _conversation(self, packet: Packet, time: int, host: int, to: int, trusted: bool) -> "tuple[int, int] | None":
+    def _conversation(
+        self, packet: CapturedPacket, time: int, host: int, to: int, trusted: bool
+    ) -> "tuple[int, int] | None":
         """Return the number of the conversation of a packet, and its direction."""
         segment = packet.segment
         assert segment is not None
@@ -280,7 +282,7 @@ def _end(end: tuple[str, int]) -> str:
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
-def _says(flags: int, length: int, result: Result) -> str:
+def _says(flags: int, length: int, result: Inference) -> str:
     """Return a segment in relative numbers."""
     parts = [f"seq {result.seq}:{result.seq + length}" if length else f"seq {result.seq}"]
     if flags & ACK:

@@ -187,7 +187,7 @@ def test_limits(monkeypatch):
     many = block("<", 1, struct.pack("<HHI", 1, 0, 0)) * 70_000
     assert "more than 65536 interfaces" in error_of(pcapng([]) + many)
     with pytest.raises(TraceError, match="bytes; a capture may have"):
-        list(reader.Reader(io.BytesIO(b""), "x", size=1 << 40))
+        list(reader.CaptureReader(io.BytesIO(b""), "x", size=1 << 40))
     monkeypatch.setattr(reader, "MAX_FRAMES", 5)
     assert "more than 5 frames" in error_of(pcap(talk()))
 

@@ -13,7 +13,11 @@ pytestmark = pytest.mark.skipif(shutil.which("tshark") is None, reason="needs ts
 #: captures in which bytes in flight differ: tshark counts a D-SACK as data that arrived, and not the byte of a probe
 DIFFERENT = ("duplicate", "probe", "a wrap", "without a handshake")
 #: what the corpus must have at least: captures, kinds of findings, round trips, frames with bytes in flight
-LEAST = {"of_scenarios": (30, 9, 200, 1000), "of_transfers": (30, 5, 300, 500), "of_forged": (15, len(FINDINGS), 30, 40)}
+LEAST = {
+    "of_scenarios": (30, 9, 200, 1000),
+    "of_transfers": (30, 5, 300, 500),
+    "of_forged": (15, len(FINDINGS), 30, 40),
+}
 
 
 class Compared:
