@@ -113,10 +113,10 @@ class Index:
     def take(self, entry: Any) -> None:
         """Take the next event."""
         kind = str(entry.kind)
-        if kind in _NOTED:
+        if kind in NOTED:
             text = note(entry, kind)
             if text:
-                self.notes.append(Note(entry.index, entry.time, entry.host, _NOTED[kind], text))
+                self.notes.append(Note(entry.index, entry.time, entry.host, NOTED[kind], text))
         if entry.conn and kind in _DRAWN:
             self.events.setdefault(entry.conn, []).append(entry.index)
             if kind == "tcp.out":
@@ -126,7 +126,7 @@ class Index:
 #: kinds of events that are drawn
 _DRAWN = ("tcp.out", "tcp.sack", "tcp.rtt", "tcp.rto")
 #: kinds of events that are notes in a ladder, and the notes' kinds
-_NOTED = {"tcp.state": "state", "timer.fired": "timer", "call": "call"}
+NOTED = {"tcp.state": "state", "timer.fired": "timer", "call": "call"}
 #: calls that only prepare, or only ask
 _SILENT = (
     "tcp_open", "udp_open", "raw_open", "ping_open", "packet_open", "bind", "setsockopt", "getsockopt", "tcp_info",
