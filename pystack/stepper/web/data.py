@@ -7,13 +7,11 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pystack
-from pystack.stepper import explain, snapshot
+from pystack.stepper import explain, figure5, snapshot
 from pystack.stepper.dissect import dissect
 from pystack.stepper.plot import data as plot
 from pystack.stepper.plot.ladder import ladder
 from pystack_c.probe import KINDS
-from pystack_c.tcp.snapshot import STATE_NAMES
-from pystack_c.tcp.state import TRANSITIONS
 
 if TYPE_CHECKING:
     from pystack.stepper.scenarios import Scenario
@@ -84,7 +82,7 @@ class Trace:
             "chunkTimes": scan.chunk_times,
             "kinds": counts,
             "fields": list(snapshot.FIELDS),
-            "transitions": [[STATE_NAMES[old], STATE_NAMES[new], cause] for (old, new), cause in TRANSITIONS.items()],
+            "transitions": [[*pair, cause, known] for pair, (cause, known) in figure5.edges().items()],
             "stateChanges": [
                 [event, numbers[key], old, new] for event, key, old, new in scan.state_changes if key in numbers
             ],
@@ -199,7 +197,7 @@ class _Scan:
             self.kinds[kind] = self.kinds.get(kind, 0) + 1
             if kind == "tcp.state":
                 old, new = entry.fields["old"], entry.fields["new"]
-                self.state_changes.append([entry.index, entry.conn, old, new])
+                self.state_changes.append([entry.index, entry.conn, *figure5.edge(old, new)])
             elif kind == "drop" and entry.frame >= 0:
                 self.dropped[entry.frame] = True
             elif kind == "tcp.retransmit" and entry.frame >= 0:

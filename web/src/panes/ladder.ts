@@ -119,7 +119,7 @@ export class LadderPane implements Pane {
   }
 
   private drawArrow(picture: SVGElement, i: number, y: (row: number) => number): void {
-    const { departs, arrives, sender, receiver, fates } = this.ladder;
+    const { departs, arrives, sender, receiver, fates, flows } = this.ladder;
     const fate = FATES[fates[i] & 3];
     const again = fates[i] >= 4;
     const x0 = this.x(sender[i]);
@@ -130,7 +130,7 @@ export class LadderPane implements Pane {
     const y1 = gone ? y0 + ROW * 0.5 : y(arrives[i]);
     const current = this.view?.frame?.index === i;
     const group = svg("g", {
-      class: `arrow fate-${fate}${again ? " again" : ""}${current ? " current" : ""}`,
+      class: `arrow flow-${flows[i] < 0 ? "none" : flows[i] % 5} fate-${fate}${again ? " again" : ""}${current ? " current" : ""}`,
       "data-frame": i + 1,
       onclick: () => void this.open(i),
     });
@@ -144,8 +144,7 @@ export class LadderPane implements Pane {
       group.append(svg("path", { class: "tip", d: "M0 0L-8-3.5L-8 3.5Z", transform: `translate(${x1} ${y1}) rotate(${angle})` }));
     }
     if (fate === "dropped") {
-      const side = x1 > x0 ? -14 : 14;
-      group.append(svg("path", { class: "cross", d: "M-4-4L4 4M-4 4L4-4", transform: `translate(${x1 + side} ${y1})` }));
+      group.append(svg("rect", { class: "refused", x: x1 - 4, y: y1 - 4, width: 8, height: 8 }));
     }
     picture.append(group);
   }
@@ -198,7 +197,7 @@ export class LadderPane implements Pane {
           "text",
           { x, y: y(row) + 3 + below * 9, class: `mark ${kind}${left ? " left" : ""}`, onclick: () => void this.context.store.goto(event) },
           text,
-          svg("title", {}, `event ${event + 1}: ${text}`),
+          svg("title", {}, `event ${event}: ${text}`),
         ),
       );
     }
