@@ -312,6 +312,14 @@ def test_a_timer_has_its_own_row_and_a_dropped_frame_no_cross(browser, tmp_path)
         assert page.complaints == []
 
 
+def test_a_run_without_tcp_says_that_there_is_nothing_to_plot(browser, tmp_path):
+    path = tmp_path / "ping.html"
+    export(scenarios.get("ping").timeline(), str(path))
+    with Page(browser, path.as_uri() + "#event=3") as page:
+        page.until("() => /No TCP connection in this run/.test(document.querySelector('.legend').textContent)")
+        assert page.complaints == []
+
+
 # -- expressions: the page's own evaluator says what expr.py says -----------------------------------------------------
 
 WRITTEN = """
