@@ -75,7 +75,7 @@ class _Drawing:
         return found
 
     def colour(self, i: int) -> str:
-        """Return the colour of a frame: red if lost, orange if sent again, else that of its conversation."""
+        """Return the colour of a frame: red for a lost one, orange for a retransmission, otherwise its conversation's."""
         frame = self.timeline.frames[i]
         if frame.fate == "lost":
             return RED

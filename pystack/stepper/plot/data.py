@@ -92,7 +92,7 @@ class Unwrap:
         return self.last
 
 
-class Note(NamedTuple):
+class LadderNote(NamedTuple):
     """What a host did besides sending and receiving: a change of state, a timer that fired, a call of a program."""
 
     event: int
@@ -108,7 +108,7 @@ class Index:
     def __init__(self, timeline: "Timeline"):
         self.sent = dict.fromkeys(timeline.connections, 0)
         self.events: dict[str, list[int]] = {}
-        self.notes: list[Note] = []
+        self.notes: list[LadderNote] = []
 
     def take(self, entry: Any) -> None:
         """Take the next event."""
@@ -116,7 +116,7 @@ class Index:
         if kind in NOTED:
             text = note(entry, kind)
             if text:
-                self.notes.append(Note(entry.index, entry.time, entry.host, NOTED[kind], text))
+                self.notes.append(LadderNote(entry.index, entry.time, entry.host, NOTED[kind], text))
         if entry.conn and kind in _DRAWN:
             self.events.setdefault(entry.conn, []).append(entry.index)
             if kind == "tcp.out":

@@ -4,7 +4,7 @@ import re
 import statistics
 from typing import TYPE_CHECKING, NamedTuple
 
-from pystack.stepper.plot.data import Note, index_of
+from pystack.stepper.plot.data import LadderNote, index_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +73,7 @@ def ladder(timeline: "Timeline") -> Ladder:
 
 
 def _fill(
-    found: Ladder, timeline: "Timeline", moments: list[tuple[int, int, int, int, int]], notes: list[Note]
+    found: Ladder, timeline: "Timeline", moments: list[tuple[int, int, int, int, int]], notes: list[LadderNote]
 ) -> None:
     """Give each moment a row. A note goes into the row before it if that is of the same host and time."""
     before = (-1, -1)

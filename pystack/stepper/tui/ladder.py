@@ -66,7 +66,7 @@ def lines(session: TerminalSession, width: int, height: int) -> tuple[list[Text]
     return found, numbers
 
 
-def _here(ladder: list[rows.Row], position: int, frame: int) -> int:
+def _here(ladder: list[rows.LadderRow], position: int, frame: int) -> int:
     """Return the row of the cursor: a note if the cursor is at one of its events, otherwise the row of the frame."""
     for place, row in enumerate(ladder):
         if row.texts and row.event <= position <= row.last:
@@ -74,7 +74,7 @@ def _here(ladder: list[rows.Row], position: int, frame: int) -> int:
     return next((place for place, row in enumerate(ladder) if row.frame == frame >= 0), 0 if frame >= 0 else -1)
 
 
-def _gap(row: rows.Row, width: int) -> Text:
+def _gap(row: rows.LadderRow, width: int) -> Text:
     """Return a line for a wait that is much longer than the others."""
     took = f"{row.gap / 1e9:.3g} s" if row.gap >= 1_000_000_000 else f"{row.gap / 1e6:.3g} ms"
     text = Text(f"{'⋮':>15} {took} later", style="dim", no_wrap=True, end="")
@@ -82,7 +82,7 @@ def _gap(row: rows.Row, width: int) -> Text:
     return text
 
 
-def _note(session: TerminalSession, columns: Columns, row: rows.Row, current: bool, width: int) -> Text:
+def _note(session: TerminalSession, columns: Columns, row: rows.LadderRow, current: bool, width: int) -> Text:
     """Return a line for what a host did: its mark is in the host's column, and the words are beside it."""
     time = words.since(row.time, session.timeline.start)
     text = Text(f"{'>' if current else ' '}{'':>4} {time:>9} ", no_wrap=True, end="")

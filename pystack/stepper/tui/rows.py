@@ -16,7 +16,7 @@ _KEY = re.compile(r"\S+ tcp (\S+)-(\S+)(?: #\d+)?")
 
 
 @dataclass
-class Row:
+class LadderRow:
     """A frame (its index), or a note with its texts (frame -1), or a gap with its duration (frame -1, no texts)."""
 
     event: int
@@ -28,7 +28,7 @@ class Row:
     gap: int = 0
 
 
-def around(timeline: Timeline, here: int, count: int) -> list[Row]:
+def around(timeline: Timeline, here: int, count: int) -> list[LadderRow]:
     """Return the rows of up to `count` frames on each side of frame `here`, with what happened between them."""
     frames = timeline.frames
     reach = count
@@ -39,20 +39,20 @@ def around(timeline: Timeline, here: int, count: int) -> list[Row]:
         if end - begin <= MOST or reach <= 1:
             break
         reach //= 2
-    rows = [Row(f.event, f.time, f.host, f.index, last=f.event) for f in (frames[i] for i in range(first, stop))]
+    rows = [LadderRow(f.event, f.time, f.host, f.index, last=f.event) for f in (frames[i] for i in range(first, stop))]
     for index in range(begin, min(end, begin + MOST)):
         kind = timeline.kind(index)
         if kind in NOTED:
             entry = timeline.events[index]
             text = note(entry, kind)
             if text:
-                rows.append(Row(index, entry.time, entry.host, texts=[text], last=index))
+                rows.append(LadderRow(index, entry.time, entry.host, texts=[text], last=index))
     return _with_gaps(_joined(sorted(rows, key=lambda row: row.event)))
 
 
-def _joined(rows: list[Row]) -> list[Row]:
+def _joined(rows: list[LadderRow]) -> list[LadderRow]:
     """Join notes of the same host and time that follow one another."""
-    found: list[Row] = []
+    found: list[LadderRow] = []
     for row in rows:
         before = found[-1] if found else None
         if before is not None and row.texts and before.texts and (row.time, row.host) == (before.time, before.host):
@@ -63,11 +63,11 @@ def _joined(rows: list[Row]) -> list[Row]:
     return found
 
 
-def _with_gaps(rows: list[Row]) -> list[Row]:
-    found: list[Row] = []
+def _with_gaps(rows: list[LadderRow]) -> list[LadderRow]:
+    found: list[LadderRow] = []
     for row, gap in zip(rows, gaps([row.time for row in rows])):
         if gap:
-            found.append(Row(row.event, row.time, "", gap=gap))
+            found.append(LadderRow(row.event, row.time, "", gap=gap))
         found.append(row)
     return found
 
