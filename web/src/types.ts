@@ -10,6 +10,8 @@ export interface Ladder {
   /** Row -> time (ns from the start), and the event of that row. */
   times: number[];
   events: number[];
+  /** Row -> the time since the row before if that is unusually long, else 0. */
+  gaps: number[];
   /** Frame -> rows (-1: never arrived), lifelines, fate. */
   departs: number[];
   arrives: number[];

@@ -10,7 +10,7 @@ import pystack
 from pystack.stepper import explain, figure5, snapshot
 from pystack.stepper.dissect import dissect
 from pystack.stepper.plot import data as plot
-from pystack.stepper.plot.ladder import ladder
+from pystack.stepper.plot.ladder import gaps, ladder
 from pystack_c.probe import KINDS
 
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ def _ladder(timeline: "Timeline", scan: _Scan) -> dict[str, Any]:
     found = ladder(timeline)
     # A call that shares its row with a frame would hide the states there, which say more.
     marks = [[mark.event, mark.line, mark.kind, mark.text] for mark in found.marks if mark.own or mark.kind != "call"]
-    return {**found._asdict(), "fates": fates, "marks": marks}
+    return {**found._asdict(), "fates": fates, "marks": marks, "gaps": gaps(found.times)}
 
 
 def words(timeline: "Timeline", entry: Any) -> str:

@@ -309,6 +309,10 @@ def test_a_timer_has_its_own_row_and_a_dropped_frame_no_cross(browser, tmp_path)
         assert page.page.locator(".arrow.fate-dropped .cross").count() == 0
         assert page.page.locator(".arrow.fate-dropped .refused").count() == 1
         assert page.page.locator(".arrow.fate-lost .cross").count() == 1
+        assert (
+            page.page.locator(".gap").count() == 2
+            and "59.990000 s later" in page.page.locator(".gap").all_text_contents()
+        )
         assert page.complaints == []
 
 

@@ -9,7 +9,7 @@ const ROW = 21;
 const TIMES = 60;
 /** Room for the text beside the first and the last line. */
 const LEFT = 68;
-const RIGHT = 78;
+const RIGHT = 96;
 /** Arrows across more rows than this are not searched for. */
 const LONGEST = 4000;
 
@@ -111,8 +111,13 @@ export class LadderPane implements Pane {
   }
 
   private drawTimes(picture: SVGElement, first: number, last: number, y: (row: number) => number): void {
-    const { times } = this.ladder;
+    const { times, gaps } = this.ladder;
     for (let row = first; row < Math.min(last, times.length); row++) {
+      // an unusually long wait before this row
+      if (gaps[row]) {
+        const middle = y(row) - ROW * 0.55;
+        picture.append(svg("line", { class: "gap", x1: 4, x2: this.x(this.ladder.lines.length - 1), y1: middle, y2: middle }, svg("title", {}, `${seconds(gaps[row])} s later`)));
+      }
       if (row > first && times[row] === times[row - 1]) continue;
       picture.append(svg("text", { x: TIMES - 4, y: y(row) + 3.5, class: "row-time" }, seconds(times[row])));
     }
