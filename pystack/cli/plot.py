@@ -15,7 +15,8 @@ EXAMPLES = (
 Examples:
   pystack plot loss-fast-retransmit --kind sequence -o loss.svg
   pystack plot run.pytrace --kind cwnd --connection 10.0.0.2:80 -o cwnd.png
-  pystack plot handshake --kind ladder --frames 1-12 -o handshake.png
+  pystack plot http-get --kind ladder --frames 1-12 -o http-get.png
+  pystack plot time-wait --kind ladder --to-scale -o time-wait.svg
 """
 )
 
@@ -35,9 +36,12 @@ Examples:
     metavar="TEXT",
     help="Connection to draw: a part of its host and addresses.  [default: the one that sent most]",
 )
-@click.option("--frames", default="", metavar="FIRST-LAST", help="Frames that a ladder shows.  [default: the first 60]")
+@click.option("--frames", default="", metavar="FIRST-LAST", help="Frames that a ladder shows.  [default: the first 30]")
+@click.option("--to-scale", is_flag=True, help="Draw a ladder's rows at distances proportional to the time.")
 @click.option("--trusted", is_flag=True, help="Set no limits on the recording's size and on what it creates.")
-def plot(source: str, kind: str, output: str, connection: str | None, frames: str, trusted: bool) -> None:
+def plot(
+    source: str, kind: str, output: str, connection: str | None, frames: str, to_scale: bool, trusted: bool
+) -> None:
     """Draw a plot of a recording, or of the scenario with that name."""
     if os.path.splitext(output)[1] not in (".png", ".svg", ".pdf"):
         raise click.BadParameter("the file name must end in .png, .svg or .pdf", param_hint="--output")
@@ -50,7 +54,7 @@ def plot(source: str, kind: str, output: str, connection: str | None, frames: st
             timeline = scenarios.get(source).timeline()
         else:
             timeline = Timeline.load(source, trusted=trusted)
-        draw(timeline, kind, output, connection=connection, frames=frames)
+        draw(timeline, kind, output, connection=connection, frames=frames, to_scale=to_scale)
     except ImportError as error:
         if error.name is None or error.name.partition(".")[0] not in ("matplotlib", "numpy"):
             raise

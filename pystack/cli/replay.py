@@ -60,6 +60,7 @@ def replay(
 ) -> int:
     """Run RECORDING again and compare every frame and every result to the byte.
 
+    Times begin at the first event of the recording, as in `pystack step`, also in the capture (`tshark -t e` shows them).
     RECORDING is a file, or a scenario of `pystack step --list`; so --write makes a capture of a scenario, too.
     The exit status is 1 if something differs; the message names the first difference.
     """
@@ -76,7 +77,7 @@ def replay(
         sinks: list[Any] = [show] if verbose else []
         if write is not None:
             sinks.append(_capture(output(write, undo), keylog, filter))
-        probe = FrameProbe(tee(*sinks)) if sinks else None
+        probe = FrameProbe(tee(_since(lambda: player.start), *sinks)) if sinks else None
         watch = None if series is None else _series(output(series, undo), undo)
         start = time.monotonic()
         try:
@@ -115,6 +116,15 @@ def _changer(settings: tuple[str, ...]) -> "Callable[[str, Any], None] | None":
         change_settings(config, settings)
 
     return change if settings else None
+
+
+def _since(start: Callable[[], int]) -> Callable[[Any], None]:
+    """Return a sink that makes times begin at the recording's first event. A live host's clock can begin anywhere."""
+
+    def shift(record: Any) -> None:
+        record.time -= max(start(), 0)
+
+    return shift
 
 
 def _source(recording: str) -> "str | BinaryIO":

@@ -243,7 +243,7 @@ def _text(cursor: "Cursor", scenario: "Scenario | None", options: dict[str, Any]
         echo(f"{hits} stop{'' if hits == 1 else 's'}")
         return 0 if hits else 1
     if options["at"]:
-        echo(text.place(cursor))
+        echo(text.place(cursor, whole=options["at"].startswith("frame=")))
     elif options["why"]:
         if scenario is None:
             raise click.UsageError("--why needs a place in the recording: add --at or --break")

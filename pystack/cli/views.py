@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from pystack.cli import tcpinfo
 from pystack.style import echo
 from pystack.visible import one_line
 
@@ -32,12 +33,14 @@ def ask(name: str, view: str, **arguments: bool) -> Any:
         raise click.ClickException(f"{error}; start one with `pystack up`") from None
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table whose columns are as wide as their longest cell."""
+def table(head: Sequence[str], rows: Iterable[Sequence[object]], notes: Sequence[str] = ()) -> None:
+    """Print a table whose columns are as wide as their longest cell. A note is a line below its row."""
     lines = [list(head), *([("-" if cell is None or cell == "" else one_line(cell)) for cell in row] for row in rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-    for line in lines:
+    for number, line in enumerate(lines):
         echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
+        if number and notes and notes[number - 1]:
+            echo(f"\t {one_line(notes[number - 1])}")
 
 
 def show(answer: Any, as_json: bool, human: Callable[[Any], None]) -> int:
@@ -65,11 +68,9 @@ def _sockets(rows: list[Row]) -> None:
         local = _address(row["local"], row["proto"] if "proto" in row else row["lport"])
         ends = local, _address(row["peer"], row["rport"])
         lines.append((row["netid"], row["state"], row["recv_q"], row["send_q"], *ends, _timer(row)))
-    table(head, lines)
-    for row, line in zip(rows, lines):
-        if row.get("info"):
-            values = " ".join(f"{name}:{value}" for name, value in row["info"].items())
-            echo(f"{line[4]} > {line[5]}\n    {values}")
+    table(
+        head, lines, [tcpinfo.line(row["info"], row.get("congestion", "")) if row.get("info") else "" for row in rows]
+    )
 
 
 @click.command(

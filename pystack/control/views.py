@@ -67,7 +67,7 @@ def _socket(stack: Any, endpoint: Any, info: bool) -> dict[str, Any]:
     row["peer"], row["rport"] = text(endpoint.raddr), endpoint.rport
     row["timer"] = _next_timer(stack, endpoint)
     if info and state is not None and state != C.LISTEN:
-        row["info"] = tcp_info(endpoint, stack.now)
+        row["info"], row["congestion"] = tcp_info(endpoint, stack.now), endpoint.congestion
     return row
 
 

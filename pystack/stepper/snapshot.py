@@ -30,6 +30,8 @@ TIMERS = FIELDS.index("timers")
 #: fields that hold sequence numbers; a view may show them relative to iss or irs
 SEND_SEQUENCE = ("snd_una", "snd_nxt", "snd_wl2", "recover")
 RECEIVE_SEQUENCE = ("rcv_nxt", "rcv_adv", "snd_wl1")
+#: those that are 0 until they are set for the first time, which is no sequence number
+UNSET = ("recover", "snd_wl1", "snd_wl2")
 
 ARP_FIELDS = ("state", "mac", "iface", "probes", "waiting", "timers")
 

@@ -20,7 +20,10 @@ SHOWN = (
     "lost", "dupacks", "ca_state", "mss", "srtt", "rttvar", "rto", "backoff", "recvbuf", "ooo",
 )  # fmt: skip
 TIMES = ("srtt", "rttvar", "rto", "min_rtt")
-QUIET = annotate.QUIET | {"frame.in", "frame.out"}
+#: a slow-start threshold as high as this means that there was no loss yet
+INFINITE = 1 << 30
+FRAMES = ("frame.in", "frame.out")
+QUIET = annotate.QUIET | {*FRAMES}
 
 
 def seconds(timeline: Timeline, time: int) -> str:
@@ -30,10 +33,12 @@ def seconds(timeline: Timeline, time: int) -> str:
 
 def value(name: str, number: Any, state: "dict[str, Any] | None" = None) -> str:
     """Format a field for display: times in ms, and sequence numbers relative to the initial ones."""
-    if number is None:
+    if number is None or (name in snapshot.UNSET and not number):
         return "-"
     if name in TIMES and isinstance(number, int):
-        return f"{number / 1e6:g} ms"
+        return f"{number / 1e6:g} ms" if number > 0 else "-"
+    if name == "ssthresh" and number >= INFINITE:
+        return "infinite"
     if name == "timers":
         return ", ".join(number) or "none"
     if state is not None and isinstance(number, int):
@@ -99,8 +104,27 @@ def connection(timeline: Timeline, index: int, key: str) -> list[str]:
     return lines
 
 
-def place(cursor: Cursor) -> str:
-    """Describe the place of a cursor: event, frame, reasons, changes, the connection, and why."""
+def after_frame(timeline: Timeline, entry: Entry) -> int:
+    """Return the index of the last event that an arrival caused, or that belongs to a frame that was sent.
+
+    An arrival comes first and its effects follow, and a timer for a sent frame is set after the frame.
+    """
+    last = entry.index
+    for index in range(entry.index + 1, len(timeline.events)):
+        other = timeline.events[index]
+        if other.record != entry.record or other.host != entry.host:
+            break
+        if entry.kind == "frame.out" and (str(other.kind) in FRAMES or other.frame not in (entry.frame, -1)):
+            break
+        last = index
+    return last
+
+
+def place(cursor: Cursor, whole: bool = False) -> str:
+    """Describe the place of a cursor: event, frame, reasons, changes, the connection, and why.
+
+    If `whole` is true, the place is a frame: the changes and the connection are those after everything that belongs to it.
+    """
     timeline, entry = cursor.timeline, cursor.entry
     if entry is None:
         return f"before the first event of {timeline.name}"
@@ -113,9 +137,14 @@ def place(cursor: Cursor) -> str:
         frame = timeline.frames[entry.frame]
         lines.append(f"  frame {frame_line(frame).strip()}")
         lines.extend(f"    {reason}" for reason in (*frame.reasons, *(f"DROPPED {drop}" for drop in frame.drops)))
-    lines.extend(f"  changed: {line}" for line in changes(timeline, entry.index))
-    if entry.conn:
-        lines.extend(connection(timeline, entry.index, entry.conn))
+    last = after_frame(timeline, entry) if whole and str(entry.kind) in FRAMES else entry.index
+    for index in range(entry.index, last + 1):
+        lines.extend(f"  changed: {line}" for line in changes(timeline, index))
+    known = [e.conn for e in timeline.events[entry.index : last + 1] if e.conn]
+    # What a SYN made says more than the listener that it came to.
+    key = next((conn for conn in known if not conn.endswith("-0.0.0.0:0")), known[0] if known else "")
+    if key:
+        lines.extend(connection(timeline, last, key))
     lines.extend(_why(timeline, entry))
     return "\n".join(map(one_line, lines))
 

@@ -26,8 +26,8 @@ from pystack.trace.replay import ReplayMismatch
 _ENDS = ("frame.in", "frame.out", "timer.fired", "call", "crash")
 #: what a plot shows of a connection over time
 SERIES = (
-    "cwnd", "ssthresh", "in_flight", "srtt", "rttvar", "rto", "snd_una", "snd_nxt", "snd_wnd", "rcv_nxt", "rcv_wnd",
-    "state", "sacked", "lost", "total_retrans",
+    "cwnd", "ssthresh", "in_flight", "srtt", "rttvar", "rto", "backoff", "snd_una", "snd_nxt", "snd_wnd", "rcv_nxt",
+    "rcv_wnd", "state", "sacked", "lost", "total_retrans",
 )  # fmt: skip
 
 #: progress(bytes read, bytes in all)

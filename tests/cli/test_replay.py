@@ -3,7 +3,10 @@
 from click.testing import CliRunner
 
 from pystack.cli.main import cli
-from pystack.stepper import scenarios
+from pystack.sim.network import MS, Network
+from pystack.stepper import Timeline, scenarios
+from pystack.stepper.scenarios.base import connected, pair
+from pystack.trace.pcapng import PcapngReader
 
 
 def run(*args):
@@ -16,6 +19,24 @@ def test_a_scenario_is_replayed_and_written_as_a_capture(tmp_path):
     assert result.exception is None and "every byte is the same: 2 hosts, 16 frames sent" in result.output
     assert path.read_bytes()[:4] == b"\n\r\r\n"
     assert path.stat().st_size > sum(frame.length for frame in scenarios.get("nagle").timeline().frames)
+
+
+def test_one_clock_for_step_replay_and_capture(tmp_path):
+    """A live host's clock begins anywhere. All views count from the recording's first event."""
+    path = tmp_path / "late.pytrace"
+    with Network(1) as net:
+        net.run(5000 * MS)
+        net.record(str(path))
+        a, b, _ = pair(net, delay=10 * MS)
+        connected(net, a, b)
+    timeline = Timeline.load(str(path))
+    assert timeline.start == 5000 * MS
+    shown = run("replay", str(path), "-v", "--write", str(tmp_path / "late.pcapng")).output
+    third, *_ = [line for line in shown.splitlines() if " a " in line and "> 10.0.0.2.80: Flags [.]" in line]
+    assert third.startswith("0.020000 a ") and timeline.frames[2].time - timeline.start == 20 * MS
+    with open(tmp_path / "late.pcapng", "rb") as file:
+        times = [frame.time for frame in PcapngReader(file)]
+    assert min(times) == 0 and max(times) == 30 * MS
 
 
 def test_a_name_that_is_neither_a_file_nor_a_scenario():

@@ -10,7 +10,10 @@ from click.testing import CliRunner
 
 from pystack.cli import step as module
 from pystack.cli.main import cli, main
-from pystack.stepper import scenarios
+from pystack.sim.network import MS, Network
+from pystack.stepper import Cursor, Timeline, scenarios, text
+from pystack.stepper.scenarios.base import _Kept, connected
+from pystack.stepper.tui import words
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -65,6 +68,45 @@ def test_at_shows_a_place():
     assert "frame.out" in said and "why: Retransmission timeout" in said and "cwnd 1448" in said
     assert "https://www.rfc-editor.org/rfc/rfc6298" in run("rto", "--text", "--at", "event=60") or "RFC" in said
     assert run("rto", "--text", "--at", "time=0.25") != run("rto", "--text", "--at", "time=0.35")
+
+
+def test_at_a_frame_shows_the_state_after_it():
+    """For a frame that was sent, with the timer that is set for it; for one that arrived, with all that it caused."""
+    said = run("handshake", "--text", "--at", "frame=1")
+    assert "timer retransmission: expires in 1000 ms" in said
+    # the SYN as a host alone sees it, from outside
+    timeline = one_sided()
+    place = Cursor(timeline)
+    place.goto(frame=1)
+    assert place.entry.kind == "frame.in"
+    said = text.place(place, whole=True)
+    assert "state SYN-RECEIVED" in said and "tcp 10.0.0.2:80" in said
+    assert "state SYN-RECEIVED" not in text.place(place)  # the event alone: nothing has happened yet
+
+
+def one_sided():
+    """A recording of b alone, which gets a SYN from outside."""
+    out = _Kept()
+    with Network(1) as net:
+        net.record(out)
+        recorder, net.recorder = net.recorder, None
+        a = net.host("a")
+        net.recorder = recorder
+        b = net.host("b")
+        net.link(a, b, addrs=("10.0.0.1/24", "10.0.0.2/24"), delay=10 * MS)
+        net.introduce()
+        connected(net, a, b)
+    return Timeline.of(out.kept)
+
+
+def test_values_that_are_not_set_are_dashes():
+    """No "min_rtt -1 ns", no "recover ISS - 41 078 893": terminal, text and browser have one rule."""
+    state = {"iss": 41078893, "irs": 0, "mss": 1448}
+    for name, number in (("min_rtt", -1), ("srtt", 0), ("recover", 0), ("snd_wl1", 0), ("snd_wl2", 0)):
+        assert text.value(name, number, state) == words.value(name, number, state) == "-"
+    for name, number, shown in (("ssthresh", 1 << 30, "infinite"), ("recover", 41078893 + 2897, "2897")):
+        assert text.value(name, number, state) == words.value(name, number, state) == shown
+    assert text.value("rto", 200_000_000, state) == "200 ms"
 
 
 def test_break_and_watch():

@@ -5,8 +5,9 @@ from click.testing import CliRunner
 
 from pystack.cli.main import cli
 from pystack.stepper import scenarios
-from pystack.stepper.plot import data
+from pystack.stepper.plot import arrows, data
 from pystack.stepper.plot.figures import KINDS, draw, frame_range
+from pystack.stepper.plot.ladder import gaps, ladder, spread
 
 pytest.importorskip("matplotlib")
 
@@ -62,17 +63,108 @@ def test_throughput_adds_up(loss):
 
 
 def test_the_rows_of_a_ladder(loss):
-    ladder = data.ladder(loss)
-    rows = sorted(row for row in ladder.departs + ladder.arrives if row >= 0)
-    assert rows == list(range(len(ladder.times))) and ladder.times == sorted(ladder.times)
-    assert [loss.frames[i].fate for i, row in enumerate(ladder.arrives) if row < 0] == ["lost"]
-    assert all(a > d for a, d in zip(ladder.arrives, ladder.departs) if a >= 0)
+    rungs = ladder(loss)
+    rows = [row for row in rungs.departs + rungs.arrives if row >= 0] + [mark.row for mark in rungs.marks if mark.own]
+    assert sorted(rows) == list(range(len(rungs.times))) and rungs.times == sorted(rungs.times)
+    assert [loss.frames[i].fate for i, row in enumerate(rungs.arrives) if row < 0] == ["lost"]
+    assert all(a > d for a, d in zip(rungs.arrives, rungs.departs) if a >= 0)
 
 
 def test_the_two_syns_of_a_simultaneous_open_cross():
-    ladder = data.ladder(scenarios.get("simultaneous-open").timeline())
-    assert ladder.sender[0] != ladder.sender[1]
-    assert max(ladder.departs[:2]) < min(ladder.arrives[:2])
+    rungs = ladder(scenarios.get("simultaneous-open").timeline())
+    assert rungs.sender[0] != rungs.sender[1]
+    assert max(rungs.departs[:2]) < min(rungs.arrives[:2])
+
+
+def test_a_timer_and_a_listener_are_where_and_what_they_are():
+    """The end of TIME-WAIT is a row of its own at its own time, and a listener's end is not the connection's."""
+    timeline = scenarios.get("time-wait").timeline()
+    rungs = ladder(timeline)
+    timer = next(mark for mark in rungs.marks if mark.text == "◷ time-wait")
+    assert timer.own and rungs.times[timer.row] == timeline.events[timer.event].time - timeline.start > 60e9
+    closed = [(rungs.lines[mark.line], mark.text) for mark in rungs.marks if mark.text.endswith("CLOSED")]
+    assert closed == [("b", "listener CLOSED"), ("b", "CLOSED"), ("a", "CLOSED")]
+    for mark in rungs.marks:
+        assert rungs.times[mark.row] == timeline.events[mark.event].time - timeline.start, mark
+        assert rungs.lines[mark.line] == timeline.events[mark.event].host
+
+
+def test_long_waits_are_gaps_and_to_scale_the_distance_is_the_time():
+    times = [0, 0, 10, 20, 30, 10_000]
+    assert gaps(times) == [0, 0, 0, 0, 0, 9970]
+    rows = spread(times, False)
+    assert [b - a for a, b in zip(rows, rows[1:])] == pytest.approx([1, 1, 1, 1, 2.6])
+    scaled = spread(times, True)
+    assert [y / scaled[-1] for y in scaled] == pytest.approx([time / 10_000 for time in times])
+    assert gaps([0, 10, 20, 30]) == [0, 0, 0, 0]  # the control: nothing unusual
+
+
+def figure_of(name, to_scale=False):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure()
+    FigureCanvasAgg(figure)
+    timeline = scenarios.get(name).timeline()
+    arrows.draw(figure, timeline, 0, min(len(timeline.frames), 30), to_scale)
+    figure.canvas.draw()
+    return figure, figure.canvas.get_renderer()
+
+
+@pytest.mark.parametrize("to_scale", [False, True])
+@pytest.mark.parametrize("name", ["pmtud", "zero-window", "traceroute", "time-wait"])
+def test_no_arrow_crosses_a_label_and_nothing_is_cut_off(name, to_scale):
+    from matplotlib.text import Annotation
+
+    figure, renderer = figure_of(name, to_scale)
+    axes = figure.axes[0]
+    words = [text for text in axes.texts if not isinstance(text, Annotation) and text.get_text()]
+    boxes = [text.get_window_extent(renderer) for text in words]
+    shafts = [text.arrow_patch.get_window_extent(renderer) for text in axes.texts if isinstance(text, Annotation)]
+    assert len(words) >= 8 and len(shafts) >= 9
+    for text, box in zip(words, boxes):
+        assert not any(shaft.overlaps(box) for shaft in shafts), text.get_text()
+        assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1, text.get_text()
+        assert figure.bbox.y0 <= box.y0 and box.y1 <= figure.bbox.y1, text.get_text()
+    for i, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[:i]), words[i].get_text()
+
+
+def test_a_ladder_fits_on_a_page(tmp_path):
+    figure, _ = figure_of("loss-fast-retransmit")
+    assert figure.get_size_inches()[1] <= 16
+
+
+def test_a_dropped_frame_is_not_drawn_as_a_lost_one():
+    """The second FIN arrives and is dropped, the ACK before it is lost: a square and a cross."""
+    figure, _ = figure_of("time-wait")
+    marks = [line.get_marker() for line in figure.axes[0].lines]
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert marks.count("x") == 1 and marks.count("s") == 1
+    assert [text for text in texts if "LOST" in text] == ["7  [.] ack 2 win 2048 len 0  LOST  (a: recv, close)"]
+    assert [text for text in texts if "dropped: tcp" in text] == [
+        "8  again: [F.] seq 1 ack 2 win 2048 len 0  dropped: tcp-out-of-window"
+    ]
+
+
+def test_a_conversation_has_a_colour():
+    timeline = scenarios.get("firewall-reject-or-drop").timeline()
+    flows = ladder(timeline).flows
+    pairs = {}
+    for frame, flow in zip(timeline.frames, flows):
+        if "Flags" in frame.summary:
+            ends = frozenset(frame.summary.removeprefix("IP ").partition(": ")[0].split(" > "))
+            assert pairs.setdefault(ends, flow) == flow
+    assert len(set(pairs.values())) == len(pairs) > 1
+
+
+def test_the_timeout_in_the_plot_backs_off():
+    timeline = scenarios.get("rto").timeline()
+    rtt = data.rtt(timeline, sender(timeline))
+    ms = 1_000_000
+    assert [value // ms for value in rtt.rto.values] == [1000, 240, 480, 960, 1920, 240]
+    assert [(time // ms, value // ms) for time, value in rtt.backoffs] == [(300, 480), (780, 960), (1740, 1920)]
+    assert [rtt.rto.at(time) for time, _ in rtt.backoffs] == [value for _, value in rtt.backoffs]
 
 
 def test_a_summary_is_cut_to_what_a_ladder_does_not_tell():
@@ -99,8 +191,9 @@ def test_the_picture_tells_of_a_loss_only_where_there_is_one(loss, clean, tmp_pa
 
 def test_frames_of_a_ladder(loss):
     count = len(loss.frames)
-    assert frame_range(loss, "") == (0, 60) and frame_range(loss, "3-5") == (2, 5) and frame_range(loss, "7") == (6, 7)
-    for bad in ("x", "0-3", "5-3", f"1-{count + 1}"):
+    assert frame_range(loss, "") == (0, 30) and frame_range(loss, "3-5") == (2, 5) and frame_range(loss, "7") == (6, 7)
+    assert frame_range(loss, f"3-{count + 1}") == (2, count)  # there is no more
+    for bad in ("x", "0-3", "5-3", f"{count + 1}-{count + 2}"):
         with pytest.raises(ValueError, match="frames"):
             frame_range(loss, bad)
 
@@ -108,7 +201,7 @@ def test_frames_of_a_ladder(loss):
 @pytest.mark.parametrize(
     ("argv", "told"),
     [
-        (["arp", "-o", "x.png"], "Error: arp: no TCP connection in it"),
+        (["arp", "-o", "x.png"], "Error: arp: there is no TCP connection in it, so draw it with --kind ladder"),
         (["nothing", "-o", "x.png"], "Error: nothing: No such file"),
         (["arp", "-o", "x.bmp"], "must end in .png, .svg or .pdf"),
         (["handshake", "--connection", "10.9.9.9", "-o", "x.png"], "Error: no connection '10.9.9.9'; there are: a tcp"),
@@ -121,8 +214,10 @@ def test_what_cannot_be_drawn_is_said_in_a_line(argv, told, tmp_path, monkeypatc
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_command_draws(tmp_path):
+@pytest.mark.parametrize("name", ["handshake", "arp"])
+def test_the_command_draws(name, tmp_path):
     path = tmp_path / "ladder.png"
-    result = CliRunner().invoke(cli, ["plot", "handshake", "--kind", "ladder", "-o", str(path)])
+    argv = ["plot", name, "--kind", "ladder", "--frames", "1-12", "--to-scale", "-o", str(path)]
+    result = CliRunner().invoke(cli, argv)
     assert result.exit_code == 0, result.output
     assert path.stat().st_size > 5000 and path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"

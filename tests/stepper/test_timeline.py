@@ -180,3 +180,11 @@ def test_many_connections_do_not_make_a_step_slow():
         timeline.tcb(cursor.position, cursor.conn)
         steps.append(time.process_time() - began)
     assert sorted(steps)[150] < 0.05  # (a median, as machines stumble; what a step reads is bounded by `kept` above)
+
+
+def test_a_drop_after_the_route_of_the_answer_is_the_frames():
+    """A router looks up the route of its error before it drops the packet: the packet's fate is the drop all the same."""
+    timeline = scenarios.get("traceroute").timeline()
+    first = timeline.frames[0]
+    assert first.fate == "dropped" and "forward-ttl" in first.drops[0]
+    assert [frame.fate for frame in timeline.frames].count("dropped") == 2

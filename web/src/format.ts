@@ -22,6 +22,8 @@ function trim(value: number): string {
 const TIMES = new Set(["srtt", "rttvar", "rto", "min_rtt"]);
 export const SEND_SEQUENCE = new Set(["snd_una", "snd_nxt", "snd_wl2", "recover"]);
 export const RECEIVE_SEQUENCE = new Set(["rcv_nxt", "rcv_adv", "snd_wl1"]);
+/** These are 0 until they are set for the first time. */
+const UNSET = new Set(["recover", "snd_wl1", "snd_wl2"]);
 const UNLIMITED = 2 ** 30;
 
 /** Format a field of the TCB for a learner. The tooltip has the exact value. */
@@ -29,8 +31,9 @@ export function fieldText(name: string, value: any, fields: Fields | undefined, 
   if (value === null || value === undefined) return "–";
   if (typeof value === "boolean") return value ? "yes" : "no";
   if (typeof value === "number") {
-    if (TIMES.has(name)) return value === 0 ? "0" : duration(value);
-    if (name === "ssthresh" && value >= UNLIMITED) return "unlimited";
+    if (TIMES.has(name)) return value <= 0 ? "–" : duration(value);
+    if (name === "ssthresh" && value >= UNLIMITED) return "infinite";
+    if (UNSET.has(name) && value === 0) return "–";
     if (relative && fields) {
       if (SEND_SEQUENCE.has(name) && typeof fields.iss === "number") return plus("ISS", value - fields.iss);
       if (RECEIVE_SEQUENCE.has(name) && typeof fields.irs === "number") return plus("IRS", value - fields.irs);

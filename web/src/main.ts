@@ -21,18 +21,19 @@ import { Store, type View } from "./store";
 import type { Unit } from "./types";
 
 const HELP: [string, string][] = [
-  ["→ ←", "next, previous event"],
-  ["↓ ↑", "next, previous frame"],
-  ["] [", "next, previous layer or host"],
-  ["} {", "next, previous round trip"],
+  ["n p → ←", "next, previous event"],
+  ["f F ↓ ↑", "next, previous frame"],
+  ["l L ] [", "next, previous layer or host"],
+  ["t T } {", "one round trip forwards, backwards"],
   ["Home End", "go before the first event, to the last event"],
   ["a", "go to the event that answers the scenario's question"],
-  ["c C", "run forwards, backwards, to a breakpoint"],
-  ["b", "new breakpoint"],
+  ["r R", "run to the next, previous breakpoint"],
+  ["b w", "break or watch: type an expression"],
   ["/", "filter the events"],
   ["g", "go to: 12 (frame), e40 (event), 0.25s (time)"],
+  ["c", "the next connection"],
   ["z", "show one pane alone, and back"],
-  ["t", "light or dark colours"],
+  ["d", "dark or light colours"],
   ["1 … 9", "the panes, one after another"],
   ["?", "this help"],
 ];
@@ -46,6 +47,7 @@ class App implements Context {
   private readonly where = h("span", { class: "where", id: "where" });
   private readonly events: EventsPane;
   private readonly breaks: BreaksPane;
+  private readonly tcb: TcbPane;
   private readonly plots: (SequencePane | WindowsPane)[];
   private readonly help: HTMLElement;
   private key = "";
@@ -65,11 +67,12 @@ class App implements Context {
     this.layout = new Layout(grid, () => this.remember());
     this.events = new EventsPane(this);
     this.breaks = new BreaksPane(this);
+    this.tcb = new TcbPane(this);
     this.plots = [new SequencePane(this), new WindowsPane(this)];
     this.layout.add("left", [new LadderPane(this), this.events]);
     this.layout.add("upper", [...this.plots, new StatesPane(this)]);
     this.layout.add("lower", [new FramePane(this), new WhatIfPane(this)]);
-    this.layout.add("right", [new TcbPane(this)]);
+    this.layout.add("right", [this.tcb]);
     this.layout.add("corner", [this.breaks, new TimersPane(this)]);
     this.store.listen((view) => this.show(view));
     document.addEventListener("keydown", (event) => void this.press(event));
@@ -122,26 +125,26 @@ class App implements Context {
         "span",
         { class: "group" },
         this.button("|‹", "before the first event (Home)", () => this.store.goto(-1), "first"),
-        this.button("« rtt", "previous round trip ({)", step("rtt", -1)),
+        this.button("« rtt", "previous round trip (T)", step("rtt", -1)),
         this.button("« frame", "previous frame (↑)", step("frame", -1), "back-frame"),
         this.button("‹", "previous event (←)", step("event", -1), "back"),
         this.button("›", "next event (→)", step("event", 1), "next"),
         this.button("frame »", "next frame (↓)", step("frame", 1), "next-frame"),
-        this.button("rtt »", "next round trip (})", step("rtt", 1)),
+        this.button("rtt »", "next round trip (t)", step("rtt", 1)),
         this.button("›|", "the last event (End)", () => this.store.goto(overview.events - 1), "last"),
       ),
       h(
         "span",
         { class: "group" },
-        this.button("◂ run", "run backwards to a breakpoint (C)", () => this.store.run(-1), "run-back"),
-        this.button("run ▸", "run to a breakpoint (c)", () => this.store.run(1), "run"),
+        this.button("◂ run", "run backwards to a breakpoint (R)", () => this.store.run(-1), "run-back"),
+        this.button("run ▸", "run to a breakpoint (r)", () => this.store.run(1), "run"),
       ),
       this.slider,
       this.where,
       this.status,
       back,
       save,
-      this.button("◐", "light or dark (t)", () => this.theme(), "theme"),
+      this.button("◐", "light or dark (d)", () => this.theme(), "theme"),
       this.button("?", "keys (?)", () => this.toggleHelp(), "help"),
     );
   }
@@ -183,12 +186,12 @@ class App implements Context {
     if (!this.ready) return;
     const panes = this.layout.places.map((place) => place.current.name).join(",");
     const zoomed = this.layout.zoomed();
-    history.replaceState(null, "", `#event=${this.store.position + 1}&panes=${panes}${zoomed ? `&zoom=${zoomed}` : ""}`);
+    history.replaceState(null, "", `#event=${this.store.position}&panes=${panes}${zoomed ? `&zoom=${zoomed}` : ""}`);
   }
 
   async start(): Promise<void> {
     const wanted = new URLSearchParams(location.hash.slice(1));
-    const event = wanted.has("event") ? Number(wanted.get("event")) - 1 : (this.store.overview.begin ?? -1);
+    const event = wanted.has("event") ? Number(wanted.get("event")) : (this.store.overview.begin ?? -1);
     for (const name of (wanted.get("panes") ?? "").split(",")) if (name) this.layout.open(name);
     const zoomed = this.layout.places.find((place) => place.name === wanted.get("zoom"));
     if (zoomed) this.layout.zoom(zoomed);
@@ -199,7 +202,7 @@ class App implements Context {
   }
 
   private async follow(): Promise<void> {
-    const event = Number(new URLSearchParams(location.hash.slice(1)).get("event")) - 1;
+    const event = Number(new URLSearchParams(location.hash.slice(1)).get("event") ?? NaN);
     if (Number.isInteger(event) && event !== this.store.position) await this.store.goto(event);
   }
 
@@ -208,7 +211,7 @@ class App implements Context {
     const text = prompt("Go to: 12 (frame), e40 (event), 0.25s (time)")?.trim();
     if (!text) return;
     const { overview } = this.store;
-    if (/^e\d+$/.test(text)) await this.store.goto(Number(text.slice(1)) - 1);
+    if (/^e\d+$/.test(text)) await this.store.goto(Number(text.slice(1)));
     else if (/^[\d.]+ *s$/.test(text)) await this.store.goto(await this.store.eventAt(Math.round(parseFloat(text) * 1e9)));
     else if (/^\d+$/.test(text) && Number(text) >= 1 && Number(text) <= overview.frames) await this.store.goto((await this.store.frame(Number(text) - 1)).event);
     else this.say(`${text}: write 12 (a frame, up to ${overview.frames}), e40 (an event) or 0.25s (a time)`, true);
@@ -235,6 +238,8 @@ class App implements Context {
   private action(key: string): (() => unknown) | undefined {
     const steps: Record<string, [Unit, number]> = {
       ArrowRight: ["event", 1], ArrowLeft: ["event", -1], ArrowDown: ["frame", 1], ArrowUp: ["frame", -1],
+      n: ["event", 1], p: ["event", -1], f: ["frame", 1], F: ["frame", -1],
+      l: ["layer", 1], L: ["layer", -1], t: ["rtt", 1], T: ["rtt", -1],
       "]": ["layer", 1], "[": ["layer", -1], "}": ["rtt", 1], "{": ["rtt", -1],
     };
     if (Object.hasOwn(steps, key)) return () => this.store.step(...steps[key]);
@@ -246,13 +251,15 @@ class App implements Context {
       Home: () => this.store.goto(-1),
       End: () => this.store.goto(this.store.overview.events - 1),
       a: () => this.why.showAnswer(),
-      c: () => this.store.run(1),
-      C: () => this.store.run(-1),
-      b: () => (this.layout.open("breaks"), this.breaks.input.focus()),
+      r: () => this.store.run(1),
+      R: () => this.store.run(-1),
+      b: () => (this.layout.open("breaks"), this.breaks.begin(false)),
+      w: () => (this.layout.open("breaks"), this.breaks.begin(true)),
       "/": () => (this.layout.open("events"), this.events.filter.focus()),
       g: () => this.askWhere(),
       z: () => this.layout.zoom(),
-      t: () => this.theme(),
+      c: () => this.tcb.next(),
+      d: () => this.theme(),
       "?": () => this.toggleHelp(),
     };
     return Object.hasOwn(others, key) ? others[key] : undefined;

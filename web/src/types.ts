@@ -10,12 +10,16 @@ export interface Ladder {
   /** Row -> time (ns from the start), and the event of that row. */
   times: number[];
   events: number[];
+  /** Row -> the time since the row before if that is unusually long, else 0. */
+  gaps: number[];
   /** Frame -> rows (-1: never arrived), lifelines, fate. */
   departs: number[];
   arrives: number[];
   sender: number[];
   receiver: number[];
   fates: number[];
+  /** Frame -> number of its conversation, or -1. */
+  flows: number[];
   /** Notes beside the lifelines: event, lifeline, kind, text. */
   marks: [number, number, string, string][];
 }
@@ -42,8 +46,8 @@ export interface Overview {
   kinds: Record<string, { count: number; text: string }>;
   /** Names of the fields of a TCB. */
   fields: string[];
-  /** The code's table of transitions: from, to, the cause. */
-  transitions: [string, string, string][];
+  /** The edges of the state diagram: from, to, the cause, and whether figure 5 of RFC 9293 has it. */
+  transitions: [string, string, string, boolean][];
   /** Every change of state: event, index into connections, from, to. */
   stateChanges: [number, number, string, string][];
   /** Keys, with the one that sent most first. */

@@ -54,11 +54,16 @@ class Sequence(NamedTuple):
 
 
 class Rtt(NamedTuple):
-    """Measured round trips (time, sample, event), and the SRTT and RTO computed from them."""
+    """Measured round trips (time, sample, event), and the SRTT and RTO computed from them.
+
+    `rto` is the timeout in force: the computed one, doubled by each back-off (RFC 6298 5.5). `backoffs` has the time and
+    the new timeout of each.
+    """
 
     samples: list[tuple[int, int, int]]
     srtt: StepLine
     rto: StepLine
+    backoffs: list[tuple[int, int]]
 
 
 class Throughput(NamedTuple):
@@ -87,16 +92,31 @@ class Unwrap:
         return self.last
 
 
+class LadderNote(NamedTuple):
+    """What a host did besides sending and receiving: a change of state, a timer that fired, a call of a program."""
+
+    event: int
+    time: int
+    host: str
+    kind: str
+    text: str
+
+
 class Index:
     """What the plots need from all events, collected in one pass, because long recordings have a million events."""
 
     def __init__(self, timeline: "Timeline"):
         self.sent = dict.fromkeys(timeline.connections, 0)
         self.events: dict[str, list[int]] = {}
+        self.notes: list[LadderNote] = []
 
     def take(self, entry: Any) -> None:
         """Take the next event."""
         kind = str(entry.kind)
+        if kind in NOTED:
+            text = note(entry, kind)
+            if text:
+                self.notes.append(LadderNote(entry.index, entry.time, entry.host, NOTED[kind], text))
         if entry.conn and kind in _DRAWN:
             self.events.setdefault(entry.conn, []).append(entry.index)
             if kind == "tcp.out":
@@ -104,7 +124,30 @@ class Index:
 
 
 #: kinds of events that are drawn
-_DRAWN = ("tcp.out", "tcp.sack", "tcp.rtt")
+_DRAWN = ("tcp.out", "tcp.sack", "tcp.rtt", "tcp.rto")
+#: kinds of events that are notes in a ladder, and the notes' kinds
+NOTED = {"tcp.state": "state", "timer.fired": "timer", "call": "call"}
+#: calls that only prepare, or only ask
+_SILENT = (
+    "tcp_open", "udp_open", "raw_open", "ping_open", "packet_open", "bind", "setsockopt", "getsockopt", "tcp_info",
+)  # fmt: skip
+
+
+def note(entry: Any, kind: str) -> str:
+    """Return an event as a note in a ladder, or "" if it needs none. A listener's states are marked as the listener's."""
+    fields = entry.fields
+    if kind == "tcp.state":
+        new = str(fields["new"])
+        return f"listener {new}" if new != "LISTEN" and fields["old"] == "LISTEN" else new
+    if kind == "timer.fired":
+        return f"◷ {fields['timer']}"
+    name = str(fields["name"]).rpartition(":")[2]
+    if name in _SILENT:
+        return ""
+    waits = fields.get("result") is None and name in ("recv", "recvfrom", "accept")
+    return f"{name} waits" if waits else name
+
+
 _indexes: "weakref.WeakKeyDictionary[Timeline, Index]" = weakref.WeakKeyDictionary()
 
 
@@ -138,7 +181,11 @@ def find_connection(timeline: "Timeline", wanted: str | None) -> str:
     """Return the connection whose key contains `wanted`, or the one that sent most; ValueError if there is none."""
     keys = connections(timeline)
     if not keys:
-        raise ValueError(f"{timeline.name}: no TCP connection in it")
+        raise ValueError(
+            f"{timeline.name}: there is no TCP connection in it, so draw it with --kind ladder"
+            if timeline.frames
+            else f"{timeline.name}: there is no TCP connection in it"
+        )
     for key in keys:
         if wanted is None or wanted in key:
             return key
@@ -224,12 +271,29 @@ def _change(line: StepLine, time: int, value: int) -> None:
 
 def rtt(timeline: "Timeline", key: str) -> Rtt:
     """Return the round trips that `key` measured."""
-    samples = [
-        (entry.time - timeline.start, int(entry.fields["sample"]), entry.index)
-        for entry in events_of(timeline, key)
-        if entry.kind == "tcp.rtt"
-    ]
-    return Rtt(samples, steps(timeline, key, "srtt"), steps(timeline, key, "rto"))
+    samples = []
+    backoffs = []
+    for entry in events_of(timeline, key):
+        if entry.kind == "tcp.rtt":
+            samples.append((entry.time - timeline.start, int(entry.fields["sample"]), entry.index))
+        elif entry.kind == "tcp.rto":
+            backoffs.append((entry.time - timeline.start, int(entry.fields["new"])))
+    return Rtt(samples, steps(timeline, key, "srtt"), _in_force(timeline, key, backoffs), backoffs)
+
+
+def _in_force(timeline: "Timeline", key: str, backoffs: list[tuple[int, int]]) -> StepLine:
+    """Return the timeout over time, with its back-off: TCB's `rto` does not contain the doublings."""
+    doubled = dict(backoffs)
+    line = StepLine([], [])
+    held = 0
+    for time, fields in timeline.series(key):
+        when = time - timeline.start
+        if when in doubled:
+            held = doubled[when]
+        elif not fields.get("backoff"):
+            held = 0
+        _change(line, when, held or fields["rto"])
+    return line
 
 
 def throughput(timeline: "Timeline", key: str, slots: int = 60) -> Throughput:
@@ -250,44 +314,6 @@ def throughput(timeline: "Timeline", key: str, slots: int = 60) -> Throughput:
         acked[(time - begin) // width] += max(value - before, 0)
         before = value
     return Throughput(width, [begin + i * width for i in range(count)], first, again, acked)
-
-
-class Ladder(NamedTuple):
-    """Rows in the order of events. Each row is the moment at which a frame leaves or arrives.
-
-    `departs[i]` and `arrives[i]` are the rows of frame i (arrives -1: it never arrived), and `sender` and `receiver`
-    its columns in `lines`. `times` and `events` hold the time and the event of each row.
-    """
-
-    lines: list[str]
-    times: list[int]
-    events: list[int]
-    departs: list[int]
-    arrives: list[int]
-    sender: list[int]
-    receiver: list[int]
-
-
-def ladder(timeline: "Timeline") -> Ladder:
-    """Return the rows for all departures and arrivals."""
-    lines = list(timeline.lanes)
-    place = {name: i for i, name in enumerate(lines)}
-    moments: list[tuple[int, int, int, int]] = []
-    sender, receiver = [], []
-    for frame in timeline.frames:
-        moments.append((frame.event, 0, frame.index, frame.time))
-        if frame.arrived >= 0:
-            moments.append((frame.arrived, 1, frame.index, frame.arrival or frame.time))
-        at = place.get(frame.host, 0)
-        sender.append(at)
-        # A frame to all hosts is drawn to the next line.
-        receiver.append(place.get(frame.to, at + 1 if at + 1 < len(lines) else max(at - 1, 0)))
-    moments.sort()
-    departs, arrives = [-1] * len(sender), [-1] * len(sender)
-    for row, (_, arrival, index, _) in enumerate(moments):
-        (arrives if arrival else departs)[index] = row
-    times = [moment[3] - timeline.start for moment in moments]
-    return Ladder(lines, times, [moment[0] for moment in moments], departs, arrives, sender, receiver)
 
 
 def short(summary: str) -> str:

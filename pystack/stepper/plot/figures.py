@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from pystack import charts
-from pystack.stepper.plot import data, waterfall
+from pystack.stepper.plot import arrows, data, waterfall
 from pystack.visible import one_line
 
 if TYPE_CHECKING:
@@ -20,15 +20,26 @@ KINDS = {
 }
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY = charts.COLORS
 STYLE: dict[Any, Any] = {"font.size": 11, **charts.STYLE}
-#: a ladder with more frames than this cannot be read
-LADDER_FRAMES = 60
+#: how many frames a ladder shows unless a range is given; more do not fit on a page
+LADDER_FRAMES = 30
 UNLIMITED = 1 << 30
 #: if there are more retransmissions than this, only their colour marks them
 MOST_LETTERS = 300
 
 
-def draw(timeline: "Timeline", kind: str, path: str, *, connection: str | None = None, frames: str = "") -> None:
-    """Draw one plot into a .png, .svg or .pdf file. ValueError says in one line what is wrong."""
+def draw(
+    timeline: "Timeline",
+    kind: str,
+    path: str,
+    *,
+    connection: str | None = None,
+    frames: str = "",
+    to_scale: bool = False,
+) -> None:
+    """Draw one plot into a .png, .svg or .pdf file. `frames` and `to_scale` are for a ladder.
+
+    ValueError says in one line what is wrong.
+    """
     import matplotlib
 
     matplotlib.use("Agg", force=False)
@@ -39,7 +50,7 @@ def draw(timeline: "Timeline", kind: str, path: str, *, connection: str | None =
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(10, 5.6), layout="constrained")
         if kind == "ladder":
-            _ladder(figure, timeline, *frame_range(timeline, frames))
+            arrows.draw(figure, timeline, *frame_range(timeline, frames), to_scale)
         elif kind == "waterfall":
             waterfall.draw(figure, timeline, connection or "")
         else:
@@ -53,7 +64,10 @@ def draw(timeline: "Timeline", kind: str, path: str, *, connection: str | None =
 
 
 def frame_range(timeline: "Timeline", text: str) -> tuple[int, int]:
-    """Return frame numbers "10-40" as indices (from, up to); without a text, the first frames."""
+    """Return frame numbers "10-40" as indices (from, up to); without a text, the first frames.
+
+    A range that goes beyond the last frame ends there.
+    """
     count = len(timeline.frames)
     if not text:
         return 0, min(count, LADDER_FRAMES)
@@ -62,9 +76,9 @@ def frame_range(timeline: "Timeline", text: str) -> tuple[int, int]:
         low, high = int(first), int(last or first)
     except ValueError:
         raise ValueError(f"frames {text!r} is not a range such as 10-40") from None
-    if not 1 <= low <= high <= count:
+    if not (1 <= low <= high and low <= count):
         raise ValueError(f"frames {text}: there are 1-{count}")
-    return low - 1, high
+    return low - 1, min(high, count)
 
 
 def _seconds(times: list[int]) -> list[float]:
@@ -155,12 +169,16 @@ def _rtt(axes: Any, timeline: "Timeline", key: str) -> None:
     rtt = data.rtt(timeline, key)
     if not rtt.samples:
         raise ValueError(f"{key} measured no round trip")
-    end = rtt.samples[-1][0]
+    end = max([rtt.samples[-1][0], *rtt.rto.times[-1:], *(time for time, _ in rtt.backoffs)])
     _stairs(axes, rtt.rto, end, 1e6, color=RED, lw=1.4, label="RTO")
     known = data.StepLine([t for t, v in zip(*rtt.srtt) if v > 0], [v for v in rtt.srtt.values if v > 0])
     _stairs(axes, known, end, 1e6, color=BLUE, lw=1.8, label="SRTT")
     axes.plot(_seconds([s[0] for s in rtt.samples]), [s[1] / 1e6 for s in rtt.samples], ".", color=GREEN, ms=7,
               label="sample", zorder=3)  # fmt: skip
+    if rtt.backoffs:
+        times, values = zip(*rtt.backoffs)
+        axes.plot(_seconds(list(times)), [value / 1e6 for value in values], "^", color=RED, ms=7, label="back-off",
+                  zorder=4)  # fmt: skip
     # The RTO before the first sample is a constant (RFC 6298 2.1), far above the other values, so it may leave the
     # picture.
     first = rtt.samples[0][0]
@@ -188,62 +206,6 @@ def _throughput(axes: Any, timeline: "Timeline", key: str) -> None:
     axes.set_xlabel(f"time in s, slots of {flow.width / 1e6:.3g} ms")
     axes.set_ylabel("Mbit/s")
     _legend(axes)
-
-
-def _ladder(figure: Any, timeline: "Timeline", first: int, last: int) -> None:
-    """Draw arrows between the hosts' lines, with one row for each departure or arrival, and times at the left."""
-    from matplotlib.transforms import offset_copy
-
-    if last <= first:
-        raise ValueError(f"{timeline.name}: no frames in it")
-    ladder = data.ladder(timeline)
-    shown = range(first, last)
-    rows = sorted({row for i in shown for row in (ladder.departs[i], ladder.arrives[i]) if row >= 0})
-    place = {row: i for i, row in enumerate(rows)}
-    figure.set_size_inches(max(10, 2 + 3.6 * (len(ladder.lines) - 1)), max(1.5 + 0.22 * len(rows), 4))
-    axes = figure.add_subplot()
-    span = len(ladder.lines)
-    look = {
-        "transform": offset_copy(axes.transData, figure, 0, 2.5, units="points"),
-        "bbox": {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.4},
-    }
-    for number, name in enumerate(ladder.lines):
-        axes.plot([number, number], [-1, len(rows)], color=GREY, lw=1.5, zorder=1)
-        axes.text(number, -1.4, one_line(name), ha="center", va="bottom", fontweight="bold")
-    last_time = None
-    for row in rows:
-        time = ladder.times[row]
-        if time != last_time:
-            axes.text(-0.04, place[row], f"{time / 1e9:.6f} s", ha="right", va="center", fontsize=8, color=GREY)
-            last_time = time
-    for i in shown:
-        _arrow(axes, timeline.frames[i], ladder, place, i, look)
-    axes.set_xlim(-0.35, span - 0.65)
-    axes.set_ylim(len(rows), -2.6)
-    axes.axis("off")
-    title = one_line(f"{timeline.name}: frames {first + 1}-{last}")
-    axes.set_title(title + (f" of {len(timeline.frames)}" if last - first < len(timeline.frames) else ""), loc="left")
-
-
-def _arrow(axes: Any, frame: Any, ladder: data.Ladder, place: dict[int, int], i: int, look: dict[str, Any]) -> None:
-    x0, x1 = float(ladder.sender[i]), float(ladder.receiver[i])
-    y0 = place[ladder.departs[i]]
-    arrived = ladder.arrives[i] >= 0
-    lost = frame.fate == "lost"
-    if lost:
-        x1 = (x0 + x1) / 2
-    y1 = place[ladder.arrives[i]] if arrived else y0 + 0.6
-    again = any("retrans" in reason.lower() for reason in frame.reasons)
-    colour = RED if lost or frame.fate == "dropped" else ORANGE if again else BLUE
-    axes.annotate(
-        "", (x1, y1), (x0, y0), arrowprops={"arrowstyle": "-|>", "color": colour, "lw": 1.2, "shrinkA": 0, "shrinkB": 0}
-    )
-    if lost or frame.fate == "dropped":
-        axes.plot([x1], [y1], "x", color=RED, ms=8, mew=2)
-    text = f"{frame.number}  {data.short(frame.summary)}"
-    towards = 0.03 if x1 > x0 else -0.03
-    axes.text(x0 + towards, y0, text, ha="left" if towards > 0 else "right", va="bottom", fontsize=7.5,
-              zorder=5, color=colour if colour == RED else "black", **look)  # fmt: skip
 
 
 _PLOTS = {"sequence": _sequence, "cwnd": _cwnd, "rtt": _rtt, "throughput": _throughput}

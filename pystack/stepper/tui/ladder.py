@@ -1,11 +1,15 @@
-"""The ladder as lines of text: a column for each host and an arrow for each frame, fitted to the available room."""
+"""The ladder as lines of text: a column for each host and an arrow for each frame, fitted to the available room.
 
+Between the frames are lines for timers, calls and changes of state, and for unusually long waits.
+"""
+
+import re
 from dataclasses import dataclass
 
 from rich.text import Text
 
 from pystack.stepper.records import Frame
-from pystack.stepper.tui import words
+from pystack.stepper.tui import rows, words
 from pystack.stepper.tui.session import TerminalSession
 
 #: room for mark, number and time before the columns
@@ -15,6 +19,10 @@ INSIDE = 22
 LOST = "bold red"
 AGAIN = "bold yellow"
 DROPPED = "bold magenta"
+NOTE = "italic"
+#: styles of the conversations, one after another
+FLOWS = ("", "cyan", "green", "bright_blue", "bright_cyan", "bright_green")
+_ENDS = re.compile(r"IP (\S+) > (\S+):")
 
 
 @dataclass(frozen=True)
@@ -37,19 +45,72 @@ class Columns:
 
 
 def lines(session: TerminalSession, width: int, height: int) -> tuple[list[Text], list[int]]:
-    """Return the heading and as many frames around the cursor's as fit, and the number of the frame on each line, or 0."""
+    """Return the heading and as many rows around the cursor's as fit, and the frame's number on each line, or 0."""
     timeline = session.timeline
     columns = Columns.fit(timeline.lanes, width - PREFIX)
     found, numbers = [_heading(columns)], [0]
     current = session.frame
-    here = -1 if current is None else current.index
     count = max(height - 1, 1)
-    first = max(0, min(here - count // 2, len(timeline.frames) - count))
-    for index in range(first, min(first + count, len(timeline.frames))):
-        frame = timeline.frames[index]
-        found.append(_row(session, columns, frame, index == here, width))
-        numbers.append(frame.number)
+    ladder = rows.around(timeline, -1 if current is None else current.index, count)
+    here = _here(ladder, session.cursor.position, -1 if current is None else current.index)
+    first = max(0, min(here - count // 2, len(ladder) - count))
+    for place in range(first, min(first + count, len(ladder))):
+        row = ladder[place]
+        if row.frame >= 0:
+            frame = timeline.frames[row.frame]
+            found.append(_row(session, columns, frame, place == here, width))
+            numbers.append(frame.number)
+        else:
+            found.append(_gap(row, width) if row.gap else _note(session, columns, row, place == here, width))
+            numbers.append(0)
     return found, numbers
+
+
+def _here(ladder: list[rows.LadderRow], position: int, frame: int) -> int:
+    """Return the row of the cursor: a note if the cursor is at one of its events, otherwise the row of the frame."""
+    for place, row in enumerate(ladder):
+        if row.texts and row.event <= position <= row.last:
+            return place
+    return next((place for place, row in enumerate(ladder) if row.frame == frame >= 0), 0 if frame >= 0 else -1)
+
+
+def _gap(row: rows.LadderRow, width: int) -> Text:
+    """Return a line for a wait that is much longer than the others."""
+    took = f"{row.gap / 1e9:.3g} s" if row.gap >= 1_000_000_000 else f"{row.gap / 1e6:.3g} ms"
+    text = Text(f"{'⋮':>15} {took} later", style="dim", no_wrap=True, end="")
+    text.truncate(width)
+    return text
+
+
+def _note(session: TerminalSession, columns: Columns, row: rows.LadderRow, current: bool, width: int) -> Text:
+    """Return a line for what a host did: its mark is in the host's column, and the words are beside it."""
+    time = words.since(row.time, session.timeline.start)
+    text = Text(f"{'>' if current else ' '}{'':>4} {time:>9} ", no_wrap=True, end="")
+    cells = [" "] * (columns.x[-1] + 1)
+    for x in columns.x:
+        cells[x] = "│"
+    at = _column(columns, row.host, 0)
+    cells[at] = "●"
+    said = ", ".join(row.texts)
+    if columns.words:
+        text.append("".join(cells), NOTE)
+        text.pad_right(max(PREFIX + columns.words - len(text), 0))
+        text.append(f"{row.host}: {said}", NOTE)
+    else:
+        # beside the column, on the side that has room
+        right = at < columns.x[-1] or len(columns.x) < 2
+        room = columns.x[1] - 4 if len(columns.x) > 1 else width
+        said = said if len(said) <= room else said[: room - 1] + "~"
+        start = at + 2 if right else at - 1 - len(said)
+        cells[start : start + len(said)] = said
+        text.append("".join(cells), NOTE)
+    text.truncate(width)
+    if current:
+        text.pad_right(max(width - len(text), 0))
+        text.stylize("reverse")
+    elif row.event > session.cursor.position:
+        text.stylize("dim")
+    return text
 
 
 def _heading(columns: Columns) -> Text:
@@ -64,7 +125,7 @@ def _heading(columns: Columns) -> Text:
 
 
 def style(session: TerminalSession, frame: Frame) -> str:
-    """Return the style of a frame: lost, dropped, retransmitted."""
+    """Return the style of a frame: lost, dropped, retransmitted, or that of its conversation."""
     if frame.fate == "lost":
         return LOST
     if frame.fate == "dropped":
@@ -72,7 +133,9 @@ def style(session: TerminalSession, frame: Frame) -> str:
     events = session.timeline.events
     if any(str(events[index].kind) == "tcp.retransmit" for index in frame.why):
         return AGAIN
-    return ""
+    ends = _ENDS.match(frame.summary)
+    number = 0 if ends is None else session.flows.get(frozenset(ends.groups()), 0)
+    return FLOWS[number % len(FLOWS)]
 
 
 def _row(session: TerminalSession, columns: Columns, frame: Frame, current: bool, width: int) -> Text:

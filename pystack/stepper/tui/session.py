@@ -9,6 +9,7 @@ from pystack.stepper.dissect import Node, Tree, dissect
 from pystack.stepper.records import Entry, Frame
 from pystack.stepper.scenarios import Scenario
 from pystack.stepper.timeline import Timeline
+from pystack.stepper.tui import rows
 
 
 class TerminalSession:
@@ -37,6 +38,7 @@ class TerminalSession:
         self.rows: list[Row] = []
         self.numbers: list[str] = []
         self._tree: tuple[int, Tree] | None = None
+        self._flows: tuple[Timeline, dict[frozenset[str], int]] | None = None
 
     # -- what is at the cursor -----------------------------------------------------------------------------------------
 
@@ -49,6 +51,13 @@ class TerminalSession:
     def frame(self) -> "Frame | None":
         """The frame at the cursor."""
         return self.cursor.frame
+
+    @property
+    def flows(self) -> dict[frozenset[str], int]:
+        """The numbers of the conversations of this run."""
+        if self._flows is None or self._flows[0] is not self.timeline:
+            self._flows = (self.timeline, rows.flows(self.timeline))
+        return self._flows[1]
 
     @property
     def tree(self) -> "Tree | None":

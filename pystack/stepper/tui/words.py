@@ -56,8 +56,8 @@ def value(name: str, raw: Any, tcb: dict[str, Any]) -> str:
     if raw is None:
         return "-"
     if name in TIMES:
-        return f"{ms(raw)} ms" if raw else "-"
-    if name == "recover" and not raw:
+        return f"{ms(raw)} ms" if raw > 0 else "-"
+    if name in snapshot.UNSET and not raw:
         return "-"
     if name in snapshot.SEND_SEQUENCE:
         return relative(raw, tcb.get("iss") or 0)

@@ -7,12 +7,11 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pystack
-from pystack.stepper import explain, snapshot
+from pystack.stepper import explain, figure5, snapshot
 from pystack.stepper.dissect import dissect
 from pystack.stepper.plot import data as plot
+from pystack.stepper.plot.ladder import gaps, ladder
 from pystack_c.probe import KINDS
-from pystack_c.tcp.snapshot import STATE_NAMES
-from pystack_c.tcp.state import TRANSITIONS
 
 if TYPE_CHECKING:
     from pystack.stepper.scenarios import Scenario
@@ -83,7 +82,7 @@ class Trace:
             "chunkTimes": scan.chunk_times,
             "kinds": counts,
             "fields": list(snapshot.FIELDS),
-            "transitions": [[STATE_NAMES[old], STATE_NAMES[new], cause] for (old, new), cause in TRANSITIONS.items()],
+            "transitions": [[*pair, cause, known] for pair, (cause, known) in figure5.edges().items()],
             "stateChanges": [
                 [event, numbers[key], old, new] for event, key, old, new in scan.state_changes if key in numbers
             ],
@@ -180,18 +179,14 @@ def _columns(names: tuple[str, ...], rows: Any) -> dict[str, list[int]]:
 
 
 class _Scan:
-    """The results of one pass over all events: counts, changes of state, marks for the ladder, dropped and repeated
-    frames.
-    """
+    """The results of one pass over all events: counts, changes of state, dropped and repeated frames."""
 
     def __init__(self, timeline: "Timeline"):
         self.kinds: dict[str, int] = {}
         self.state_changes: list[list[Any]] = []
-        self.marks: list[list[Any]] = []
         self.dropped: dict[int, bool] = {}
         self.again: dict[int, bool] = {}
         self.chunk_times: list[int] = []
-        lanes = {name: place for place, name in enumerate(timeline.lanes)}
         index = plot.Index(timeline)
         plot.keep_index(timeline, index)
         for entry in timeline.events:
@@ -202,10 +197,7 @@ class _Scan:
             self.kinds[kind] = self.kinds.get(kind, 0) + 1
             if kind == "tcp.state":
                 old, new = entry.fields["old"], entry.fields["new"]
-                self.state_changes.append([entry.index, entry.conn, old, new])
-                self.marks.append([entry.index, lanes[entry.host], "state", new])
-            elif kind == "timer.fired":
-                self.marks.append([entry.index, lanes[entry.host], "timer", f"◷ {entry.fields['timer']}"])
+                self.state_changes.append([entry.index, entry.conn, *figure5.edge(old, new)])
             elif kind == "drop" and entry.frame >= 0:
                 self.dropped[entry.frame] = True
             elif kind == "tcp.retransmit" and entry.frame >= 0:
@@ -220,7 +212,10 @@ def _ladder(timeline: "Timeline", scan: _Scan) -> dict[str, Any]:
         else:
             fate = timeline.missing(frame)
         fates.append(FATES.index(fate) + (AGAIN if frame.index in scan.again else 0))
-    return {**plot.ladder(timeline)._asdict(), "fates": fates, "marks": scan.marks}
+    found = ladder(timeline)
+    # A call that shares its row with a frame would hide the states there, which say more.
+    marks = [[mark.event, mark.line, mark.kind, mark.text] for mark in found.marks if mark.own or mark.kind != "call"]
+    return {**found._asdict(), "fates": fates, "marks": marks, "gaps": gaps(found.times)}
 
 
 def words(timeline: "Timeline", entry: Any) -> str:

@@ -1,6 +1,8 @@
 """Each view of the terminal stepper shows what the timeline has."""
 
 from pystack.stepper import scenarios
+from pystack.stepper.tui import ladder, rows
+from pystack.stepper.tui.session import TerminalSession
 from tests.stepper.tui.screen import watch
 
 
@@ -75,6 +77,39 @@ def test_a_ladder_of_four_hosts():
         assert any("─>!" in line for line in person.lines())
 
     watch(story, "traceroute")
+
+
+def test_a_ladder_has_lines_for_timers_calls_and_waits():
+    async def story(person):
+        await person.command("last")
+        lines = person.lines()
+        timer = next(n for n, line in enumerate(lines) if "◷ time-wait, CLOSED" in line)
+        assert lines[timer].split()[:3] == [">", "60270.000", "●"]  # its own time, and the cursor is there
+        assert "60 s later" in lines[timer - 1]
+        assert not any("later" in line and "210 ms" not in line for line in lines[: timer - 1])
+        shown = [line.plain for line in ladder.lines(person.session, 140, 60)[0]]
+        assert any("ESTABLISHED, accept, close, listener CLOSED ●" in line for line in shown)
+
+    watch(story, "time-wait")
+
+
+def test_conversations_have_styles():
+    """Several connections differ in colour; a run with one has the colour of the text."""
+    for name, several in (("firewall-reject-or-drop", True), ("http-get", False)):
+        timeline = scenarios.get(name).timeline()
+        session = TerminalSession(timeline)
+        found = {ladder.style(session, frame) for frame in timeline.frames if "Flags" in frame.summary}
+        assert len(found - {ladder.LOST, ladder.DROPPED, ladder.AGAIN}) > 1 if several else found == {""}
+
+
+def test_the_ladder_of_a_long_run_reads_only_what_is_near(monkeypatch):
+    timeline = scenarios.get("bufferbloat").timeline()
+    monkeypatch.setattr(rows, "MOST", 500)
+    asked = []
+    kind = timeline.kind
+    monkeypatch.setattr(timeline, "kind", lambda index: asked.append(index) or kind(index))
+    found = rows.around(timeline, 300, 200)
+    assert any(row.frame == 300 for row in found) and 0 < len(asked) <= 500
 
 
 def test_zoom_and_the_whole_explanation():

@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from pystack.stepper import Cursor, scenarios
+from pystack.stepper import Cursor, figure5, scenarios
+from pystack.stepper.export import export
 from pystack.stepper.expr import Expression, ExpressionError
 from pystack.stepper.web.data import is_words
 from pystack.stepper.web.session import _quiet
@@ -202,12 +203,12 @@ def test_the_story_served_and_exported(browser, timeline, tmp_path):
 
 def test_the_states_are_lit_along_the_codes_edges(browser, timeline, exported):
     """Each change of state lights the edge of that change, and the states that the hosts are in."""
-    with Page(browser, exported.as_uri() + "#event=1&panes=states") as page:
+    with Page(browser, exported.as_uri() + "#event=0&panes=states") as page:
         for entry in timeline.events:
             if entry.kind != "tcp.state":
                 continue
             page.page.evaluate("at => window.stepper.store.goto(at)", entry.index)
-            edge = f"{entry.fields['old']}>{entry.fields['new']}"
+            edge = ">".join(figure5.edge(entry.fields["old"], entry.fields["new"]))
             page.until("edge => document.querySelector('.edge.now')?.dataset.edge === edge", edge)
             if entry.conn in timeline.state(entry.index):
                 assert page.page.get_attribute(".state.here", "data-state") == entry.fields["new"]
@@ -238,7 +239,7 @@ def test_a_learners_question_is_one_click_from_its_answer(browser, timeline, exp
 
 
 def test_a_field_and_its_bytes_are_marked(browser, timeline, exported):
-    with Page(browser, exported.as_uri() + f"#event={timeline.frames[7].event + 1}") as page:
+    with Page(browser, exported.as_uri() + f"#event={timeline.frames[7].event}") as page:
         page.page.click('.node[data-abbrev="tcp.seq"]')
         marked = page.page.eval_on_selector_all(".byte.marked", "cells => cells.map(cell => cell.textContent)")
         assert bytes.fromhex("".join(marked)) == timeline.frames[7].data[38:42]
@@ -247,7 +248,7 @@ def test_a_field_and_its_bytes_are_marked(browser, timeline, exported):
 
 
 def test_only_what_is_in_sight_is_drawn(browser, timeline, exported):
-    with Page(browser, exported.as_uri() + "#event=100&panes=events") as page:
+    with Page(browser, exported.as_uri() + "#event=99&panes=events") as page:
         page.page.wait_for_selector(".event-row.current")
         assert len(timeline.events) > 500
         assert 10 < page.page.locator(".event-row").count() < 80
@@ -262,9 +263,65 @@ def test_light_and_dark(browser, exported):
         with Page(browser, exported.as_uri(), color_scheme=scheme) as page:
             script = "getComputedStyle(document.body).backgroundColor"
             colours.append(page.page.evaluate(script))
-            page.page.keyboard.press("t")
+            page.page.keyboard.press("d")
             colours.append(page.page.evaluate(script))
     assert colours[0] == colours[3] != colours[1] == colours[2]
+
+
+def test_the_keys_and_the_numbers_are_those_of_the_terminal(browser, timeline, exported):
+    """Every key of the terminal's steps does the same here, and both count events alike."""
+    letters = {"n": "event", "f": "frame", "l": "layer", "t": "rtt"}
+    cursor = Cursor(timeline)
+    with Page(browser, exported.as_uri() + "#event=40") as page:
+        cursor.goto(event=40)
+        page.settled(40)
+        assert page.text(".facts").count(f"event 40/{len(timeline.events) - 1}") == 1
+        for key, unit in letters.items():
+            for pressed, count in ((key, 1), ({"n": "p"}.get(key, key.upper()), -1)):
+                page.page.keyboard.press(pressed)
+                cursor.step(unit, count)
+                page.settled(cursor.position)
+        page.page.keyboard.press("w")
+        page.page.keyboard.type("tcb.cwnd")
+        page.page.keyboard.press("Enter")
+        page.page.wait_for_selector(".break code")
+        page.page.keyboard.press("Escape")
+        page.page.keyboard.press("r")
+        cursor.watch("tcb.cwnd")
+        assert cursor.run() is not None
+        page.settled(cursor.position)
+        page.page.wait_for_selector(".facts .note")  # the new place is on the page
+        value = "document.querySelector('.tcb').closest('.pane-body').querySelector('select').value"
+        before = page.page.evaluate(value)
+        page.page.keyboard.press("c")
+        page.until(f"before => {value} !== before", before)
+        assert page.complaints == []
+
+
+def test_a_timer_has_its_own_row_and_a_dropped_frame_no_cross(browser, tmp_path):
+    timeline = scenarios.get("time-wait").timeline()
+    path = tmp_path / "time-wait.html"
+    export(timeline, str(path))
+    with Page(browser, path.as_uri() + f"#event={len(timeline.events) - 1}") as page:
+        page.page.wait_for_selector(".arrow")
+        page.until("() => /60[.]27/.test(document.querySelector('.ladder-rows').textContent)")
+        assert "listener CLOSED" in page.page.text_content(".ladder-rows")
+        assert page.page.locator(".arrow.fate-dropped .cross").count() == 0
+        assert page.page.locator(".arrow.fate-dropped .refused").count() == 1
+        assert page.page.locator(".arrow.fate-lost .cross").count() == 1
+        assert (
+            page.page.locator(".gap").count() == 2
+            and "59.990000 s later" in page.page.locator(".gap").all_text_contents()
+        )
+        assert page.complaints == []
+
+
+def test_a_run_without_tcp_says_that_there_is_nothing_to_plot(browser, tmp_path):
+    path = tmp_path / "ping.html"
+    export(scenarios.get("ping").timeline(), str(path))
+    with Page(browser, path.as_uri() + "#event=3") as page:
+        page.until("() => /No TCP connection in this run/.test(document.querySelector('.legend').textContent)")
+        assert page.complaints == []
 
 
 # -- expressions: the page's own evaluator says what expr.py says -----------------------------------------------------

@@ -1,20 +1,25 @@
-"""The state diagram is the code's table: every change of state that any run makes is in it, and every state has a place."""
+"""The state diagram is the RFC's figure and the code's table: every change that any run makes is in it."""
 
 import re
 
 import pytest
 
 from pystack.sim.network import MS, Network
-from pystack.stepper import Timeline, scenarios
+from pystack.stepper import Timeline, figure5, scenarios
 from pystack_c.tcp.snapshot import STATE_NAMES
-from pystack_c.tcp.state import TRANSITIONS
 from tests.stepper.web.served import ROOT
 
-EDGES = {(STATE_NAMES[old], STATE_NAMES[new]) for old, new in TRANSITIONS}
+EDGES = figure5.edges()
+#: figure 5 of RFC 9293, in the names and the order of the figure
+FIGURE = """
+CLOSED: LISTEN SYN-SENT | LISTEN: CLOSED SYN-RCVD SYN-SENT | SYN-SENT: CLOSED SYN-RCVD ESTAB | SYN-RCVD: LISTEN ESTAB FIN-WAIT-1
+ESTAB: FIN-WAIT-1 CLOSE-WAIT | FIN-WAIT-1: FIN-WAIT-2 CLOSING | CLOSE-WAIT: LAST-ACK | FIN-WAIT-2: TIME-WAIT | CLOSING: TIME-WAIT
+LAST-ACK: CLOSED | TIME-WAIT: CLOSED
+"""
 
 
 def changes(timeline: Timeline) -> set[tuple[str, str]]:
-    return {(e.fields["old"], e.fields["new"]) for e in timeline.events if e.kind == "tcp.state"}
+    return {figure5.edge(e.fields["old"], e.fields["new"]) for e in timeline.events if e.kind == "tcp.state"}
 
 
 def simultaneous_close() -> Timeline:
@@ -40,7 +45,20 @@ def seen():
 
 
 def test_every_change_is_an_edge_of_the_table(seen):
-    assert {name: found - EDGES for name, found in seen.items() if found - EDGES} == {}
+    assert {name: found - EDGES.keys() for name, found in seen.items() if found - EDGES.keys()} == {}
+
+
+def test_the_figure_is_the_rfcs():
+    names = {"SYN-RCVD": "SYN-RECEIVED", "ESTAB": "ESTABLISHED"}
+    wanted = set()
+    for row in re.split(r"[|\n]", FIGURE.strip()):
+        old, _, targets = row.partition(":")
+        wanted |= {(names.get(old.strip(), old.strip()), names.get(new, new)) for new in targets.split()}
+    assert {pair for pair, (_, known) in EDGES.items() if known} == wanted and len(wanted) == 20
+    assert ("CLOSED", "SYN-RECEIVED") not in EDGES
+    # the control: the edges that the figure does not have are marked
+    others = {pair for pair, (_, known) in EDGES.items() if not known}
+    assert ("ESTABLISHED", "CLOSED") in others and ("FIN-WAIT-1", "TIME-WAIT") in others
 
 
 def test_the_runs_go_along_most_edges(seen):
@@ -48,6 +66,8 @@ def test_the_runs_go_along_most_edges(seen):
     taken = set().union(*seen.values())
     figure = {(old, new) for old, new in EDGES if new != "CLOSED"} - {
         ("LISTEN", "SYN-SENT"),
+        ("SYN-RECEIVED", "LISTEN"),  # the listener is there all the time
+        ("SYN-RECEIVED", "FIN-WAIT-1"),
         ("FIN-WAIT-1", "TIME-WAIT"),
     }
     assert figure <= taken

@@ -12,6 +12,7 @@ export class BreaksPane implements Pane {
   readonly element: HTMLElement;
   readonly input: HTMLInputElement;
   private readonly list = h("div", { class: "break-list" });
+  private watching = false;
   private readonly value = h("span", { class: "value", id: "expression-value" });
 
   constructor(private readonly context: Context) {
@@ -21,10 +22,10 @@ export class BreaksPane implements Pane {
     }) as HTMLInputElement;
     const form = h(
       "form",
-      { class: "bar", onsubmit: (event: Event) => { event.preventDefault(); void this.add(false); } },
+      { class: "bar", onsubmit: (event: Event) => { event.preventDefault(); void this.add(this.watching); } },
       this.input,
       h("datalist", { id: "ideas" }, ...IDEAS.map((text) => h("option", { value: text }))),
-      h("button", { id: "add-break", title: "stop when it is true" }, "Break"),
+      h("button", { id: "add-break", title: "stop when it is true", onclick: () => { this.watching = false; } }, "Break"),
       h("button", { type: "button", id: "add-watch", title: "stop when its value changes", onclick: () => void this.add(true) }, "Watch"),
       h("button", { type: "button", id: "show-value", title: "show its value here", onclick: () => void this.showValue() }, "="),
     );
@@ -33,9 +34,15 @@ export class BreaksPane implements Pane {
       { class: "hint" },
       "For example: ",
       ...IDEAS.flatMap((text) => [h("code", { onclick: () => { this.input.value = text; this.input.focus(); } }, text), "  "]),
-      "Run forwards with ", h("kbd", {}, "c"), ", backwards with ", h("kbd", {}, "C"), ".",
+      "Run forwards with ", h("kbd", {}, "r"), ", backwards with ", h("kbd", {}, "R"), ".",
     );
     this.element = h("div", { class: "pane-body column" }, form, h("div", { class: "scroll" }, this.value, this.list, hints));
+  }
+
+  /** Let the user type an expression; Enter makes a breakpoint of it, or a watchpoint. */
+  begin(watch: boolean): void {
+    this.watching = watch;
+    this.input.focus();
   }
 
   /** Add a breakpoint. Its expression is evaluated first, so that a mistake is reported at once. */
@@ -44,6 +51,7 @@ export class BreaksPane implements Pane {
     if (!text || !(await this.tried(text))) return;
     this.context.store.breakpoints.push({ text, watch, enabled: true, hits: 0 });
     this.input.value = "";
+    this.watching = false;
     this.context.say(`${watch ? "watch" : "break"}: ${text}`);
     this.draw();
   }

@@ -9,7 +9,7 @@ const ROW = 21;
 const TIMES = 60;
 /** Room for the text beside the first and the last line. */
 const LEFT = 68;
-const RIGHT = 78;
+const RIGHT = 96;
 /** Arrows across more rows than this are not searched for. */
 const LONGEST = 4000;
 
@@ -111,15 +111,20 @@ export class LadderPane implements Pane {
   }
 
   private drawTimes(picture: SVGElement, first: number, last: number, y: (row: number) => number): void {
-    const { times } = this.ladder;
+    const { times, gaps } = this.ladder;
     for (let row = first; row < Math.min(last, times.length); row++) {
+      // an unusually long wait before this row
+      if (gaps[row]) {
+        const middle = y(row) - ROW * 0.55;
+        picture.append(svg("line", { class: "gap", x1: 4, x2: this.x(this.ladder.lines.length - 1), y1: middle, y2: middle }, svg("title", {}, `${seconds(gaps[row])} s later`)));
+      }
       if (row > first && times[row] === times[row - 1]) continue;
       picture.append(svg("text", { x: TIMES - 4, y: y(row) + 3.5, class: "row-time" }, seconds(times[row])));
     }
   }
 
   private drawArrow(picture: SVGElement, i: number, y: (row: number) => number): void {
-    const { departs, arrives, sender, receiver, fates } = this.ladder;
+    const { departs, arrives, sender, receiver, fates, flows } = this.ladder;
     const fate = FATES[fates[i] & 3];
     const again = fates[i] >= 4;
     const x0 = this.x(sender[i]);
@@ -130,7 +135,7 @@ export class LadderPane implements Pane {
     const y1 = gone ? y0 + ROW * 0.5 : y(arrives[i]);
     const current = this.view?.frame?.index === i;
     const group = svg("g", {
-      class: `arrow fate-${fate}${again ? " again" : ""}${current ? " current" : ""}`,
+      class: `arrow flow-${flows[i] < 0 ? "none" : flows[i] % 5} fate-${fate}${again ? " again" : ""}${current ? " current" : ""}`,
       "data-frame": i + 1,
       onclick: () => void this.open(i),
     });
@@ -144,8 +149,7 @@ export class LadderPane implements Pane {
       group.append(svg("path", { class: "tip", d: "M0 0L-8-3.5L-8 3.5Z", transform: `translate(${x1} ${y1}) rotate(${angle})` }));
     }
     if (fate === "dropped") {
-      const side = x1 > x0 ? -14 : 14;
-      group.append(svg("path", { class: "cross", d: "M-4-4L4 4M-4 4L4-4", transform: `translate(${x1 + side} ${y1})` }));
+      group.append(svg("rect", { class: "refused", x: x1 - 4, y: y1 - 4, width: 8, height: 8 }));
     }
     picture.append(group);
   }
@@ -198,7 +202,7 @@ export class LadderPane implements Pane {
           "text",
           { x, y: y(row) + 3 + below * 9, class: `mark ${kind}${left ? " left" : ""}`, onclick: () => void this.context.store.goto(event) },
           text,
-          svg("title", {}, `event ${event + 1}: ${text}`),
+          svg("title", {}, `event ${event}: ${text}`),
         ),
       );
     }

@@ -56,6 +56,7 @@ abstract class PlotPane implements Pane {
   }
 
   private async load(key: string): Promise<void> {
+    if (!key) clear(this.legend, h("span", { class: "empty" }, "No TCP connection in this run, so there is nothing to plot. The ladder shows its frames."));
     if (!key || this.loading === key) return;
     this.loading = key;
     this.choice.value = key;

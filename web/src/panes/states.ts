@@ -1,4 +1,4 @@
-// The state diagram of RFC 9293 (figure 5), drawn from the code's own table of transitions.
+// The state diagram of RFC 9293 (figure 5). The edges that the stack has besides are dashed.
 import { clear, h, svg } from "../dom";
 import type { View } from "../store";
 import type { Context, Pane } from "./pane";
@@ -25,10 +25,6 @@ export const PLACES: Record<string, [number, number]> = {
 };
 /** From these states, nothing was open yet, so an edge into CLOSED leads to the one at the top, not to the end. */
 const EARLY = new Set(["LISTEN", "SYN-SENT"]);
-/** The edges of the figure in the RFC. The others (a RST, an ABORT, a timeout) are drawn thin. */
-function isMain(from: string, to: string): boolean {
-  return to !== "CLOSED" || ["LISTEN", "SYN-SENT", "LAST-ACK", "TIME-WAIT"].includes(from);
-}
 
 /** Return the point where a line between the centres of two boxes leaves the first. */
 function border(from: [number, number], to: [number, number]): [number, number] {
@@ -50,12 +46,12 @@ export class StatesPane implements Pane {
 
   constructor(private readonly context: Context) {
     this.picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "states", role: "img" });
-    for (const [from, to, cause] of context.store.overview.transitions) this.addEdge(from, to, cause);
+    for (const [from, to, cause, known] of context.store.overview.transitions) this.addEdge(from, to, cause, known);
     for (const [name, place] of Object.entries(PLACES)) this.addBox(name === "END" ? "CLOSED" : name, place);
     this.element = h("div", { class: "pane-body column" }, h("div", { class: "states-box" }, this.picture), this.caption);
   }
 
-  private addEdge(from: string, to: string, cause: string): void {
+  private addEdge(from: string, to: string, cause: string, known: boolean): void {
     const start = PLACES[from];
     const end = to === "CLOSED" && !EARLY.has(from) ? PLACES.END : PLACES[to];
     if (!start || !end) return;
@@ -64,19 +60,19 @@ export class StatesPane implements Pane {
     // two edges between the same states bend away from each other
     const back = this.context.store.overview.transitions.some(([a, b]) => a === to && b === from);
     const length = Math.hypot(x1 - x0, y1 - y0) || 1;
-    const bend = back ? 16 : isMain(from, to) ? 0 : 14;
+    const bend = back ? 16 : known ? 0 : 14;
     const cx = (x0 + x1) / 2 - ((y1 - y0) / length) * bend;
     const cy = (y0 + y1) / 2 + ((x1 - x0) / length) * bend;
     const angle = (Math.atan2(y1 - cy, x1 - cx) * 180) / Math.PI;
     const group = svg(
       "g",
-      { class: `edge ${isMain(from, to) ? "main" : "side"}`, "data-edge": `${from}>${to}` },
+      { class: `edge ${known ? "main" : "side"}`, "data-edge": `${from}>${to}` },
       svg("path", { class: "wire", d: `M${x0} ${y0}Q${cx} ${cy} ${x1} ${y1}` }),
       svg("path", { class: "tip", d: "M0 0L-7-3.2L-7 3.2Z", transform: `translate(${x1} ${y1}) rotate(${angle})` }),
-      svg("title", {}, `${from} → ${to}: ${cause}`),
+      svg("title", {}, `${from} → ${to}: ${cause}${known ? "" : " (not in the figure)"}`),
     );
     this.edges.set(`${from}>${to}`, group);
-    this.causes.set(`${from}>${to}`, cause);
+    this.causes.set(`${from}>${to}`, known ? cause : `${cause} (not in the figure)`);
     this.picture.append(group);
   }
 
@@ -133,7 +129,9 @@ export class StatesPane implements Pane {
     const own = view.state[key]?.state ?? changes[changes.length - 1]?.[2];
     const ended = !view.state[key] && changes.length > 0;
     for (const [other, fields] of Object.entries(view.state)) {
-      if (other !== key && isPeer(other, key)) this.put(fields.state, other.split(" ")[0], "there", false);
+      if (other === key) continue;
+      if (isPeer(other, key)) this.put(fields.state, other.split(" ")[0], "there", false);
+      else if (fields.state === "LISTEN") this.put("LISTEN", other.split(" ")[0], "there", false);
     }
     if (own) this.put(own, key.split(" ")[0], "here", ended);
   }
@@ -151,7 +149,7 @@ export class StatesPane implements Pane {
     if (!key) return ["no connection yet"];
     if (!last) return [`${key}: ${view.state[key]?.state ?? "no change of state yet"}`];
     const [event, from, to] = last;
-    const when = event === view.index ? "now" : `event ${event + 1}`;
+    const when = event === view.index ? "now" : `event ${event}`;
     const jump = h("a", { href: "#", onclick: (click: Event) => { click.preventDefault(); void this.context.store.goto(event); } }, when);
     return [h("b", {}, `${key.split(" ")[0]}: ${from} → ${to}`), " (", jump, ") ", this.causes.get(`${from}>${to}`) ?? "not in the table"];
   }

@@ -34,12 +34,15 @@ export class TcbPane implements Pane {
   private readonly relative: HTMLInputElement;
   private readonly more: HTMLInputElement;
   private view: View | null = null;
+  /** The connection that the user chose, and the event at which it was chosen. */
+  private pinned = { key: "", index: -2 };
 
   constructor(private readonly context: Context) {
     const again = () => this.view && this.show(this.view);
     this.relative = h("input", { type: "checkbox", checked: true, onchange: again }) as HTMLInputElement;
     this.more = h("input", { type: "checkbox", onchange: again }) as HTMLInputElement;
     this.choice.addEventListener("change", () => {
+      this.pinned = { key: this.choice.value, index: this.view?.index ?? -1 };
       context.setConnection(this.choice.value);
       again();
     });
@@ -51,6 +54,13 @@ export class TcbPane implements Pane {
       h("label", { title: "every field of the connection" }, this.more, "all"),
     );
     this.element = h("div", { class: "pane-body column" }, bar, this.diff, this.table);
+  }
+
+  /** Choose the next connection of the list; after the last one, the first. */
+  next(): void {
+    if (!this.choice.options.length) return;
+    this.choice.selectedIndex = (this.choice.selectedIndex + 1) % this.choice.options.length;
+    this.choice.dispatchEvent(new Event("change"));
   }
 
   show(view: View): void {
@@ -73,7 +83,9 @@ export class TcbPane implements Pane {
   private chosen(view: View, keys: string[]): string {
     const wanted = view.entry && !isArp(view.entry.conn) ? view.entry.conn : "";
     const last = this.context.connection();
+    const pinned = this.pinned.index === view.index ? this.pinned.key : "";
     const found =
+      (keys.includes(pinned) && pinned) ||
       (keys.includes(wanted) && wanted) ||
       (keys.includes(last) && last) ||
       keys.find((key) => view.state[key]?.state !== "LISTEN" && view.state[key]?.state !== "CLOSED") ||
