@@ -6,7 +6,7 @@ import pytest
 from hypothesis import settings
 
 import pystack  # noqa: F401
-from tests.support.spread import mark_of
+from tests.support.spread import LONGEST, mark_of
 
 # The same examples each time: a run that fails, fails again, and says something about what was changed. `make fuzz` looks for new ones.
 # None has a deadline: how long an example takes is the machine's load, not the code.
@@ -16,8 +16,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each test the mark that tests/support/spread.py has for it."""
+    """Give each test the mark that tests/support/spread.py has for it, and begin with the longest ones."""
     for item in items:
         mark = mark_of(item.nodeid)
         if mark is not None:
             item.add_marker(mark)
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))

@@ -59,6 +59,14 @@ SPREAD = {
     "tests/demo": ("compiled", "the demo's words do not depend on the build"),
 }
 
+#: the tests that take longest: if one of them began last, the other processes would wait for it
+LONGEST = (
+    "tests/tools/test_soak.py",
+    "tests/tools/test_bench.py",
+    "tests/cpython/test_patched.py",
+    "tests/kernel/test_cmsg.py::test_igmp_as_the_kernel",
+)
+
 
 def mark_of(name: str) -> str | None:
     """Return the mark that the table gives to a test, by the longest beginning that fits, or None."""

@@ -292,7 +292,9 @@ def _in_force(timeline: "Timeline", key: str, backoffs: list[tuple[int, int]]) -
             held = doubled[when]
         elif not fields.get("backoff"):
             held = 0
-        _change(line, when, held or fields["rto"])
+        timeout = held or fields.get("rto")  # a capture does not say what the stack's timer was
+        if timeout is not None:
+            _change(line, when, timeout)
     return line
 
 

@@ -3,7 +3,6 @@
 Only the events around the cursor are read, so a long recording costs no more than a short one.
 """
 
-import re
 from dataclasses import dataclass, field
 
 from pystack.stepper.plot.data import NOTED, note
@@ -12,7 +11,6 @@ from pystack.stepper.timeline import Timeline
 
 #: so many events are searched for notes at most
 MOST = 20_000
-_KEY = re.compile(r"\S+ tcp (\S+)-(\S+)(?: #\d+)?")
 
 
 @dataclass
@@ -76,7 +74,7 @@ def flows(timeline: Timeline) -> dict[frozenset[str], int]:
     """Return a number for each pair of ends that have a connection, written as in a frame's summary: 10.0.0.1.80."""
     found: dict[frozenset[str], int] = {}
     for key in timeline.connections:
-        match = _KEY.fullmatch(key)
-        if match is not None and not match[2].startswith("0.0.0.0"):
-            found.setdefault(frozenset(end.replace(":", ".") for end in match.groups()), len(found))
+        local, _, remote = key.partition(" tcp ")[2].partition(" #")[0].partition("-")
+        if remote and not remote.startswith("0.0.0.0"):
+            found.setdefault(frozenset(end.replace(":", ".") for end in (local, remote)), len(found))
     return found

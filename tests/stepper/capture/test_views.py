@@ -11,6 +11,7 @@ from pystack.stepper.capture.text import conversations
 from pystack.stepper.capture.why import _MECHANISMS, _SENTENCES
 from pystack.stepper.explain import MECHANISMS, why
 from pystack.stepper.plot import data as plot
+from pystack.stepper.plot.ladder import ladder as rows_of
 from pystack.trace.errors import TraceError
 from tests.stepper.capture import corpus
 from tests.stepper.tui.screen import watch_session
@@ -48,7 +49,7 @@ def said(*args, status=0):
 
 def test_frames_are_arrows_between_the_addresses(run, timeline):
     assert timeline.hosts == ["10.0.0.1", "10.0.0.2"] and timeline.inferred and timeline.complete
-    ladder = plot.ladder(timeline)
+    ladder = rows_of(timeline)
     assert ladder.lines == timeline.hosts
     assert all(one < two for one, two in zip(ladder.departs, ladder.arrives))
     sent = [
