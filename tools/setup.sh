@@ -27,8 +27,8 @@ test_tools=(tshark:tshark capinfos:wireshark-common tcpdump:tcpdump arping:iputi
     nmap:nmap nft:nftables conntrack:conntrack wrk:wrk valgrind:valgrind node:nodejs npm:npm chromium:chromium
     dnsmasq:dnsmasq-base busybox:busybox dhclient:isc-dhcp-client
     dig:bind9-dnsutils drill:ldnsutils h2load:nghttp2-client nghttpd:nghttp2-server ssh:openssh-client iperf3:iperf3 setpriv:util-linux)
-# servers that the tests and of proxies start by themselves (tests/programs/real; tests/kernel/test_dhcp.py, test_dns.py, test_dns_servers.py, tests/proxies)
-test_services=(valkey-server:valkey-server sshd:openssh-server kea-dhcp4:kea-dhcp4-server unbound:unbound knotd:knot named:bind9 nginx:nginx haproxy:haproxy nginx:nginx-light)
+# servers that tests start by themselves (tests/programs/real; tests/kernel/test_dhcp.py, test_dns.py, test_dns_servers.py, tests/proxies)
+test_services=(valkey-server:valkey-server sshd:openssh-server kea-dhcp4:kea-dhcp4-server unbound:unbound knotd:knot named:bind9 nginx:nginx haproxy:haproxy)
 test_service_files=(/usr/lib/postgresql:postgresql)
 # the benchmark's peers and tools; each may be missing
 bench_tools=(wrk:wrk go:golang-go taskset:util-linux ip:iproute2 ping:iputils-ping)
