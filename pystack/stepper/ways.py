@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 from zlib import crc32
 
+from pystack.stepper.store import Packed
+
 #: how many arrivals that are to come are remembered
 PENDING = 1 << 16
 
@@ -32,6 +34,7 @@ class Passage(NamedTuple):
     frame     index of the frame in the timeline, or -1
     delay     the link's delay; without other effects, the frame arrives at end + delay
     arrivals  when it arrived: no time if it was lost, several if it was repeated
+    ahead     number of the passage before it on the same link, or 0
     """
 
     number: int
@@ -44,36 +47,39 @@ class Passage(NamedTuple):
     end: int
     delay: int
     arrivals: list[int]
+    ahead: int
 
 
 class Ways:
-    """All notes of one recording."""
+    """All notes of one recording. ValueError: a note has a number that no recorder gives, so the file was made by something else.
+
+    Numbers count up from 1, and a parent's number is below that of its child. So nobody who follows them goes round in circles.
+    """
 
     def __init__(self) -> None:
         self.steps: dict[int, ProgramStep] = {}
         #: index of a call's event -> number of the step that made it
         self.step_of: dict[int, int] = {}
-        self.passages: dict[int, Passage] = {}
+        #: the passages by their number - 1
+        self.passages: Packed[Passage] = Packed(lambda index, row: Passage(*row))
         #: index of a frame -> the passages that begin with it (several, if its device cut it)
         self.of_frame: dict[int, list[int]] = {}
         #: number of a passage -> the passages by which a switch sent the frame on
         self.onward: dict[int, list[int]] = {}
-        #: number of a passage -> the one before it on the same link
-        self.ahead: dict[int, int] = {}
         self._last: dict[str, int] = {}  # link -> its last passage
         self._now: dict[int, int] = {}  # host -> its step
         self._out: OrderedDict[int, deque[int]] = OrderedDict()  # CRC of a frame on the wire -> frames that were sent
         self._due: OrderedDict[tuple[int, int], deque[int]] = OrderedDict()  # (host, time) -> frames that arrive then
 
-    def __bool__(self) -> bool:
-        return bool(self.passages or self.steps)
-
     def program(self, host: int, fields: dict[str, Any]) -> None:
         """Take the note of a step; the calls of the host that follow belong to it."""
         number = fields["number"]
-        self.steps.setdefault(
-            number, ProgramStep(fields["why"], fields["began"], fields["parent"], fields["woken"], fields["after"])
-        )
+        # A step that calls the stacks of several hosts has a note for each.
+        if number not in self.steps:
+            check_number("step", number, len(self.steps) + 1, fields["parent"])
+            self.steps[number] = ProgramStep(
+                fields["why"], fields["began"], fields["parent"], fields["woken"], fields["after"]
+            )
         self._now[host] = number
 
     def call(self, host: int, index: int) -> None:
@@ -92,6 +98,7 @@ class Ways:
     def wire(self, fields: dict[str, Any]) -> None:
         """Take the note of a passage."""
         number, parent, link, crc = fields["number"], fields["parent"], fields["link"], fields["crc"]
+        check_number("passage", number, len(self.passages) + 1, parent)
         sent = self._out.get(crc)
         frame = -1
         if sent:
@@ -100,34 +107,47 @@ class Ways:
             if not sent:
                 del self._out[crc]
             self.of_frame.setdefault(frame, []).append(number)
-        elif parent in self.passages:
-            frame = self.passages[parent].frame
-        if parent in self.passages:
+        elif parent:
+            frame = self.passage(parent).frame
+        if parent:
             self.onward.setdefault(parent, []).append(number)
-        self.passages[number] = Passage(
+        arrivals = [time for time in fields["arrivals"] if isinstance(time, int)]
+        self.passages.append([
             number, parent, link, frame, fields["length"], fields["sent"], fields["begin"], fields["end"],
-            fields["delay"], [time for time in fields["arrivals"] if isinstance(time, int)],
-        )  # fmt: skip
-        for time in self.passages[number].arrivals:
+            fields["delay"], arrivals, self._last.get(link, 0),
+        ])  # fmt: skip
+        if len(self.passages.tail) > 2 * self.passages.block:
+            self.passages.pack(number)
+        self._last[link] = number
+        for time in arrivals:
             self._due.setdefault((fields["to"], time), deque()).append(frame)
             if len(self._due) > PENDING:
                 self._due.popitem(last=False)
-        if link in self._last:
-            self.ahead[number] = self._last[link]
-        self._last[link] = number
+
+    def passage(self, number: int) -> Passage:
+        """Return a passage by its number."""
+        return self.passages[number - 1]
 
     def arrived(self, host: int, time: int) -> int:
         """Return the index of the frame that a host receives now, as far as the links say; or -1. Frames arrive in the order of the notes."""
         due = self._due.get((host, time))
         return due.popleft() if due else -1
 
-    def chain(self, frame: int, arrival: int) -> list[Passage]:
-        """Return the passages by which a frame reached a host at `arrival`, the first one first; [] if they are not known."""
-        todo = [[number] for number in reversed(self.of_frame.get(frame, []))]
+    def last_passage(self, frame: int, arrival: int) -> Passage | None:
+        """Return the passage by which a frame reached a host at `arrival`; its parents lead to the sender. None: it is not known."""
+        todo = list(reversed(self.of_frame.get(frame, [])))
         while todo:
-            numbers = todo.pop()
-            onward = self.onward.get(numbers[-1], [])
-            if not onward and arrival in self.passages[numbers[-1]].arrivals:
-                return [self.passages[number] for number in numbers]
-            todo.extend([*numbers, number] for number in onward)
-        return []
+            number = todo.pop()
+            onward = self.onward.get(number, [])
+            if not onward and arrival in self.passage(number).arrivals:
+                return self.passage(number)
+            todo.extend(onward)
+        return None
+
+
+def check_number(what: str, number: int, expected: int, parent: int) -> None:
+    """Raise ValueError if a note has not the number that follows, or a parent that did not come before it."""
+    if number != expected:
+        raise ValueError(f"the {what} {number} is noted where {expected} follows")
+    if not 0 <= parent < number:
+        raise ValueError(f"the {what} {number} has the parent {parent}, which did not come before it")

@@ -16,6 +16,8 @@ from pystack.stepper import Timeline, scenarios
 from pystack.trace import format as fmt
 from pystack.trace import values
 from pystack.trace.errors import TraceError
+from pystack.trace.recorder import Recorder
+from pystack_c.config import Config
 
 
 @pytest.fixture(scope="module")
@@ -160,6 +162,40 @@ def test_no_host_at_all():
     out = bytearray((fmt.END,))
     values.put_number(out, 0)
     assert "contains no host" in error_of(b"PYSTACKT\x01" + chunk(bytes(out)))
+
+
+def noted(*notes):
+    """A recording of one host that contains these notes: (kind, number, parent)."""
+    out = Kept()
+    recorder = Recorder(out)
+    host = recorder.host("a", 1, Config())
+    for kind, number, parent in notes:
+        host.note(0, kind, "", "", "", NOTED[kind] | {"number": number, "parent": parent})
+    recorder.close()
+    return out.kept
+
+
+NOTED = {
+    "program": {"why": "sleep", "began": 0, "woken": -1, "after": 0},
+    "wire": {
+        "link": "a-b/ab", "length": 60, "crc": 0, "sent": 0, "begin": 9, "end": 9, "delay": 0, "to": 0, "arrivals": [9],
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "what"), [("program", "step"), ("wire", "passage")], ids=["programs", "frames on links"]
+)
+def test_notes_that_would_lead_in_circles(kind, what):
+    assert Timeline.of(noted((kind, 1, 0), (kind, 2, 1))).hosts == ["a"]  # control
+    assert f"the {what} 1 has the parent 1, which did not come before it" in error_of(noted((kind, 1, 1)))
+    assert f"the {what} 2 has the parent -1" in error_of(noted((kind, 1, 0), (kind, 2, -1)))
+    assert f"the {what} 3 is noted where 2 follows" in error_of(noted((kind, 1, 0), (kind, 3, 1)))
+
+
+def test_a_passage_is_noted_once_and_a_step_for_each_host():
+    assert "the passage 1 is noted where 2 follows" in error_of(noted(("wire", 1, 0), ("wire", 1, 0)))
+    assert Timeline.of(noted(("program", 1, 0), ("program", 1, 0))).hosts == ["a"]
 
 
 # -- what a crash leaves ---------------------------------------------------------------------------------------------

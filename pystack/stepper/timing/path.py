@@ -45,7 +45,7 @@ class Path:
 
     begin, end  in ns of the recording's time
     conn        key of the connection that was asked for, or ""
-    first, last indices of the events at both ends; `first` is -1 if the path begins before it
+    first, last indices of the events at both ends
     ties        numbers of frames that arrived together with one on the path: either of them may be the cause
     """
 

@@ -11,11 +11,8 @@ from pystack.stepper.timeline import Timeline
 from pystack.stepper.timing.causes import TIMERS
 from pystack.stepper.timing.index import Lookup
 from pystack.stepper.timing.path import Path, PathError, Span
-from pystack.stepper.timing.waits import Waits, frame_wait
+from pystack.stepper.timing.waits import Waits
 from pystack.stepper.ways import Passage
-
-#: the most steps of a walk
-STEPS = 10_000_000
 
 
 def path(timeline: Timeline, conn: str = "", begin: int = -1, end: int = -1, index: "Lookup | None" = None) -> Path:
@@ -104,14 +101,15 @@ class Walk:
         """Walk, and return the path."""
         self.waits.at_end(self.events[self.last])
         at = self.last
-        for _ in range(STEPS):
-            at = self.step(at)
-            if at < 0 or self.time <= self.begin:
+        while self.time > self.begin:
+            before = self.step(at)
+            if not 0 <= before < at:  # a cause comes before its effect; in a forged file it may not
                 break
+            at = before
         self.span(self.begin, "unknown", self.client, 0, self.last, "the recording does not say what was waited for")
         self.spans.reverse()
-        first = self.first if at == self.first or self.time <= self.begin else -1
-        return Path(self.begin, self.events[self.last].time, self.conn, first, self.last, self.spans, sorted(self.ties))
+        end = self.events[self.last].time
+        return Path(self.begin, end, self.conn, self.first, self.last, self.spans, sorted(self.ties))
 
     def span(
         self, start: int, cause: str, host: str, frame: int, event: int, text: str, inferred: bool = False
@@ -236,17 +234,16 @@ class Walk:
         if frame.outside:
             return self.from_outside(entry, frame)
         self.waits.on_the_way(frame)
-        chain = self.timeline.ways.chain(frame.index, entry.time)
-        if not chain:
-            what = f"frame {frame.number} went from {frame.host} to {entry.host}"
-            self.span(frame.time, "on the way", frame.host, frame.number, entry.index, what)
-            return self.sent(frame)
-        return self.along(chain, entry)
+        passage = self.timeline.ways.last_passage(frame.index, entry.time)
+        if passage is not None:
+            return self.along(passage, entry)
+        what = f"frame {frame.number} went from {frame.host} to {entry.host}"
+        self.span(frame.time, "on the way", frame.host, frame.number, entry.index, what)
+        return self.sent(frame.index)
 
-    def along(self, chain: list[Passage], entry: Entry) -> int:
-        """Go back along the links that a frame passed."""
-        while chain:
-            passage = chain.pop()
+    def along(self, passage: Passage, entry: Entry) -> int:
+        """Go back along the links that a frame passed, from the last one to its sender."""
+        while True:
             number = passage.frame + 1
             what = f"frame {number} on {passage.link}"
             due = passage.end + passage.delay
@@ -255,29 +252,17 @@ class Walk:
             self.span(passage.end, "propagation", "", number, entry.index, f"{what} was on its way")
             self.span(passage.begin, "serialization", "", number, entry.index, f"the {passage.length} bytes of {what}")
             if passage.begin > passage.sent:
-                return self.behind(passage, number, entry)
-            self.span(passage.sent, "queueing", "", number, entry.index, what)
-        return self.sent(self.timeline.frames[passage.frame])
+                passage = self.behind(passage, entry)
+            if not passage.parent:
+                return self.sent(passage.frame)
+            passage = self.timeline.ways.passage(passage.parent)
 
-    def sent(self, frame: Frame) -> int:
-        """Go on where a frame was sent."""
-        if self.time > frame.time:
-            self.span(
-                frame.time,
-                "queueing",
-                frame.host,
-                frame.number,
-                frame.event,
-                f"frame {frame.number} waited in {frame.host}",
-            )
-        self.waits.before_sending(frame)
-        return frame.event
-
-    def behind(self, passage: Passage, number: int, entry: Entry) -> int:
-        """Go back behind the frames that were sent ahead of one on the same link, to the sender of the first of them."""
+    def behind(self, passage: Passage, entry: Entry) -> Passage:
+        """Go back behind the frames that were sent ahead of one on the same link. Returns the first of these, which did not wait."""
         ways = self.timeline.ways
+        number = passage.frame + 1
         while passage.begin > passage.sent:
-            ahead = ways.passages.get(ways.ahead.get(passage.number, 0))
+            ahead = ways.passage(passage.ahead) if passage.ahead else None
             if ahead is None or ahead.end < passage.begin or ahead.frame < 0:
                 self.span(passage.sent, "queueing", "", number, entry.index, f"frame {number} waited on {passage.link}")
                 break
@@ -285,13 +270,18 @@ class Walk:
             other = "the rest of its group" if passage.frame + 1 == number else f"frame {passage.frame + 1}"
             what = f"frame {number} waited on {passage.link} while {other} was being sent"
             self.span(passage.begin, "queueing", "", number, entry.index, what)
-        if passage.parent:
-            chain = []
-            while passage.parent:
-                passage = ways.passages[passage.parent]
-                chain.append(passage)
-            return self.along(chain[::-1], entry)
-        return self.sent(self.timeline.frames[passage.frame])
+        return passage
+
+    def sent(self, index: int) -> int:
+        """Go on where a frame was sent. -1: nobody recorded its sender."""
+        if index < 0:
+            return -1
+        frame = self.timeline.frames[index]
+        if self.time > frame.time:
+            what = f"frame {frame.number} waited in {frame.host}"
+            self.span(frame.time, "queueing", frame.host, frame.number, frame.event, what)
+        self.waits.before_sending(frame)
+        return frame.event
 
     def from_outside(self, entry: Entry, frame: Frame) -> int:
         """Conclude where a frame came from whose sender nobody recorded: an answer to our latest frame that can have reached it."""
@@ -310,6 +300,3 @@ class Walk:
             time, "peer", peer, frame.number, entry.index, f"{peer} worked, or the frames waited on their way", True
         )
         return sent
-
-
-__all__ = ["Walk", "begin_of", "client_of", "end_of", "frame_wait", "path"]

@@ -24,3 +24,12 @@ def test_after_a_timeout_the_other_lost_segments_waited_for_it_too():
     found = path(scenarios.get("rto").timeline()).totals()
     assert found["RTO", "loss, retransmission timeout"] == 1_680_000_000
     assert not any(why == "loss, fast retransmit" for _, why in found)
+
+
+def test_a_forged_note_cannot_keep_the_walk_busy():
+    timeline = scenarios.get("nagle").timeline()
+    steps = timeline.ways.steps
+    steps.update((number, step._replace(after=1 << 40)) for number, step in steps.items() if step.why == "ready")
+    found = path(timeline)
+    assert found.elapsed == sum(span.duration for span in found)
+    assert "unknown" in {span.cause for span in found}

@@ -25,9 +25,9 @@ def test_a_held_frame_moves_the_end_only_if_it_is_on_the_path(seed):
 def test_a_wrong_walk_is_noticed(monkeypatch):
     """The control: a walk that goes on at the sender of a frame that waited, and not behind the frames ahead of it, has exact sums, too."""
 
-    def behind(self, passage, number, entry):
-        self.span(passage.sent, "queueing", "", number, entry.index, "")
-        return self.sent(self.timeline.frames[passage.frame])
+    def behind(self, passage, entry):
+        self.span(passage.sent, "queueing", "", passage.frame + 1, entry.index, "")
+        return passage
 
     monkeypatch.setattr(Walk, "behind", behind)
     found = [disturbed(seed, 8) for seed in (0, 3, 9)]
