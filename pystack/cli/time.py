@@ -22,6 +22,20 @@ Examples:
 """
 
 
+def list_causes(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    """Print what the spans may say, and end the command."""
+    if not value:
+        return
+    from pystack.stepper.timing import CAUSES, WHYS
+
+    for title, known in (("Where the time passed:", CAUSES), ("What was waited for:", WHYS)):
+        echo(title)
+        for name, text in known.items():
+            if name:
+                echo(f"  {name:29} {text}")
+    context.exit()
+
+
 @click.command(epilog=EXAMPLES)
 @click.argument("what", metavar="FILE|SCENARIO")
 @click.option(
@@ -38,7 +52,14 @@ Examples:
     "--what-if", "changes", metavar="CHANGE", multiple=True, help="Compare a scenario with a run that has this change."
 )
 @click.option("--against", metavar="FILE|SCENARIO", default="", help="Compare it with another run.")
-@click.option("--list-causes", is_flag=True, help="Explain the causes and reasons, and exit.")
+@click.option(
+    "--list-causes",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=list_causes,
+    help="Explain the causes and reasons, and exit.",
+)
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of a scenario's network.")
 @click.option("--partial", is_flag=True, help="Accept a recording that was cut off, for example by a crash.")
 @click.option("--trusted", is_flag=True, help="Set no limits on the recording's size and on what it creates.")
@@ -52,6 +73,8 @@ def time(what: str, **options: Any) -> int:
     from pystack.cli.step import _open
     from pystack.stepper.timing import text
 
+    if (options["begin"] or options["end"]) and (options["advice"] or options["changes"] or options["against"]):
+        raise click.UsageError("--advice, --what-if and --against compare whole requests: leave out --from and --to")
     timeline, scenario = _open(what, options["seed"], options["partial"], options["trusted"])
     if timeline.inferred:
         raise click.ClickException(str(timeline.beyond("the critical path")))
@@ -67,10 +90,10 @@ def time(what: str, **options: Any) -> int:
         echo(line)
     if options["advice"]:
         return _advice(timeline, scenario, found, options["seed"])
-    other = _other(scenario, options)
+    other = _other(timeline, scenario, options)
     if other is not None:
         echo("")
-        for line in text.compared(found, _path(other, {**options, "begin": "", "end": ""})):
+        for line in text.compared(found, _path(other, options)):
             echo(line)
     return 0
 
@@ -101,6 +124,8 @@ def _connection(timeline: "Timeline", text: str) -> str:
 
 def _place(timeline: "Timeline", text: str, end: bool) -> int:
     """Return the index of an event. A frame begins where it is sent, and ends where it arrives."""
+    from pystack.stepper.cursor import Cursor
+
     unit, _, value = text.partition("=")
     if not text:
         return -1
@@ -115,38 +140,22 @@ def _place(timeline: "Timeline", text: str, end: bool) -> int:
             frame = timeline.frames[number - 1]
             return frame.arrived if end and frame.arrived >= 0 else frame.event
         if unit == "time":
-            return _event_at(timeline, timeline.start + round(float(value) * 1e9), end)
+            # The end is the last event up to the time, and the beginning the first one from it on.
+            cursor = Cursor(timeline)
+            cursor.goto(time=timeline.start + round(float(value) * 1e9) - (not end))
+            return max(0, min(cursor.position + (not end), len(timeline.events) - 1))
     except (ValueError, OverflowError):
         pass
     raise click.BadParameter(f"{text!r}: write frame=N, event=N or time=SECONDS", param_hint=option)
 
 
-def _event_at(timeline: "Timeline", when: int, end: bool) -> int:
-    """Return the last event up to a time, or (as a beginning) the first one from it on."""
-    low, high = 0, len(timeline.events)
-    while low < high:
-        middle = (low + high) // 2
-        if timeline.events[middle].time < when + end:
-            low = middle + 1
-        else:
-            high = middle
-    return max(0, min(low - end, len(timeline.events) - 1))
+def _other(timeline: "Timeline", scenario: Any, options: dict[str, Any]) -> "Timeline | None":
+    from pystack.cli.step import _open, _what_if
+    from pystack.stepper.cursor import Cursor
 
-
-def _other(scenario: Any, options: dict[str, Any]) -> "Timeline | None":
     if options["changes"]:
-        if scenario is None:
-            raise click.UsageError("--what-if needs a scenario: a recording has no other side that could react")
-        from pystack.stepper import changes
-        from pystack.stepper.branch import ChangeError, branch
-
-        try:
-            return branch(scenario, None, *(changes.parse(text) for text in options["changes"]), seed=options["seed"])
-        except ChangeError as error:
-            raise click.UsageError(f"--what-if: {error}") from None
+        return _what_if(Cursor(timeline), scenario, {**options, "at": ""})
     if options["against"]:
-        from pystack.cli.step import _open
-
         return _open(options["against"], options["seed"], options["partial"], options["trusted"])[0]
     return None
 

@@ -20,7 +20,7 @@ def sentences(timeline: Timeline, frame: Frame) -> list[str]:
     meaning = _meaning(timeline, work, frame)
     found = [
         meaning[:1].upper() + meaning[1:] if meaning.startswith("the ") else meaning,
-        _changes(timeline, work),
+        _changes(work),
         _caused(timeline, work, frame),
     ]
     return [sentence for sentence in found if sentence]
@@ -157,7 +157,7 @@ def _acked(work: list[Entry], segment: Entry) -> list[str]:
 # -- what it changed, and caused -------------------------------------------------------------------------------------
 
 
-def _changes(timeline: Timeline, work: list[Entry]) -> str:
+def _changes(work: list[Entry]) -> str:
     """Return the changes that a learner looks for: the state, the round trip, the congestion window, recovery, timers."""
     parts = [
         f"the state changes from {entry.fields['old']} to {entry.fields['new']}"

@@ -3,6 +3,7 @@
 from typing import Any
 
 from pystack import charts
+from pystack.stepper.plot import data
 from pystack.stepper.timing import Path, path
 from pystack.stepper.timing.text import ms, rows, what
 from pystack.visible import one_line
@@ -30,12 +31,7 @@ BARS = 45
 
 def draw(figure: Any, timeline: Any, connection: str) -> None:
     """Draw the request of a connection (a part of its name, or "" for the first one). ValueError: there is none."""
-    keys = [key for key in timeline.connections if connection in key]
-    if connection and not keys:
-        raise ValueError(
-            f"no connection has {connection!r} in its name; there are {', '.join(timeline.connections) or 'none'}"
-        )
-    found: Path = path(timeline, keys[0] if connection else "")
+    found: Path = path(timeline, data.find_connection(timeline, connection) if connection else "")
     spans = rows(found)
     left_out = max(0, len(spans) - BARS)
     spans = sorted(sorted(spans, key=lambda span: -span.duration)[:BARS], key=lambda span: span.start)

@@ -8,7 +8,7 @@ from pystack.stepper.changes import parse
 from pystack.stepper.scenarios.base import Scenario
 from pystack.stepper.timeline import Timeline
 from pystack.stepper.timing.path import Path, PathError
-from pystack.stepper.timing.walk import path
+from pystack.stepper.timing.walk import path, peer_of
 
 #: a larger initial window, in segments, and larger buffers, in bytes
 LARGE_WINDOW, LARGE_BUFFER = 40, 4 << 20
@@ -21,14 +21,12 @@ class Advice(NamedTuple):
     text     what it means for a program or its host
     at_most  ns that the spans took which it may remove: it saves no more of them, but it may save other time, too
     saved    ns by which the end came earlier when the change was made; negative: later
-    path     the path of the run with the change, or None if the request did not end in it
     """
 
     change: str
     text: str
     at_most: int
     saved: int
-    path: Path | None
 
 
 class Remedy(NamedTuple):
@@ -67,10 +65,6 @@ REMEDIES = (
         lambda cause, why: why in ("receive window", "zero window", "silly window"),
         _both(f"set={{host}}:tcp_rmem={LARGE_BUFFER}", "give the sockets of {host} a larger receive buffer"),
     ),
-    Remedy(
-        lambda cause, why: why == "connection",
-        lambda client, server: [],  # keep-alive and Fast Open change the program: docs/howto/where-time-went.md
-    ),
 )
 
 
@@ -88,8 +82,6 @@ def candidates(found: Path, client: str, server: str) -> Iterator[tuple[str, str
 
 def hosts_of(timeline: Timeline, found: Path) -> tuple[str, str]:
     """Return the hosts at the two ends of a path's connection ("" for one that is not recorded)."""
-    from pystack.stepper.timing.walk import peer_of
-
     client = found.conn.partition(" tcp ")[0]
     return client, peer_of(timeline, found.conn).partition(" tcp ")[0]
 
@@ -99,9 +91,8 @@ def tried(scenario: Scenario, timeline: Timeline, found: Path, seed: int = 1) ->
     advice = []
     for change, text, time in candidates(found, *hosts_of(timeline, found)):
         try:
-            other = branch(scenario, None, parse(change), seed=seed)
-            walked = path(other)
+            walked = path(branch(scenario, None, parse(change), seed=seed), found.conn)
         except (ChangeError, PathError):
             continue
-        advice.append(Advice(change, text, time, found.elapsed - walked.elapsed, walked))
+        advice.append(Advice(change, text, time, found.elapsed - walked.elapsed))
     return sorted(advice, key=lambda one: -one.saved)

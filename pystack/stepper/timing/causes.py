@@ -40,7 +40,6 @@ WHYS = {
     "loss, fast retransmit": "a segment was lost, and acknowledgements of later ones showed it",
     "loss": "a lost segment had to be retransmitted",
     "head of line": "bytes had arrived, but earlier ones were missing",
-    "reassembly": "fragments of a datagram were missing",
     "reading late": "data had arrived, but the program did not read it",
     "": "nothing else was waited for",
 }

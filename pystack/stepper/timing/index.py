@@ -9,6 +9,8 @@ from pystack.stepper.records import Entry
 from pystack.stepper.timeline import Timeline
 
 INPUTS = ("frame.in", "timer.fired", "call")
+#: the events of connections that the walk looks up by their kind
+WANTED = ("tcp.out", "tcp.ooo", "tcp.rtt", "tcp.data", "tcp.acked", "frame.out")
 
 
 class Lookup:
@@ -24,40 +26,40 @@ class Lookup:
         self.records: list[list[int]] = [[] for _ in range(hosts)]
         #: (host, subject, timer) -> indices of timer.set
         self.sets: dict[tuple[int, str, str], list[int]] = {}
-        #: (kind, connection or subject) -> indices
+        #: (kind, connection) -> indices
         self.kinds: dict[tuple[str, str], list[int]] = {}
+        #: connection -> the sequence numbers (not wrapped) after all that was sent, at each of its tcp.out
+        self.sent: dict[str, list[int]] = {}
         #: connection -> its holds of new data: indices, and the sequence numbers (not wrapped) after the data that was written then
         self.holds: dict[str, tuple[list[int], list[int]]] = {}
-        sent: dict[str, int] = {}
-        events = timeline.events
-        wanted = ("tcp.out", "tcp.hold", "tcp.ooo", "tcp.rtt", "tcp.data", "tcp.acked", "frame.out", "arp.queued")
-        for index in range(len(events)):
-            row: Any = events.raw(index)
-            if isinstance(row, Entry):
-                kind, host, subject, record = str(row.kind), timeline.hosts.index(row.host), row.subject, row.record
-                conn, fields = row.conn, row.fields
-            else:
-                kind, host, subject, record = row[KIND], row[HOST], row[SUBJECT], row[RECORD]
-                conn, fields = timeline._keys[row[CONN]] if row[CONN] >= 0 else "", row[FIELDS]
-            if kind in INPUTS:
-                self.inputs[host].append(index)
-                self.records[host].append(record)
-            elif kind == "timer.set":
-                self.sets.setdefault((host, subject, fields["timer"]), []).append(index)
-            elif kind in wanted and conn:
-                self.kinds.setdefault((kind, conn), []).append(index)
-                if kind == "tcp.out":
-                    after = fields["seq"] + max(fields["length"], 1 if fields["flags"] & (C.SYN | C.FIN) else 0)
-                    before = sent.get(conn, after)
-                    sent[conn] = before + max(0, signed(after - before))
-                elif (
-                    kind == "tcp.hold"
-                    and conn in sent
-                    and "lost data" not in (row.reason if isinstance(row, Entry) else row[REASON])
-                ):
-                    places, ends = self.holds.setdefault(conn, ([], []))
-                    places.append(index)
-                    ends.append(max(sent[conn] + fields["length"], ends[-1] if ends else 0))
+        for index in range(len(timeline.events)):
+            self._take(index)
+
+    def _take(self, index: int) -> None:
+        timeline = self.timeline
+        row: Any = timeline.events.raw(index)
+        if isinstance(row, Entry):
+            kind, host, subject, record = str(row.kind), timeline.hosts.index(row.host), row.subject, row.record
+            conn, fields, reason = row.conn, row.fields, row.reason
+        else:
+            kind, host, subject, record = row[KIND], row[HOST], row[SUBJECT], row[RECORD]
+            conn, fields, reason = timeline._keys[row[CONN]] if row[CONN] >= 0 else "", row[FIELDS], row[REASON]
+        if kind in INPUTS:
+            self.inputs[host].append(index)
+            self.records[host].append(record)
+        elif kind == "timer.set":
+            self.sets.setdefault((host, subject, fields["timer"]), []).append(index)
+        elif conn and kind in WANTED:
+            self.kinds.setdefault((kind, conn), []).append(index)
+            if kind == "tcp.out":
+                after = fields["seq"] + max(fields["length"], 1 if fields["flags"] & (C.SYN | C.FIN) else 0)
+                highest = self.sent.setdefault(conn, [])
+                before = highest[-1] if highest else after
+                highest.append(before + max(0, signed(after - before)))
+        elif kind == "tcp.hold" and conn in self.sent and "lost data" not in reason:
+            places, ends = self.holds.setdefault(conn, ([], []))
+            places.append(index)
+            ends.append(max(self.sent[conn][-1] + fields["length"], ends[-1] if ends else 0))
 
     def input_of(self, index: int) -> int:
         """Return the index of the input during which an event happened, or -1: itself, if it is one."""
@@ -118,6 +120,20 @@ class Lookup:
         number = ends[last] + signed(seq - ends[last])
         first = bisect_right(ends, number)
         return (places[first], places[last]) if first <= last else (-1, -1)
+
+    def first_sent(self, conn: str, seq: int) -> int:
+        """Return the first tcp.out that carried the byte with a sequence number, which a connection has sent."""
+        highest = self.sent[conn]
+        number = highest[-1] + signed(seq - highest[-1])
+        return self.kinds["tcp.out", conn][min(bisect_right(highest, number), len(highest) - 1)]
+
+    def call_before(self, host: int, before: int) -> int:
+        """Return the last call on a host before an event, or -1."""
+        inputs = self.inputs[host]
+        at = bisect_left(inputs, before) - 1
+        while at >= 0 and self.timeline.kind(inputs[at]) != "call":
+            at -= 1
+        return inputs[at] if at >= 0 else -1
 
     def all(self, kind: str, conn: str) -> list[int]:
         """Return all events of a kind of a connection."""

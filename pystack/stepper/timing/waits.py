@@ -19,8 +19,6 @@ HOLDS = {
     "zero-window": "zero window",
     "silly-window": "silly window",
 }
-#: how many earlier segments are searched for the first copy of one
-SEARCHED = 20_000
 ARP, IPV4, DNS_PORT = 0x0806, 0x0800, 53
 
 
@@ -49,8 +47,8 @@ class Waits:
             self.open.pop()
         return (self.open[-1].why, self.open[-1].opened) if self.open else ("", 0)
 
-    def text(self, time: int) -> str:
-        """Return the wait of `why` in words."""
+    def text(self) -> str:
+        """Return the wait that is open in words."""
         return self.open[-1].text if self.open else ""
 
     def push(self, opened: int, why: str, text: str) -> None:
@@ -107,7 +105,7 @@ class Waits:
             self._held(frame, out)
 
     def _retransmitted(self, frame: Frame, out: Entry) -> None:
-        sent = self._first_sent(out)
+        sent = self.index.first_sent(out.conn, out.fields["seq"])
         cause = self.events[self.index.input_of(frame.event)]
         timer = cause.fields.get("timer", "") if cause.kind == "timer.fired" else ""
         if out.fields["flags"] & C.SYN:
@@ -120,20 +118,6 @@ class Waits:
             why = "loss, fast retransmit" if cause.kind == "frame.in" else "loss"
         text = f"frame {frame.number} repeats what frame {self.events[sent].frame + 1} carried"
         self.push(self.events[sent].time, why, text)
-
-    def _first_sent(self, out: Entry) -> int:
-        """Return the first tcp.out that carried the first byte of another one."""
-        found = out.index
-        seq = out.fields["seq"]
-        places = self.index.all("tcp.out", out.conn)
-        for at in reversed(places[: SEARCHED + len(places)]):
-            if at >= out.index:
-                continue
-            fields = self.events[at].fields
-            size = max(fields["length"], 1 if fields["flags"] & (C.SYN | C.FIN) else 0)
-            if (seq - fields["seq"]) & 0xFFFFFFFF < size:
-                found = at
-        return found
 
     def _held(self, frame: Frame, out: Entry) -> None:
         """Push the wait of new data that the sender held back."""

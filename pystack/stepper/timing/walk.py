@@ -40,10 +40,10 @@ def path(timeline: Timeline, conn: str = "", begin: int = -1, end: int = -1, ind
 
 def client_of(timeline: Timeline, index: Lookup) -> str:
     """Return the connection that was opened first by a connect(), or the first one on which data arrived."""
-    for inputs in index.inputs:
-        for at in inputs:
+    for at in sorted(at for inputs in index.inputs for at in inputs):
+        if timeline.kind(at) == "call":
             entry = timeline.events[at]
-            if entry.kind == "call" and str(entry.fields.get("name", "")).startswith("connect") and entry.conn:
+            if str(entry.fields.get("name", "")).startswith("connect") and entry.conn:
                 return entry.conn
     for kind in ("tcp.data", "tcp.out"):
         for conn in timeline.connections:
@@ -118,7 +118,7 @@ class Walk:
         while self.time > max(start, self.begin):
             why, opened = self.waits.why(self.time)
             cut = max(start, self.begin, opened)
-            said = f"{text}; {self.waits.text(self.time)}" if why else text
+            said = f"{text}; {self.waits.text()}" if why else text
             before = self.spans[-1] if self.spans else None
             one = Span(cut, self.time, cause, why, host, frame, event, said, inferred)
             if before is not None and (before.cause, before.why, before.frame, before.event, before.text) == (
@@ -176,7 +176,7 @@ class Walk:
         if not number:
             return self.unnoted_call(entry)
         self.waits.at_step(entry)
-        name = "client thinking" if entry.host == self.client else "server thinking"
+        name = self.thinking(entry.host)
         step = ways.steps[number]
         while step.why == "sleep":
             parent = ways.steps.get(step.parent)
@@ -190,32 +190,29 @@ class Walk:
         woken = self.index.input_before(step.woken, step.after)
         return self.data_of_step(woken, entry) if step.began == entry.time else woken
 
+    def thinking(self, host: str) -> str:
+        """Return the cause of a span in which a program on a host had other things to do."""
+        return "client thinking" if host == self.client else "server thinking"
+
     def data_of_step(self, woken: int, entry: Entry) -> int:
         """Return the input that brought the last data which the calls of a step could read: it may have come after the one that woke the program."""
         if woken < 0 or self.events[woken].host != entry.host or not entry.conn:
             return woken
-        for at in reversed(self.index.all("tcp.data", entry.conn)):
-            if woken < at < entry.index and self.events[at].time == entry.time:
-                return self.index.input_of(at)
-            if at < woken:
-                break
-        return woken
+        last = self.index.last("tcp.data", entry.conn, entry.index)
+        return self.index.input_of(last) if last > woken and self.events[last].time == entry.time else woken
 
     def unnoted_call(self, entry: Entry) -> int:
         """Go back from a call of a program of which the recording notes no steps: to the last event that made its socket ready."""
         ready = -1
         for kind in ("tcp.data", "tcp.acked"):
             ready = max(ready, self.index.last(kind, entry.conn, entry.index) if entry.conn else -1)
-        before = self.index.inputs[self.timeline.hosts.index(entry.host)]
         if ready < 0:
-            earlier = [at for at in before if at < entry.index and self.events[at].kind == "call"]
-            ready = earlier[-1] if earlier else -1
+            ready = self.index.call_before(self.timeline.hosts.index(entry.host), entry.index)
         if ready < 0:
             return -1
-        name = "client thinking" if entry.host == self.client else "server thinking"
         self.span(
             self.events[ready].time,
-            name,
+            self.thinking(entry.host),
             entry.host,
             0,
             entry.index,

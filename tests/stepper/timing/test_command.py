@@ -1,12 +1,16 @@
 """`pystack time` on scenarios and recordings."""
 
 import json
+import re
 
 import pytest
 from click.testing import CliRunner
 
 from pystack.cli.main import cli
+from pystack.sim.network import MS, Network
+from pystack.sim.programs import sleep, spawn, stream
 from pystack.stepper import scenarios
+from pystack.stepper.scenarios.base import _Kept, finish, listener
 from pystack.stepper.timing import CAUSES, WHYS
 from pystack.stepper.timing.path import Path, Span
 from pystack.stepper.timing.text import ROWS, bar, ms, sums, waterfall
@@ -48,6 +52,39 @@ def test_a_change_beside_the_run_without_it():
     assert "-150.000 ms  in all" in text
 
 
+def test_the_causes_are_explained():
+    text = run("--list-causes")
+    for name, meaning in (CAUSES | WHYS).items():
+        assert not name or re.search(rf"^  {re.escape(name)} +{re.escape(meaning)}$", text, re.M)
+
+
+def test_the_first_connection_is_the_one_that_connected_first(tmp_path):
+    """Not the first one of the first host."""
+    out = _Kept()
+    with Network(1) as net:
+        net.record(out)
+        late, early, server = net.host("late"), net.host("early"), net.host("server")
+        for number, host in enumerate((late, early)):
+            net.link(host, server, addrs=(f"10.0.{number}.1/24", f"10.0.{number}.2/24"), delay=5 * MS)
+        waiting = listener(server)
+
+        def client(host, address, begins):
+            yield sleep(begins)
+            sock = stream(host)
+            yield sock.connect(address, 80)
+            yield sock.recv_exactly(1)
+
+        def answer():
+            for _ in range(2):
+                sock = yield waiting.accept()
+                yield sock.sendall(b"x")
+
+        programs = (answer(), client(late, "10.0.0.2", 50 * MS), client(early, "10.0.1.2", 1 * MS))
+        finish(net, *(spawn(net, program) for program in programs))
+    (tmp_path / "run").write_bytes(out.kept)
+    assert run(str(tmp_path / "run")).startswith("early tcp 10.0.1.1:")
+
+
 def test_a_part_of_a_run():
     found = json.loads(run("nagle", "--from", "frame=4", "--to", "frame=5", "--json"))
     assert [span["cause"] for span in found["spans"]] == ["propagation", "delayed ACK", "propagation"]
@@ -72,6 +109,8 @@ def test_a_recording_and_another_one(tmp_path):
         (("nagle", "--from", "frame=99"), "there are frames 1 to 16"),
         (("nagle", "--from", "yesterday"), "write frame=N, event=N or time=SECONDS"),
         (("nagle", "--to", "event=99999"), "there are events from 0 to"),
+        (("nagle", "--from", "frame=4", "--advice"), "compare whole requests"),
+        (("nagle", "--to", "frame=5", "--what-if", "nodelay=a"), "compare whole requests"),
         (("ping",), "say where the path begins and ends"),
         (("no-such-file",), "there is no such file or scenario"),
     ],
