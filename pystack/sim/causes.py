@@ -131,8 +131,7 @@ class Causes:
 
 def step_of(net: Any) -> Any:
     """The step (sim/causes.py) whose code runs now, or None if the network is not recorded."""
-    causes = getattr(net, "causes", None)
-    return None if causes is None else causes.now()
+    return None if net.causes is None else net.causes.now()
 
 
 def go_on(net: Any, step: Any) -> None:
