@@ -177,3 +177,16 @@ def test_a_duration_that_is_no_time_is_an_error_with_the_form(number):
         with pytest.raises(changes.ChangeError, match="should have the form"):
             changes.parse(text)
     assert changes.duration("999999999999999.5s") > 0
+
+
+def test_no_option_of_a_connection_that_waits_to_be_accepted(runs):
+    """No program has it, so a replay could not repeat the call."""
+    established = next(
+        entry.index
+        for entry in runs["nagle"].events
+        if entry.kind == "tcp.state" and entry.host == "b" and entry.fields["new"] == "ESTABLISHED"
+    )
+    with pytest.raises(ChangeError, match="b has no connection at that place"):
+        other("nagle", runs, "quickack=b", at={"event": established})
+    with_it = other("nagle", runs, "quickack=b")  # control: it has one when accept() has returned
+    assert figures(with_it)["last data"] < figures(runs["nagle"])["last data"]

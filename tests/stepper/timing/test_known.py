@@ -2,9 +2,12 @@
 
 import pytest
 
+from pystack.sim.network import MS
+from pystack.sim.programs import spawn, stream
 from pystack.stepper import scenarios
+from pystack.stepper.scenarios.base import Scenario, finish, listener
 from pystack.stepper.timing import CAUSES, WHYS, path
-from tests.stepper.timing.cases import CASES
+from tests.stepper.timing.cases import CASES, SLOW
 
 
 def test_there_are_enough():
@@ -33,3 +36,36 @@ def test_a_forged_note_cannot_keep_the_walk_busy():
     found = path(timeline)
     assert found.elapsed == sum(span.duration for span in found)
     assert "unknown" in {span.cause for span in found}
+
+
+def test_of_two_timers_that_expire_at_once_each_connection_has_its_own():
+    """Two clients write twice at the same time, and the server delays both ACKs until the same time."""
+
+    def run(net):
+        server = net.host("b", **SLOW)
+        waiting = listener(server)
+
+        def serve():
+            socks = [(yield waiting.accept()), (yield waiting.accept())]
+            for sock in socks:
+                yield sock.recv_exactly(200)
+
+        def client(number):
+            host = net.host(f"c{number}", **SLOW)
+            net.link(host, server, addrs=(f"10.0.{number}.1/24", f"10.0.{number}.2/24"), delay=5 * MS)
+            sock = stream(host)
+            yield sock.connect(f"10.0.{number}.2", 80)
+            for _ in range(2):
+                yield sock.sendall(bytes(100))
+
+        clients = [client(number) for number in range(2)]
+        programs = [spawn(net, serve()), *(spawn(net, program) for program in clients)]
+        finish(net, *programs)
+
+    timeline = Scenario("two", run, "", "", (), "").timeline()
+    for name in ("c0", "c1"):
+        (conn,) = (key for key in timeline.connections if key.startswith(f"{name} tcp"))
+        found = path(timeline, conn)
+        assert found.totals()["delayed ACK", "Nagle"] == 40 * MS
+        frames = [timeline.frames[number - 1] for number in found.frames()]
+        assert {frame.host for frame in frames} | {frame.to for frame in frames} == {"b", name}
