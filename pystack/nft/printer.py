@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from pystack.nft import names
 from pystack.nft import types as t
 from pystack.nft.known import types_of
+from pystack.nft.names import PRIORITIES
 from pystack.nft.words import element, statements
+from pystack_c.filter.nft.names import BYTE_UNITS
 
 _OBJECTS = ("counter", "quota", "limit")
 
@@ -87,7 +88,7 @@ def _object(kind: str, body: Any, handles: bool) -> list[str]:
 
 def _amount(octets: int) -> str:
     """Return an amount of bytes in the largest unit in which it is whole."""
-    for name, size in reversed(names.BYTE_UNITS.items()):
+    for name, size in reversed(BYTE_UNITS.items()):
         if octets and octets % size == 0:
             return f"{octets // size} {name}"
     return f"{octets} bytes"
@@ -167,7 +168,7 @@ def _extra(one: Any) -> bool:
 def priority(number: int, hook: str) -> str:
     """Return a priority by name if it is at most 10 away from one with a name."""
     allowed = {"dstnat": ("prerouting", "output"), "srcnat": ("postrouting", "input")}
-    for name, base in names.PRIORITIES.items():
+    for name, base in PRIORITIES.items():
         if hook not in allowed.get(name, (hook,)) or abs(number - base) > 10:
             continue
         if number == base:

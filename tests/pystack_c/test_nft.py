@@ -135,6 +135,14 @@ def test_a_packet_of_our_own_is_rejected_to_our_own_socket():
         udp_socket.recvfrom(ep, 0, made.now)
 
 
+@pytest.mark.parametrize(("number", "code"), [(0, 0), (1, 3), (2, 1), (3, 13)])
+def test_a_number_of_icmpx_is_one_of_its_own(number, code):
+    made = box(rule("base", {"reject": {"type": "icmpx", "expr": number}}))
+    [(_, answer)] = made.send(IN, udp(A, 1000, B, 53))
+    assert answer[20:22] == bytes((3, code))
+    assert "not an integer in 0..3" in refused(made, rule("base", {"reject": {"type": "icmpx", "expr": 4}})).message
+
+
 def test_jump_returns_and_goto_does_not():
     made = box(
         chain("one"),

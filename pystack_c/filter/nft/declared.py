@@ -8,17 +8,12 @@ from pystack_c.filter.nft.datatypes import DECLARED, DataType
 from pystack_c.filter.nft.elements import SetModel
 from pystack_c.filter.nft.errors import NftError
 from pystack_c.filter.nft.expressions import Path, number, only
+from pystack_c.filter.nft.names import CHAIN_TYPES
 from pystack_c.filter.nft.rules import RuleBuilder
 from pystack_c.filter.nft.sets import SIZE_MAX, Element, NftSet
 from pystack_c.filter.nft.stateful import stateful
 
 _SECOND = 1_000_000_000
-#: the places of each type of base chain
-_PLACES = {
-    "filter": ("prerouting", "input", "forward", "output", "postrouting"),
-    "nat": ("prerouting", "input", "output", "postrouting"),
-    "route": ("output",),
-}
 _SET_NAMES = "family handle type map policy flags elem timeout gc-interval size auto-merge comment stmt"
 
 
@@ -55,9 +50,9 @@ def base_chain(chain: Any, what: dict[str, Any], path: Path) -> None:
         return
     only({name: what[name] for name in names}, path, "type hook prio")
     kind, hook = what["type"], what["hook"]
-    if kind not in _PLACES:
+    if kind not in CHAIN_TYPES:
         raise NftError(f"the type {kind!r} is not supported", (*path, "type"))
-    if hook not in _PLACES[kind]:
+    if hook not in CHAIN_TYPES[kind]:
         raise NftError(f"a chain of type {kind} is impossible at {hook!r}", (*path, "hook"))
     chain.kind = kind
     chain.place = NAMES.index(hook)

@@ -5,7 +5,7 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.filter.nft import datatypes as t
 from pystack_c.filter.nft import exprs as e
-from pystack_c.filter.nft import mangle
+from pystack_c.filter.nft import mangle, names
 from pystack_c.filter.nft import statements as s
 from pystack_c.filter.nft.answers import Log, Reject
 from pystack_c.filter.nft.datatypes import DataType
@@ -26,6 +26,8 @@ _VERDICTS = {
 }
 _NAT = {"snat": C.NAT_SNAT, "dnat": C.NAT_DNAT, "masquerade": C.NAT_MASQUERADE, "redirect": C.NAT_REDIRECT}
 _SETTABLE = ("saddr", "daddr", "ttl", "dscp", "ecn")
+#: the codes of ICMP for those of icmpx (Linux nft_reject_icmp_code)
+_ICMPX = (0, 3, 1, 13)
 _LEVELS = ("emerg", "alert", "crit", "err", "warn", "notice", "info", "debug")
 
 
@@ -177,10 +179,11 @@ class RuleBuilder(Elements):
             if "expr" in body:
                 raise NftError("a reset has no parameter", (*path, "expr"))
             return Reject(self.packets, True, 0)
-        codes = {"icmp": t.ICMP_CODES, "icmpx": t.ICMPX_CODES}.get(kind)
+        codes = {"icmp": names.ICMP_CODES, "icmpx": names.ICMPX_CODES}.get(kind)
         if codes is None or not isinstance(code, (str, int)) or (isinstance(code, str) and code not in codes):
             raise NftError(f"reject with {kind} {code} is not supported", path)
-        return Reject(self.packets, False, codes[code] if isinstance(code, str) else number(code, path, 0, 15))
+        code = codes[code] if isinstance(code, str) else number(code, path, 0, 15 if kind == "icmp" else 3)
+        return Reject(self.packets, False, code if kind == "icmp" else _ICMPX[code])
 
     def _log(self, body: Any, path: Path) -> Any:
         body = body or {}
