@@ -283,6 +283,29 @@ def test_a_dynamic_set_is_bounded_and_its_elements_expire():
     assert [one["elem"]["val"] for one in found["elem"]] == [2, 6, 7]
 
 
+def test_a_packet_adds_an_element_to_a_map_and_another_reads_it():
+    named = {
+        "family": "ip",
+        "table": "t",
+        "name": "m",
+        "type": "ipv4_addr",
+        "map": "inet_service",
+        "flags": ["dynamic"],
+        "size": 9,
+    }
+    sport = {"payload": {"protocol": "tcp", "field": "sport"}}
+    add = {"map": {"op": "add", "elem": SADDR, "data": sport, "map": "@m"}}
+    made = box(
+        {"add": {"map": named}},
+        rule("base", match({"map": {"key": SADDR, "data": "@m"}}, 7), COUNTER),
+        rule("base", add),
+    )
+    for host, port in ((A, 7), (A, 8), (A2, 5), (A2, 7)):
+        made.one(IN, tcp(host, port, B, 80, SYN))
+    [found] = [item["map"] for item in made.stack.nftables.dump() if "map" in item]
+    assert found["elem"] == [[A, 7], [A2, 5]] and counters(made) == [1]
+
+
 def test_a_flood_of_additions_and_deletions_does_not_grow_a_set():
     named = {
         "set": {"family": "ip", "table": "t", "name": "s", "type": "inet_service", "size": 4, "flags": ["dynamic", "timeout"], "timeout": 1000}

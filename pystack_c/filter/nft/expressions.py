@@ -101,6 +101,8 @@ CT: dict[str, tuple[int, DataType]] = {
     "status": (e.CT_STATUS, t.STATUS),
     "mark": (e.CT_MARK, t.MARK),
     "direction": (e.CT_DIRECTION, t.DIRECTION),
+    "l3proto": (e.CT_L3PROTO, t.NFPROTO),
+    "protocol": (e.CT_PROTOCOL, t.PROTOCOL),
     "expiration": (e.CT_EXPIRATION, t.TIME),
     "packets": (e.CT_PACKETS, t.integer(64)),
     "bytes": (e.CT_BYTES, t.integer(64)),

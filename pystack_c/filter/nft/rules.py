@@ -9,7 +9,7 @@ from pystack_c.filter.nft import mangle, names
 from pystack_c.filter.nft import statements as s
 from pystack_c.filter.nft.answers import Log, Reject
 from pystack_c.filter.nft.datatypes import DataType
-from pystack_c.filter.nft.elements import Elements, SetModel
+from pystack_c.filter.nft.elements import Elements
 from pystack_c.filter.nft.errors import NftError
 from pystack_c.filter.nft.expressions import IP_FIELDS, TRANSPORT, Path, is_constant, number, only, tcp_option
 from pystack_c.filter.nft.queueing import Queue
@@ -54,10 +54,9 @@ class RuleBuilder(Elements):
             return stateful(name, body, inner)
         if name in _NAT:
             return self._nat(name, body, inner)
-        made = getattr(self, f"_{name}", None) if name in _KNOWN else None
-        if made is None:
+        if name not in _METHODS:
             raise NftError(f"the statement {name!r} is not supported", inner)
-        return made(body, inner)
+        return getattr(self, _METHODS[name])(body, inner)
 
     def verdict(self, given: Any, path: Path) -> Any:
         """Return a verdict."""
@@ -219,7 +218,7 @@ class RuleBuilder(Elements):
 
     # Sets that packets change.
 
-    def _set(self, body: Any, path: Path) -> Any:
+    def _set_update(self, body: Any, path: Path) -> Any:
         only(body, path, "op elem set", "stmt")
         return self._update(body, body["set"], (*path, "set"), None, path)
 
@@ -299,10 +298,15 @@ class RuleBuilder(Elements):
         return self.typed(given, path, kind)
 
 
-_KNOWN = ("match", "vmap", "mangle", "reject", "log", "notrack", "queue", "set", "map_update")
-
-
-def set_model(found: Any) -> SetModel:
-    """Return the set (for type checkers)."""
-    model: SetModel = found
-    return model
+#: statements, and the methods that read them. A map is an expression, too, which has the method _map.
+_METHODS = {
+    "match": "_match",
+    "vmap": "_vmap",
+    "mangle": "_mangle",
+    "reject": "_reject",
+    "log": "_log",
+    "notrack": "_notrack",
+    "queue": "_queue",
+    "set": "_set_update",
+    "map": "_map_update",
+}
