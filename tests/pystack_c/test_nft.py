@@ -223,6 +223,33 @@ def test_commands_that_are_not_known_are_errors(command, words):
     assert words in str(refused(box(), command))
 
 
+@pytest.mark.parametrize("wrong", [[], {}, ["x"], None, 5])
+@pytest.mark.parametrize(
+    "command",
+    [
+        lambda x: {"add": {"table": {"family": x, "name": "u"}}},
+        lambda x: {"delete": {"table": {"family": "ip", "name": x}}},
+        lambda x: {"destroy": {"chain": {"family": "ip", "table": "t", "name": x}}},
+        lambda x: {"flush": {"set": {"family": "ip", "table": "t", "name": x}}},
+        lambda x: {"add": {"set": {"family": "ip", "table": "t", "name": "s", "type": "mark", "flags": [x]}}},
+        lambda x: {"add": {"object": x}},
+        lambda x: {"insert": {"elements": x}},
+        lambda x: rule("base", match({"meta": {"key": x}}, 1)),
+        lambda x: rule("base", match({"ct": {"key": x}}, 1)),
+        lambda x: rule("base", match({"payload": {"protocol": x, "field": "dport"}}, 1)),
+        lambda x: rule("base", match({"payload": {"protocol": "tcp", "field": x}}, 1)),
+        lambda x: rule("base", match(DPORT, 1, x)),
+        lambda x: rule("base", match({"meta": {"key": "iifname"}}, {"|": x})),
+        lambda x: rule("base", {"limit": {"rate": 1, "per": x}}),
+        lambda x: rule("base", {"quota": {"val": 1, "val_unit": x}}),
+        lambda x: rule("base", {"jump": {"target": x}}),
+        lambda x: rule("base", {"queue": {"flags": [x]}}),
+    ],
+)
+def test_a_value_of_another_type_in_the_place_of_a_name_is_an_error(command, wrong):
+    refused(box(), command(wrong))
+
+
 def test_text_that_is_no_json_is_an_error():
     made = Box()
     for text in ("{", "[" * 100000, '{"nftables": 5}', "7"):

@@ -38,6 +38,8 @@ class DataType:
         """Return the number (or name) of a constant. Raises NftError."""
         if isinstance(given, dict) and list(given) == ["|"] or isinstance(given, list):
             parts = given["|"] if isinstance(given, dict) else given
+            if self.kind == "name" or not isinstance(parts, list):
+                raise NftError(f"{given!r} is no constant of type {self.name}", path)
             total = 0
             for i, part in enumerate(parts):
                 total |= self.constant(part, (*path, i))

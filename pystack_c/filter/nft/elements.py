@@ -6,12 +6,11 @@ from pystack_c.filter.nft import datatypes as t
 from pystack_c.filter.nft.chains import verdict_text
 from pystack_c.filter.nft.datatypes import DataType
 from pystack_c.filter.nft.errors import NftError
-from pystack_c.filter.nft.expressions import ExpressionBuilder, Path, number, only
+from pystack_c.filter.nft.expressions import ExpressionBuilder, Path, number, only, word
 from pystack_c.filter.nft.sets import CROSSING_MAX, SIZE_MAX, Element, MapLookup, NftSet
 from pystack_c.filter.nft.stateful import STATEFUL, shown, stateful
 
 _SECOND = 1_000_000_000
-_FLAGS = ("constant", "interval", "timeout", "dynamic")
 
 
 class SetModel:
@@ -105,7 +104,7 @@ class Elements(ExpressionBuilder):
 
     def chain(self, name: Any, path: Path) -> Any:
         """Return a chain of the table by name."""
-        found = self.table.chains.get(name)
+        found = self.table.chains.get(word(name, path))
         if found is None:
             raise NftError(f"there is no chain {name!r} in this table", path)
         if found.kind:
@@ -229,8 +228,14 @@ class Elements(ExpressionBuilder):
         element.statements = found or [one.clone() for one in model.templates] or None
         return element
 
+    def all_templates(self, given: Any, path: Path) -> list[Any]:
+        """Return the counters, limits and quotas that each new element of a set gets."""
+        if not isinstance(given, list):
+            raise NftError("a list of statements is needed here", path)
+        return [self.template(one, (*path, i)) for i, one in enumerate(given)]
+
     def template(self, given: Any, path: Path) -> Any:
-        """Return the counter, limit or quota that each new element of a set gets."""
+        """Return one of them."""
         if not isinstance(given, dict) or len(given) != 1 or next(iter(given)) not in STATEFUL:
             raise NftError("only counter, limit and quota are supported here", path)
         [(name, body)] = given.items()

@@ -11,7 +11,17 @@ from pystack_c.filter.nft.answers import Log, Reject
 from pystack_c.filter.nft.datatypes import DataType
 from pystack_c.filter.nft.elements import Elements
 from pystack_c.filter.nft.errors import NftError
-from pystack_c.filter.nft.expressions import IP_FIELDS, TRANSPORT, Path, is_constant, number, only, tcp_option
+from pystack_c.filter.nft.expressions import (
+    IP_FIELDS,
+    TRANSPORT,
+    Path,
+    is_constant,
+    number,
+    only,
+    tcp_option,
+    word,
+    words,
+)
 from pystack_c.filter.nft.queueing import Queue
 from pystack_c.filter.nft.stateful import STATEFUL, stateful
 
@@ -73,7 +83,7 @@ class RuleBuilder(Elements):
 
     def _match(self, body: Any, path: Path) -> Any:
         only(body, path, "op left right")
-        if body["op"] not in _OPS:
+        if word(body["op"], (*path, "op")) not in _OPS:
             raise NftError(f"{body['op']!r} is no operator", (*path, "op"))
         op = _OPS[body["op"]]
         left, types = self.expression(body["left"], (*path, "left"))
@@ -151,7 +161,7 @@ class RuleBuilder(Elements):
 
     def _set_payload(self, what: Any, value: Any, inner: Path, path: Path) -> Any:
         only(what, inner, "protocol field")
-        protocol, field = what["protocol"], what["field"]
+        protocol, field = word(what["protocol"], (*inner, "protocol")), word(what["field"], (*inner, "field"))
         if protocol == "ip" and field in _SETTABLE:
             code, kind = IP_FIELDS[field]
             return mangle.SetNet(code, self.typed(value, path, kind))
@@ -171,7 +181,7 @@ class RuleBuilder(Elements):
     def _reject(self, body: Any, path: Path) -> Any:
         body = body or {}
         only(body, path, "", "type expr")
-        kind, code = body.get("type", "icmpx"), body.get("expr", "port-unreachable")
+        kind, code = word(body.get("type", "icmpx"), (*path, "type")), body.get("expr", "port-unreachable")
         if self.base_place is not None and self.base_place == C.HOOK_POSTROUTING:
             raise NftError("reject is impossible at postrouting", path)
         if kind == "tcp reset":
@@ -198,8 +208,7 @@ class RuleBuilder(Elements):
         body = body or {}
         only(body, path, "", "num flags")
         given, at = body.get("num", 0), (*path, "num")
-        flags = body.get("flags", [])
-        flags = [flags] if isinstance(flags, str) else flags
+        flags = words(body.get("flags", []), (*path, "flags"))
         for flag in flags:
             if flag not in ("bypass", "fanout"):
                 raise NftError(f"the flag {flag!r} is not supported", (*path, "flags"))
@@ -228,7 +237,7 @@ class RuleBuilder(Elements):
 
     def _update(self, body: Any, name: Any, name_path: Path, data: Any, path: Path) -> Any:
         ops = {"add": s.ADD, "update": s.UPDATE, "delete": s.DELETE}
-        if body["op"] not in ops:
+        if word(body["op"], (*path, "op")) not in ops:
             raise NftError(f"{body['op']!r} is no operation on a set", (*path, "op"))
         model = self.model(name, name_path)
         elem, at, timeout = body["elem"], (*path, "elem"), 0
@@ -243,7 +252,7 @@ class RuleBuilder(Elements):
             raise NftError(f"the set {model.name} has no timeouts", at)
         templates = model.templates
         if "stmt" in body:
-            templates = [self.template(one, (*path, "stmt", i)) for i, one in enumerate(body["stmt"])]
+            templates = self.all_templates(body["stmt"], (*path, "stmt"))
         value = None
         if data is not None:
             if not model.data_types:
@@ -268,8 +277,7 @@ class RuleBuilder(Elements):
             addr, pair = self._nat_address(body["addr"], (*path, "addr"))
         port = self._nat_part(body["port"], (*path, "port"), t.SERVICE) if "port" in body else None
         made = mangle.Translate(_NAT[name], addr, port, pair)
-        flags = body.get("flags", [])
-        for flag in [flags] if isinstance(flags, str) else flags:
+        for flag in words(body.get("flags", []), (*path, "flags")):
             if flag in ("random", "fully-random"):
                 made.fully_random = True
             elif flag == "persistent":

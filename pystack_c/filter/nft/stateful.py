@@ -3,7 +3,7 @@
 from typing import Any
 
 from pystack_c.filter.nft.errors import NftError
-from pystack_c.filter.nft.expressions import Path, number, only
+from pystack_c.filter.nft.expressions import Path, number, only, word
 from pystack_c.filter.nft.names import BYTE_UNITS, TIME_UNITS
 from pystack_c.filter.nft.statements import Counter, Limit, Quota
 
@@ -28,10 +28,11 @@ def stateful(name: str, body: Any, path: Path) -> Any:
 def _limit(body: Any, path: Path) -> Limit:
     only(body, path, "rate per", "burst inv rate_unit burst_unit")
     units = {"packets": 0, **BYTE_UNITS}
-    rate_unit, burst_unit = body.get("rate_unit", "packets"), body.get("burst_unit", "")
+    rate_unit = word(body.get("rate_unit", "packets"), (*path, "rate_unit"))
+    burst_unit = word(body.get("burst_unit", ""), (*path, "burst_unit"))
     if rate_unit not in units:
         raise NftError(f"{rate_unit!r} is no unit", (*path, "rate_unit"))
-    if body["per"] not in PERIODS:
+    if word(body["per"], (*path, "per")) not in PERIODS:
         raise NftError(f"{body['per']!r} is no period", (*path, "per"))
     unit = units[rate_unit]
     rate = number(body["rate"], (*path, "rate"), 1, 1 << 32) * (unit or 1)
@@ -52,10 +53,12 @@ def _limit(body: Any, path: Path) -> Limit:
 
 def _quota(body: Any, path: Path) -> Quota:
     only(body, path, "val val_unit", "used used_unit inv")
-    if body["val_unit"] not in BYTE_UNITS or body.get("used_unit", "bytes") not in BYTE_UNITS:
+    unit = word(body["val_unit"], (*path, "val_unit"))
+    used_unit = word(body.get("used_unit", "bytes"), (*path, "used_unit"))
+    if unit not in BYTE_UNITS or used_unit not in BYTE_UNITS:
         raise NftError("the units of a quota are bytes, kbytes and mbytes", path)
-    octets = number(body["val"], (*path, "val"), 0, 1 << 40) * BYTE_UNITS[body["val_unit"]]
-    used = number(body.get("used", 0), (*path, "used"), 0, 1 << 40) * BYTE_UNITS[body.get("used_unit", "bytes")]
+    octets = number(body["val"], (*path, "val"), 0, 1 << 40) * BYTE_UNITS[unit]
+    used = number(body.get("used", 0), (*path, "used"), 0, 1 << 40) * BYTE_UNITS[used_unit]
     return Quota(octets, used, bool(body.get("inv", False)))
 
 
