@@ -500,6 +500,52 @@ def test_what_a_chain_changes_at_postrouting_leaves_with_right_checksums():
     assert out[8] == 33 and out[1] == 46 << 2
 
 
+def untracked(*expr: Any) -> Box:
+    """A router that does not track segments to port 23. A chain counts packets that are not tracked, and another new ones."""
+    return box(
+        chain("raw", "prerouting", -300),
+        rule("raw", match(DPORT, 23), {"notrack": None}, *expr),
+        rule("base", match({"ct": {"key": "state"}}, "untracked", "in"), COUNTER),
+        rule("base", match({"ct": {"key": "state"}}, "new", "in"), COUNTER),
+    )
+
+
+def test_notrack_is_for_one_packet_even_if_it_is_dropped():
+    made = untracked(DROP)
+    assert made.send(IN, tcp(A, 1000, B, 23, SYN)) == []
+    made.one(IN, tcp(A, 1000, B, 80, SYN))
+    assert counters(made) == [0, 1]
+
+
+def test_a_packet_that_is_not_tracked_stays_so_in_a_queue():
+    made = untracked({"queue": {"num": 3}})
+    queued.listen(made.stack, 3, 0, made.now)
+    assert made.send(IN, tcp(A, 1000, B, 23, SYN)) == []
+    made.one(IN, tcp(A, 1000, B, 80, SYN))
+    assert counters(made) == [0, 1]
+    queued.verdict(made.stack, queued.take(made.stack, 3, made.now)[0], True, b"", made.now)
+    assert len(made.drain()) == 1
+    assert counters(made) == [1, 1]
+
+
+def test_a_packet_behind_a_reset_that_another_rule_drops_is_not_related():
+    from pystack_c.sockets import udp as udp_socket
+    from tests import frames as f
+
+    made = box(
+        rule("base", match(DPORT, 23), {"reject": {"type": "tcp reset"}}),
+        chain("raw", "output", -300),
+        rule("raw", match({"meta": {"key": "l4proto"}}, "tcp"), DROP),
+        chain("out", "output"),
+        rule("out", match({"ct": {"key": "state"}}, "new", "in"), COUNTER),
+        rule("out", match({"ct": {"key": "state"}}, "related", "in"), COUNTER),
+    )
+    assert made.send(IN, tcp(A, 1000, B, 23, SYN)) == []
+    udp_socket.sendto(udp_socket.udp_open(made.stack, made.now), b"x", f.addr(B), 53, 0, made.now)
+    assert len(made.drain()) == 1
+    assert counters(made) == [1, 0]
+
+
 def queueing(hook: str, *flags: str) -> Box:
     expr = {"queue": {"num": 3, "flags": list(flags)}}
     return box(
