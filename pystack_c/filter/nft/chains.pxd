@@ -14,7 +14,6 @@ cdef class FilterRule:
     cdef public list statements
     cdef public list expr
     cdef public object comment
-    cdef public list owned
     cdef public list uses
     cdef public tuple path
     cdef public bint wants_ct

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from pystack_c.filter.hooks import NAMES
 from pystack_c.filter.nft import declared
 from pystack_c.filter.nft.chains import Chain, FilterRule
 from pystack_c.filter.nft.elements import SetModel, insert, remove
@@ -266,7 +265,6 @@ class RulesetCommands:
         builder.base_place = chain.place if chain.kind else None
         statements = builder.rule(what["expr"], (*path, "expr"))
         rule = FilterRule(self.new_handle(chain.table), statements, what["expr"], what.get("comment"))
-        rule.owned = builder.owned
         rule.uses = builder.uses
         rule.wants_ct = builder.wants_ct
         rule.nat_kinds = builder.nat_kinds
@@ -423,6 +421,3 @@ class RulesetCommands:
     def _destroy_object(self, kind: str, what: dict[str, Any], path: Path) -> None:
         if self._has(what, path, "objects", (kind, word(what.get("name", ""), (*path, "name")))):
             self._delete_object(kind, what, path)
-
-
-__all__ = ["NAMES", "RulesetCommands"]

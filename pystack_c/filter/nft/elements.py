@@ -7,7 +7,7 @@ from pystack_c.filter.nft.chains import verdict_text
 from pystack_c.filter.nft.datatypes import DataType
 from pystack_c.filter.nft.errors import NftError
 from pystack_c.filter.nft.expressions import ExpressionBuilder, Path, number, only, word
-from pystack_c.filter.nft.sets import CROSSING_MAX, SIZE_MAX, Element, MapLookup, NftSet
+from pystack_c.filter.nft.sets import CROSSING_MAX, Element, MapLookup, NftSet
 from pystack_c.filter.nft.stateful import STATEFUL, shown, stateful
 
 _SECOND = 1_000_000_000
@@ -89,9 +89,7 @@ class Elements(ExpressionBuilder):
         self.ruleset = ruleset
         self.table = table
         self.packets = ruleset.packets
-        self.owned: list[SetModel] = []
         self.uses: list[Any] = []
-        self.wants_nat = False
         self.nat_kinds: list[int] = []
         self.queues = False
         self.base_place: int | None = None
@@ -151,7 +149,6 @@ class Elements(ExpressionBuilder):
         model.live.interval = any(one.key != one.last for one in made)
         insert(model, made, path, self.ruleset.core.now, None)
         model.live.arrange()
-        self.owned.append(model)
         return model
 
     def _data_types(self, items: list[Any], wanted: list[DataType], path: Path) -> list[DataType]:
@@ -324,6 +321,3 @@ def _cut(live: NftSet, element: Element) -> bool:
                 live.put(Element(element.last + 1, old.last))
             return True
     return False
-
-
-__all__ = ["SIZE_MAX", "Elements", "SetModel", "insert", "remove", "verdict_json"]

@@ -42,7 +42,7 @@ _LEVELS = ("emerg", "alert", "crit", "err", "warn", "notice", "info", "debug")
 
 
 class RuleBuilder(Elements):
-    """Makes the statements of one rule. `owned` collects the anonymous sets, `uses` the names of what the rule refers to."""
+    """Makes the statements of one rule. `uses` collects what the rule refers to."""
 
     def rule(self, given: Any, path: Path) -> list[Any]:
         """Return the statements of a rule."""
@@ -269,7 +269,9 @@ class RuleBuilder(Elements):
             raise NftError(f"the family {body['family']!r} is not supported", (*path, "family"))
         if "type_flags" in body:
             raise NftError("the translation of prefixes is not supported", (*path, "type_flags"))
-        self._nat_place(name, path)
+        self.wants_ct = True
+        # Where translations may stand is checked when the whole ruleset is known: other chains may jump to this one.
+        self.nat_kinds.append(_NAT[name])
         if name in ("snat", "dnat") and "addr" not in body and "port" not in body:
             raise NftError("an address or a port is needed here", path)
         addr, pair = None, False
@@ -285,12 +287,6 @@ class RuleBuilder(Elements):
             else:
                 raise NftError(f"the flag {flag!r} is not supported", (*path, "flags"))
         return made
-
-    def _nat_place(self, name: str, path: Path) -> None:
-        """Look whether the base chain can do this. A rule of another chain is checked when a base chain jumps to it."""
-        self.wants_nat = True
-        self.wants_ct = True
-        self.nat_kinds.append(_NAT[name])
 
     def _nat_address(self, given: Any, path: Path) -> tuple[Any, bool]:
         if isinstance(given, dict) and "map" in given:
