@@ -117,6 +117,12 @@ def test_reject_answers_with_a_reset_or_an_icmp_error():
     assert made.send(IN, wrong[:36] + bytes([wrong[36] ^ 1]) + wrong[37:]) == []
 
 
+def test_no_chain_at_postrouting_rejects_or_jumps_to_a_chain_that_does():
+    made = box(chain("post", "postrouting"), chain("one"), rule("one", {"reject": None}))
+    for expr in ({"reject": None}, {"jump": {"target": "one"}}):
+        assert "reject is impossible in chain post" in refused(made, rule("post", expr)).message
+
+
 def test_a_packet_of_our_own_is_rejected_to_our_own_socket():
     from pystack_c.sockets import udp as udp_socket
 

@@ -19,6 +19,7 @@ cdef class FilterRule:
     cdef public bint wants_ct
     cdef public list nat_kinds
     cdef public bint queues
+    cdef public bint rejects
 
 @cython.final
 cdef class Chain:

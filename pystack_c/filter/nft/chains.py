@@ -42,6 +42,7 @@ class FilterRule:
         self.wants_ct = False
         self.nat_kinds: list[int] = []
         self.queues = False
+        self.rejects = False
 
 
 class Chain:

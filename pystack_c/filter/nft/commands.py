@@ -262,13 +262,13 @@ class RulesetCommands:
         if len(chain.rules) >= RULES_MAX:
             raise NftError(f"a chain may have {RULES_MAX} rules", path)
         builder = RuleBuilder(self, chain.table)
-        builder.base_place = chain.place if chain.kind else None
         statements = builder.rule(what["expr"], (*path, "expr"))
         rule = FilterRule(self.new_handle(chain.table), statements, what["expr"], what.get("comment"))
         rule.uses = builder.uses
         rule.wants_ct = builder.wants_ct
         rule.nat_kinds = builder.nat_kinds
         rule.queues = builder.queues
+        rule.rejects = builder.rejects
         rule.path = path
         return rule
 

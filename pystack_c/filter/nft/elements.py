@@ -92,7 +92,7 @@ class Elements(ExpressionBuilder):
         self.uses: list[Any] = []
         self.nat_kinds: list[int] = []
         self.queues = False
-        self.base_place: int | None = None
+        self.rejects = False
 
     def verdict(self, given: Any, path: Path) -> Any:
         """Return a verdict."""

@@ -182,8 +182,7 @@ class RuleBuilder(Elements):
         body = body or {}
         only(body, path, "", "type expr")
         kind, code = word(body.get("type", "icmpx"), (*path, "type")), body.get("expr", "port-unreachable")
-        if self.base_place is not None and self.base_place == C.HOOK_POSTROUTING:
-            raise NftError("reject is impossible at postrouting", path)
+        self.rejects = True
         if kind == "tcp reset":
             if "expr" in body:
                 raise NftError("a reset has no parameter", (*path, "expr"))
