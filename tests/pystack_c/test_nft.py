@@ -120,7 +120,10 @@ def test_reject_answers_with_a_reset_or_an_icmp_error():
 def test_no_chain_at_postrouting_rejects_or_jumps_to_a_chain_that_does():
     made = box(chain("post", "postrouting"), chain("one"), rule("one", {"reject": None}))
     for expr in ({"reject": None}, {"jump": {"target": "one"}}):
-        assert "reject is impossible in chain post" in refused(made, rule("post", expr)).message
+        error = refused(made, rule("post", ACCEPT), rule("post", expr))
+        assert "reject is impossible in chain post" in error.message
+        # The rule with the reject itself may be one of an earlier load.
+        assert error.path == (("nftables", 1, "add", "rule") if "reject" in expr else ("nftables",))
 
 
 def test_a_packet_of_our_own_is_rejected_to_our_own_socket():

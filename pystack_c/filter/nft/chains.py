@@ -36,7 +36,7 @@ class FilterRule:
         self.statements = statements
         self.expr = expr
         self.comment = comment
-        #: what the rule refers to, where it came from in the JSON, and what it needs
+        #: what the rule refers to, where it came from in the JSON (during its load), and what it needs
         self.uses: list[Any] = []
         self.path: tuple[Any, ...] = ()
         self.wants_ct = False

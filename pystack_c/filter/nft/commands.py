@@ -36,6 +36,8 @@ class RulesetCommands:
         self.chain_order = 0
         #: the things that the load at hand has changed
         self.touched: dict[Any, None] = {}
+        #: the rules that it has made; their paths lead to its commands
+        self.made: list[FilterRule] = []
 
     def new_table(self, family: str, name: str) -> Any:
         """Return a new table."""
@@ -270,6 +272,7 @@ class RulesetCommands:
         rule.queues = builder.queues
         rule.rejects = builder.rejects
         rule.path = path
+        self.made.append(rule)
         return rule
 
     def _add_rule(self, what: dict[str, Any], path: Path, before: bool = False) -> None:
