@@ -7,7 +7,7 @@ from pystack.nft import types as t
 from pystack.nft.errors import Place, RulesetError
 from pystack.nft.listing import RuleForm
 from pystack.nft.matches import MatchReader
-from pystack.nft.names import PRIORITIES
+from pystack.nft.names import PRIORITIES, PRIORITY_HOOKS
 from pystack.nft.scope import Definitions
 from pystack.nft.source import Source, place_of
 from pystack_c.filter.nft.names import CHAIN_TYPES
@@ -221,7 +221,7 @@ class BlockReader(MatchReader):
     def base(self, word: str, hook: str, node: Any) -> int:
         """Return the number of a priority's name, or of a number."""
         if word in PRIORITIES:
-            allowed = {"dstnat": ("prerouting", "output"), "srcnat": ("postrouting", "input")}.get(word, (hook,))
+            allowed = PRIORITY_HOOKS.get(word, (hook,))
             if hook not in allowed:
                 raise RulesetError(f"the priority {word} is for the hooks {', '.join(allowed)}", place_of(node))
             return PRIORITIES[word]

@@ -17,6 +17,8 @@ ADDRESS_TYPES = {
 }
 #: the priorities of base chains that have a name, for the families ip and inet (linux/netfilter_ipv4.h)
 PRIORITIES = {"raw": -300, "mangle": -150, "dstnat": -100, "filter": 0, "security": 50, "srcnat": 100}
+#: the hooks of those that are not for all hooks
+PRIORITY_HOOKS = {"dstnat": ("prerouting", "output"), "srcnat": ("postrouting", "input")}
 LOG_LEVELS = ("emerg", "alert", "crit", "err", "warn", "notice", "info", "debug", "audit")
 TCP_OPTIONS = {
     "eol": ("kind",),

@@ -4,9 +4,9 @@ from typing import Any
 
 from pystack.nft import types as t
 from pystack.nft.known import types_of
-from pystack.nft.names import PRIORITIES
+from pystack.nft.names import PRIORITIES, PRIORITY_HOOKS
 from pystack.nft.words import element, selector, statements
-from pystack_c.filter.nft.names import BYTE_UNITS
+from pystack_c.filter.nft.names import sized
 
 _OBJECTS = ("counter", "quota", "limit")
 
@@ -85,11 +85,9 @@ def _object(kind: str, body: Any, handles: bool) -> list[str]:
 
 
 def _amount(octets: int) -> str:
-    """Return an amount of bytes in the largest unit in which it is whole."""
-    for name, size in reversed(BYTE_UNITS.items()):
-        if octets and octets % size == 0:
-            return f"{octets // size} {name}"
-    return f"{octets} bytes"
+    """Return an amount of bytes with its unit."""
+    number, unit = sized(octets)
+    return f"{number} {unit}"
 
 
 def _types(json: Any) -> str:
@@ -163,9 +161,8 @@ def _extra(one: Any) -> bool:
 
 def priority(number: int, hook: str) -> str:
     """Return a priority by name if it is at most 10 away from one with a name."""
-    allowed = {"dstnat": ("prerouting", "output"), "srcnat": ("postrouting", "input")}
     for name, base in PRIORITIES.items():
-        if hook not in allowed.get(name, (hook,)) or abs(number - base) > 10:
+        if hook not in PRIORITY_HOOKS.get(name, (hook,)) or abs(number - base) > 10:
             continue
         if number == base:
             return name

@@ -299,11 +299,7 @@ class StatementReader(ExpressionReader):
 
 def _shortest(amount: int, unit: str) -> tuple[int, str]:
     """Return an amount of bytes in the largest unit in which it is whole."""
-    octets = amount * names.BYTE_UNITS[unit]
-    for name, size in reversed(names.BYTE_UNITS.items()):
-        if octets and octets % size == 0:
-            return octets // size, name
-    return octets, "bytes"
+    return names.sized(amount * names.BYTE_UNITS[unit])
 
 
 def _ordered(body: dict[str, Any], flags: Any) -> dict[str, Any]:

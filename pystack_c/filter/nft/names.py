@@ -185,3 +185,11 @@ CHAIN_TYPES = {
 }
 BYTE_UNITS = {"bytes": 1, "kbytes": 1 << 10, "mbytes": 1 << 20}
 TIME_UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800}
+
+
+def sized(octets: int) -> tuple[int, str]:
+    """Return bytes in the largest unit that needs no fraction, as nft prints them."""
+    for name, size in reversed(BYTE_UNITS.items()):
+        if octets and octets % size == 0:
+            return octets // size, name
+    return octets, "bytes"

@@ -4,7 +4,7 @@ from typing import Any
 
 from pystack_c.filter.nft.errors import NftError
 from pystack_c.filter.nft.expressions import Path, number, only, word
-from pystack_c.filter.nft.names import BYTE_UNITS, TIME_UNITS
+from pystack_c.filter.nft.names import BYTE_UNITS, TIME_UNITS, sized
 from pystack_c.filter.nft.statements import Counter, Limit, Quota
 
 STATEFUL = ("counter", "limit", "quota")
@@ -65,14 +65,6 @@ def _quota(body: Any, path: Path) -> Quota:
 def counter_json(counter: Counter) -> dict[str, int]:
     """Return the numbers of a counter."""
     return {"packets": counter.packets, "bytes": counter.octets}
-
-
-def sized(octets: int) -> tuple[int, str]:
-    """Return bytes in the largest unit that needs no fraction, as nft prints them."""
-    for name in ("mbytes", "kbytes"):
-        if octets and octets % BYTE_UNITS[name] == 0:
-            return octets // BYTE_UNITS[name], name
-    return octets, "bytes"
 
 
 def limit_json(limit: Limit) -> dict[str, Any]:
