@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
-from pystack.nft import names
 from pystack.nft import types as t
 from pystack.nft.errors import Place, RulesetError
 from pystack.nft.listing import RuleForm
 from pystack.nft.matches import MatchReader
+from pystack.nft.names import PRIORITIES, PRIORITY_HOOKS
 from pystack.nft.scope import Definitions
 from pystack.nft.source import Source, place_of
+from pystack_c.filter.nft.names import CHAIN_TYPES
 
 FAMILIES = ("ip", "inet")
 #: as in the kernel (NFT_RULE_MAXEXPRS)
@@ -192,14 +193,12 @@ class BlockReader(MatchReader):
     def hook(self, node: Any, body: dict[str, Any]) -> None:
         """Read a chain's type, hook and priority."""
         kind, hook, device, priority = node.children
-        if str(kind) not in names.CHAIN_TYPES:
-            raise RulesetError(
-                f"{kind} is not a type of chain; types are {', '.join(names.CHAIN_TYPES)}", place_of(kind)
-            )
+        if str(kind) not in CHAIN_TYPES:
+            raise RulesetError(f"{kind} is not a type of chain; types are {', '.join(CHAIN_TYPES)}", place_of(kind))
         if str(hook) in ("ingress", "egress") or device is not None:
             raise RulesetError("pystack has no chains at a device (ingress, egress)", place_of(hook))
-        if str(hook) not in names.CHAIN_TYPES[str(kind)]:
-            known = ", ".join(names.CHAIN_TYPES[str(kind)])
+        if str(hook) not in CHAIN_TYPES[str(kind)]:
+            known = ", ".join(CHAIN_TYPES[str(kind)])
             raise RulesetError(f"a chain of the type {kind} has one of the hooks {known}, not {hook}", place_of(hook))
         body |= {"type": str(kind), "hook": str(hook), "prio": self.priority(priority, str(hook))}
 
@@ -221,14 +220,14 @@ class BlockReader(MatchReader):
 
     def base(self, word: str, hook: str, node: Any) -> int:
         """Return the number of a priority's name, or of a number."""
-        if word in names.PRIORITIES:
-            allowed = {"dstnat": ("prerouting", "output"), "srcnat": ("postrouting", "input")}.get(word, (hook,))
+        if word in PRIORITIES:
+            allowed = PRIORITY_HOOKS.get(word, (hook,))
             if hook not in allowed:
                 raise RulesetError(f"the priority {word} is for the hooks {', '.join(allowed)}", place_of(node))
-            return names.PRIORITIES[word]
+            return PRIORITIES[word]
         digits = word.removeprefix("-")
         if not digits[:1].isdigit():
-            raise RulesetError(f"{word!r} is not a priority; {', '.join(names.PRIORITIES)} are", place_of(node))
+            raise RulesetError(f"{word!r} is not a priority; {', '.join(PRIORITIES)} are", place_of(node))
         number = t.integer_of(digits) * (-1 if word.startswith("-") else 1)
         if not -(1 << 31) <= number < 1 << 31:
             raise RulesetError("a priority is a number with 32 bits", place_of(node))

@@ -62,19 +62,7 @@ META: dict[str, t.Type] = {
     "pkttype": t.PACKET_TYPE,
     "cpu": t.integer(32, host=True),
 }
-#: keys that may stand without the word "meta", and those that are shown without it
-META_BARE = (
-    "mark",
-    "iif",
-    "oif",
-    "iifname",
-    "oifname",
-    "skuid",
-    "skgid",
-    "nftrace",
-    "pkttype",
-    "cpu",
-)
+#: keys that are shown without the word "meta"
 META_SHOWN_BARE = ("iif", "oif", "iifname", "oifname")
 META_WRITABLE = ("mark", "nftrace", "pkttype")
 CT: dict[str, t.Type] = {

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from pystack.nft import names
 from pystack.nft import types as t
 from pystack.nft.known import types_of
-from pystack.nft.words import element, statements
+from pystack.nft.names import PRIORITIES, PRIORITY_HOOKS
+from pystack.nft.words import element, selector, statements
+from pystack_c.filter.nft.names import sized
 
 _OBJECTS = ("counter", "quota", "limit")
 
@@ -25,13 +26,11 @@ def text(ruleset: Any, handles: bool = False, gaps: bool = True) -> str:
             heads[body["family"], body["name"]] = body
             tables.setdefault((body["family"], body["name"]), {})
         else:
-            tables.setdefault((body["family"], body["table"]), {}).setdefault(kind, []).append((len(heads), body))
+            tables.setdefault((body["family"], body["table"]), {}).setdefault(kind, []).append(body)
     out: list[str] = []
     for key, content in tables.items():
         head = heads.get(key, {"family": key[0], "name": key[1]})
-        out += _table(
-            head, {kind: [body for _, body in bodies] for kind, bodies in content.items()}, ruleset, handles, gaps
-        )
+        out += _table(head, content, ruleset, handles, gaps)
     return "".join(f"{line}\n" for line in out)
 
 
@@ -86,14 +85,12 @@ def _object(kind: str, body: Any, handles: bool) -> list[str]:
 
 
 def _amount(octets: int) -> str:
-    """Return an amount of bytes in the largest unit in which it is whole."""
-    for name, size in reversed(names.BYTE_UNITS.items()):
-        if octets and octets % size == 0:
-            return f"{octets // size} {name}"
-    return f"{octets} bytes"
+    """Return an amount of bytes with its unit."""
+    number, unit = sized(octets)
+    return f"{number} {unit}"
 
 
-def _types(json: Any, family: str) -> str:
+def _types(json: Any) -> str:
     """Return the types of a set's keys or of a map's data."""
     if isinstance(json, list):
         return " . ".join(json)
@@ -105,15 +102,13 @@ def _set(kind: str, body: Any, handles: bool) -> list[str]:
     out = [f"\t{kind} {body['name']} {{{_handle(body, handles)}"]
     family = body["family"]
     if isinstance(body["type"], dict):
-        from pystack.nft.words import selector
-
         line = f"typeof {selector(body['type']['typeof'])}"
         if kind == "map":
             line += f" : {_data_example(body['map'])}"
     else:
-        line = f"type {_types(body['type'], family)}"
+        line = f"type {_types(body['type'])}"
         if kind == "map":
-            line += f" : {_types(body['map'], family)}"
+            line += f" : {_types(body['map'])}"
     out.append(f"\t\t{line}")
     if "size" in body:
         out.append(f"\t\tsize {body['size']}")
@@ -166,9 +161,8 @@ def _extra(one: Any) -> bool:
 
 def priority(number: int, hook: str) -> str:
     """Return a priority by name if it is at most 10 away from one with a name."""
-    allowed = {"dstnat": ("prerouting", "output"), "srcnat": ("postrouting", "input")}
-    for name, base in names.PRIORITIES.items():
-        if hook not in allowed.get(name, (hook,)) or abs(number - base) > 10:
+    for name, base in PRIORITIES.items():
+        if hook not in PRIORITY_HOOKS.get(name, (hook,)) or abs(number - base) > 10:
             continue
         if number == base:
             return name

@@ -3,11 +3,12 @@
 from typing import Any
 
 from pystack.nft import fields as f
-from pystack.nft import intervals, names
+from pystack.nft import intervals
 from pystack.nft import types as t
 from pystack.nft.blocks import SET_FLAGS, BlockReader, _comment
 from pystack.nft.errors import RulesetError
 from pystack.nft.source import place_of
+from pystack_c.filter.nft.names import BYTE_UNITS
 
 
 class SetReader(BlockReader):
@@ -161,8 +162,8 @@ class SetReader(BlockReader):
                 parts[name] = self.number(token, high=(1 << 64) - 1)
         elif node.data == "quota_size" and wanted == "quota_size":
             quota = self.quota_body(node)
-            parts["bytes"] = quota["val"] * names.BYTE_UNITS[quota["val_unit"]]
-            parts["used"] = quota.get("used", 0) * names.BYTE_UNITS[quota.get("used_unit", "bytes")]
+            parts["bytes"] = quota["val"] * BYTE_UNITS[quota["val_unit"]]
+            parts["used"] = quota.get("used", 0) * BYTE_UNITS[quota.get("used_unit", "bytes")]
             parts["inv"] = quota.get("inv", False)
         elif str(node.data).endswith("_rate") and wanted == "rate":
             rate = self.rate(node)

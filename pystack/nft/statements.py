@@ -3,11 +3,12 @@
 from typing import Any
 
 from pystack.nft import fields as f
-from pystack.nft import names
 from pystack.nft import types as t
 from pystack.nft.errors import RulesetError
 from pystack.nft.expressions import ExpressionReader
+from pystack.nft.names import LOG_LEVELS
 from pystack.nft.source import place_of
+from pystack_c.filter.nft import names
 
 MAX_COUNT = (1 << 64) - 1
 #: sizes of a limit's burst if none is given
@@ -124,8 +125,8 @@ class StatementReader(ExpressionReader):
             if len(body[key]) > 127:
                 raise RulesetError("a prefix has at most 127 characters", place_of(node))
         elif key == "level":
-            if str(value) not in names.LOG_LEVELS:
-                raise RulesetError(f"{value} is not a level; levels are {', '.join(names.LOG_LEVELS)}", place_of(value))
+            if str(value) not in LOG_LEVELS:
+                raise RulesetError(f"{value} is not a level; levels are {', '.join(LOG_LEVELS)}", place_of(value))
             body[key] = str(value)
         elif key == "flags":
             first, *rest = (str(one.children[0]) if hasattr(one, "children") else str(one) for one in value.children)
@@ -298,11 +299,7 @@ class StatementReader(ExpressionReader):
 
 def _shortest(amount: int, unit: str) -> tuple[int, str]:
     """Return an amount of bytes in the largest unit in which it is whole."""
-    octets = amount * names.BYTE_UNITS[unit]
-    for name, size in reversed(names.BYTE_UNITS.items()):
-        if octets and octets % size == 0:
-            return octets // size, name
-    return octets, "bytes"
+    return names.sized(amount * names.BYTE_UNITS[unit])
 
 
 def _ordered(body: dict[str, Any], flags: Any) -> dict[str, Any]:

@@ -89,6 +89,8 @@ def _resume(core: Core, one: QueuedPacket, packet: bytes) -> None:
     view = core.nftables.packets.view()
     view.begin(False, one.iface)
     view.mark, view.trace = one.mark, one.trace
+    if ct is not None:
+        ct.untracked = one.untracked
     before = hooks.places[one.place]
     at = [i for i, item in enumerate(before) if item[2] is one.hook]
     left = before[at[0] + 1 :] if at else [item for item in before if item[0] > one.priority]

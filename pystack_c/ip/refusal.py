@@ -137,6 +137,9 @@ class Refusal:
         dst.ident = 0
         ip_output.output(core, out)
         dst.ident = ident
+        if core.conntrack is not None:
+            # A rule may have dropped the reset before connection tracking saw it.
+            core.conntrack.attach = False
         return True
 
 

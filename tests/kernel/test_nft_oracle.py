@@ -297,6 +297,8 @@ RULESETS = {
         ct mark and 0x10 == 0x10 counter
         ct mark set meta mark
         meta mark set ct mark
+        ct l3proto ipv4 counter
+        ct protocol tcp counter
     """),
     "reject": rules("""
         tcp dport 8000 reject with tcp reset
@@ -378,6 +380,7 @@ RULESETS = {
         udp dport 5353 update @counted { ip saddr . udp sport counter } counter
         icmp type echo-request delete @seen { ip saddr }
         tcp dport 5353 add @small { tcp sport } counter
+        tcp dport 8000 update @ports { ip saddr : tcp sport } counter
     """,
         """
         set seen {
@@ -399,6 +402,11 @@ RULESETS = {
         set small {
         type inet_service
         size 2
+        flags dynamic
+        }
+        map ports {
+        type ipv4_addr : inet_service
+        size 100
         flags dynamic
         }
     """,

@@ -10,7 +10,7 @@ marks = st.integers(0, 0xFFFFFFFF).map(lambda number: f"{number:#x}") | numbers
 
 
 @st.composite
-def ranges(draw, values=None, top=65535):
+def ranges(draw, top=65535):
     low = draw(st.integers(0, top - 1))
     return f"{low}-{draw(st.integers(low + 1, top))}"
 

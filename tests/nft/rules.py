@@ -219,6 +219,8 @@ meta l4proto { tcp, udp, icmp }
 meta l4proto != tcp
 meta l4proto tcp tcp dport 22
 meta l4proto 200-210
+meta l4proto 94
+meta l4proto { ospf, comp }
 meta protocol ip
 meta protocol ip accept
 meta length 100

@@ -7,6 +7,8 @@ import pytest
 pytest.importorskip("lark")
 
 from pystack import nft
+from pystack.nft import types as t
+from pystack_c.filter.nft.datatypes import DECLARED
 from pystack_c.filter.nft.errors import NftError
 from pystack_c.stack import Stack
 from tests.nft import rules as r
@@ -57,3 +59,12 @@ def test_the_listing_of_the_engine_loads_again(family):
         texts.append(nft.text({"nftables": again.nftables.dump()}))
     assert texts[1] == texts[2]
     assert len(texts[0].splitlines()) == len(texts[1].splitlines())
+
+
+def test_the_engine_and_the_language_show_numbers_by_the_same_names():
+    checked = 0
+    for kind in t.NAMED.values():
+        for number in kind.names.values() if kind.name in DECLARED else ():
+            assert DECLARED[kind.name].show(number) == t.value(kind, number), kind.name
+            checked += 1
+    assert checked > 140

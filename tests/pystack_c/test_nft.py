@@ -117,6 +117,15 @@ def test_reject_answers_with_a_reset_or_an_icmp_error():
     assert made.send(IN, wrong[:36] + bytes([wrong[36] ^ 1]) + wrong[37:]) == []
 
 
+def test_no_chain_at_postrouting_rejects_or_jumps_to_a_chain_that_does():
+    made = box(chain("post", "postrouting"), chain("one"), rule("one", {"reject": None}))
+    for expr in ({"reject": None}, {"jump": {"target": "one"}}):
+        error = refused(made, rule("post", ACCEPT), rule("post", expr))
+        assert "reject is impossible in chain post" in error.message
+        # The rule with the reject itself may be one of an earlier load.
+        assert error.path == (("nftables", 1, "add", "rule") if "reject" in expr else ("nftables",))
+
+
 def test_a_packet_of_our_own_is_rejected_to_our_own_socket():
     from pystack_c.sockets import udp as udp_socket
 
@@ -133,6 +142,14 @@ def test_a_packet_of_our_own_is_rejected_to_our_own_socket():
     made.drain()
     with pytest.raises(ConnectionRefusedError):
         udp_socket.recvfrom(ep, 0, made.now)
+
+
+@pytest.mark.parametrize(("number", "code"), [(0, 0), (1, 3), (2, 1), (3, 13)])
+def test_a_number_of_icmpx_is_one_of_its_own(number, code):
+    made = box(rule("base", {"reject": {"type": "icmpx", "expr": number}}))
+    [(_, answer)] = made.send(IN, udp(A, 1000, B, 53))
+    assert answer[20:22] == bytes((3, code))
+    assert "not an integer in 0..3" in refused(made, rule("base", {"reject": {"type": "icmpx", "expr": 4}})).message
 
 
 def test_jump_returns_and_goto_does_not():
@@ -215,6 +232,33 @@ def test_commands_that_are_not_known_are_errors(command, words):
     assert words in str(refused(box(), command))
 
 
+@pytest.mark.parametrize("wrong", [[], {}, ["x"], None, 5])
+@pytest.mark.parametrize(
+    "command",
+    [
+        lambda x: {"add": {"table": {"family": x, "name": "u"}}},
+        lambda x: {"delete": {"table": {"family": "ip", "name": x}}},
+        lambda x: {"destroy": {"chain": {"family": "ip", "table": "t", "name": x}}},
+        lambda x: {"flush": {"set": {"family": "ip", "table": "t", "name": x}}},
+        lambda x: {"add": {"set": {"family": "ip", "table": "t", "name": "s", "type": "mark", "flags": [x]}}},
+        lambda x: {"add": {"object": x}},
+        lambda x: {"insert": {"elements": x}},
+        lambda x: rule("base", match({"meta": {"key": x}}, 1)),
+        lambda x: rule("base", match({"ct": {"key": x}}, 1)),
+        lambda x: rule("base", match({"payload": {"protocol": x, "field": "dport"}}, 1)),
+        lambda x: rule("base", match({"payload": {"protocol": "tcp", "field": x}}, 1)),
+        lambda x: rule("base", match(DPORT, 1, x)),
+        lambda x: rule("base", match({"meta": {"key": "iifname"}}, {"|": x})),
+        lambda x: rule("base", {"limit": {"rate": 1, "per": x}}),
+        lambda x: rule("base", {"quota": {"val": 1, "val_unit": x}}),
+        lambda x: rule("base", {"jump": {"target": x}}),
+        lambda x: rule("base", {"queue": {"flags": [x]}}),
+    ],
+)
+def test_a_value_of_another_type_in_the_place_of_a_name_is_an_error(command, wrong):
+    refused(box(), command(wrong))
+
+
 def test_text_that_is_no_json_is_an_error():
     made = Box()
     for text in ("{", "[" * 100000, '{"nftables": 5}', "7"):
@@ -273,6 +317,29 @@ def test_a_dynamic_set_is_bounded_and_its_elements_expire():
         made.one(IN, tcp(A, port, B, 80, SYN))
     [found] = [item["set"] for item in made.stack.nftables.dump() if "set" in item]
     assert [one["elem"]["val"] for one in found["elem"]] == [2, 6, 7]
+
+
+def test_a_packet_adds_an_element_to_a_map_and_another_reads_it():
+    named = {
+        "family": "ip",
+        "table": "t",
+        "name": "m",
+        "type": "ipv4_addr",
+        "map": "inet_service",
+        "flags": ["dynamic"],
+        "size": 9,
+    }
+    sport = {"payload": {"protocol": "tcp", "field": "sport"}}
+    add = {"map": {"op": "add", "elem": SADDR, "data": sport, "map": "@m"}}
+    made = box(
+        {"add": {"map": named}},
+        rule("base", match({"map": {"key": SADDR, "data": "@m"}}, 7), COUNTER),
+        rule("base", add),
+    )
+    for host, port in ((A, 7), (A, 8), (A2, 5), (A2, 7)):
+        made.one(IN, tcp(host, port, B, 80, SYN))
+    [found] = [item["map"] for item in made.stack.nftables.dump() if "map" in item]
+    assert found["elem"] == [[A, 7], [A2, 5]] and counters(made) == [1]
 
 
 def test_a_flood_of_additions_and_deletions_does_not_grow_a_set():
@@ -440,6 +507,52 @@ def test_what_a_chain_changes_at_postrouting_leaves_with_right_checksums():
     [(side, out)] = made.send(IN, tcp(A, 1, B, 80, SYN))
     assert side == OUT and sums_right(out) and ends(out) == (A, 1, "192.0.2.77", 99)
     assert out[8] == 33 and out[1] == 46 << 2
+
+
+def untracked(*expr: Any) -> Box:
+    """A router that does not track segments to port 23. A chain counts packets that are not tracked, and another new ones."""
+    return box(
+        chain("raw", "prerouting", -300),
+        rule("raw", match(DPORT, 23), {"notrack": None}, *expr),
+        rule("base", match({"ct": {"key": "state"}}, "untracked", "in"), COUNTER),
+        rule("base", match({"ct": {"key": "state"}}, "new", "in"), COUNTER),
+    )
+
+
+def test_notrack_is_for_one_packet_even_if_it_is_dropped():
+    made = untracked(DROP)
+    assert made.send(IN, tcp(A, 1000, B, 23, SYN)) == []
+    made.one(IN, tcp(A, 1000, B, 80, SYN))
+    assert counters(made) == [0, 1]
+
+
+def test_a_packet_that_is_not_tracked_stays_so_in_a_queue():
+    made = untracked({"queue": {"num": 3}})
+    queued.listen(made.stack, 3, 0, made.now)
+    assert made.send(IN, tcp(A, 1000, B, 23, SYN)) == []
+    made.one(IN, tcp(A, 1000, B, 80, SYN))
+    assert counters(made) == [0, 1]
+    queued.verdict(made.stack, queued.take(made.stack, 3, made.now)[0], True, b"", made.now)
+    assert len(made.drain()) == 1
+    assert counters(made) == [1, 1]
+
+
+def test_a_packet_behind_a_reset_that_another_rule_drops_is_not_related():
+    from pystack_c.sockets import udp as udp_socket
+    from tests import frames as f
+
+    made = box(
+        rule("base", match(DPORT, 23), {"reject": {"type": "tcp reset"}}),
+        chain("raw", "output", -300),
+        rule("raw", match({"meta": {"key": "l4proto"}}, "tcp"), DROP),
+        chain("out", "output"),
+        rule("out", match({"ct": {"key": "state"}}, "new", "in"), COUNTER),
+        rule("out", match({"ct": {"key": "state"}}, "related", "in"), COUNTER),
+    )
+    assert made.send(IN, tcp(A, 1000, B, 23, SYN)) == []
+    udp_socket.sendto(udp_socket.udp_open(made.stack, made.now), b"x", f.addr(B), 53, 0, made.now)
+    assert len(made.drain()) == 1
+    assert counters(made) == [1, 0]
 
 
 def queueing(hook: str, *flags: str) -> Box:

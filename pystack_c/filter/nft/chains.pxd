@@ -14,12 +14,12 @@ cdef class FilterRule:
     cdef public list statements
     cdef public list expr
     cdef public object comment
-    cdef public list owned
     cdef public list uses
     cdef public tuple path
     cdef public bint wants_ct
     cdef public list nat_kinds
     cdef public bint queues
+    cdef public bint rejects
 
 @cython.final
 cdef class Chain:

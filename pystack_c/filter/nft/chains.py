@@ -29,20 +29,20 @@ _VERDICTS = {
 
 
 class FilterRule:
-    """A rule: its statements, and the JSON from which they were made. `owned` are its anonymous sets."""
+    """A rule: its statements, and the JSON from which they were made."""
 
     def __init__(self, handle: int, statements: list[Any], expr: list[Any], comment: Any) -> None:
         self.handle = handle
         self.statements = statements
         self.expr = expr
         self.comment = comment
-        self.owned: list[Any] = []
-        #: what the rule refers to, where it came from in the JSON, and what it needs
+        #: what the rule refers to, where it came from in the JSON (during its load), and what it needs
         self.uses: list[Any] = []
         self.path: tuple[Any, ...] = ()
         self.wants_ct = False
         self.nat_kinds: list[int] = []
         self.queues = False
+        self.rejects = False
 
 
 class Chain:
@@ -195,7 +195,7 @@ class FilterPackets:
         self.core = core
         self.views = [View(core) for _ in range(VIEWS)]
         self.depth = 0
-        #: the newest lines of `log` statements: (time in ns, prefix, subject, place)
+        #: the newest lines of `log` statements: (time in ns, prefix, level, place, subject)
         self.log: deque[Any] = deque(maxlen=LOG_MAX)
         self.logged = 0
         #: sends the answers of `reject` (pystack_c.ip.refusal)

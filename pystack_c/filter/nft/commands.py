@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from pystack_c.filter.hooks import NAMES
 from pystack_c.filter.nft import declared
 from pystack_c.filter.nft.chains import Chain, FilterRule
 from pystack_c.filter.nft.elements import SetModel, insert, remove
 from pystack_c.filter.nft.errors import NftError
-from pystack_c.filter.nft.expressions import Path, number, only
+from pystack_c.filter.nft.expressions import Path, number, only, word
 from pystack_c.filter.nft.rules import RuleBuilder
 
-#: what a table contains, beside chains and rules
+#: the kinds of objects; sets and objects with names have the same methods for all of their kinds
+_PLAIN = ("table", "chain", "rule", "element")
 _SETS = ("set", "map")
 _OBJECTS = ("counter", "quota", "limit")
 _REFUSED = ("ct helper", "ct timeout", "ct expectation", "flowtable", "secmark", "synproxy", "tunnel")
@@ -36,6 +36,8 @@ class RulesetCommands:
         self.chain_order = 0
         #: the things that the load at hand has changed
         self.touched: dict[Any, None] = {}
+        #: the rules that it has made; their paths lead to its commands
+        self.made: list[FilterRule] = []
 
     def new_table(self, family: str, name: str) -> Any:
         """Return a new table."""
@@ -70,12 +72,14 @@ class RulesetCommands:
             raise NftError(f"{kind} is not supported", where)
         if not isinstance(what, dict):
             raise NftError("an object is needed here", where)
-        made = getattr(self, f"_{name}_{kind}", None)
-        if made is None and kind in _SETS + _OBJECTS:
+        made = None
+        if kind in _PLAIN:
+            made = getattr(self, f"_{name}_{kind}", None)
+        elif kind in _SETS + _OBJECTS:
             made = getattr(self, f"_{name}_{'set' if kind in _SETS else 'object'}", None)
         if made is None:
             raise NftError(f"{name} {kind} is not supported", where)
-        made(what, where) if kind not in _SETS + _OBJECTS else made(kind, what, where)
+        made(what, where) if kind in _PLAIN else made(kind, what, where)
 
     # Finding things.
 
@@ -85,17 +89,23 @@ class RulesetCommands:
             raise NftError(f"the family {family!r} is not supported, only ip and inet", (*path, "family"))
         if name not in what:
             raise NftError(f"{name!r} is missing", path)
-        found = self.tables.get((family, what[name]))
+        found = self.tables.get((family, word(what[name], (*path, name))))
         if found is None:
             raise NftError(f"there is no table {family} {what[name]}", (*path, name))
         return found
+
+    def _has(self, what: dict[str, Any], path: Path, contents: str, key: Any) -> bool:
+        """Return True if there are the table that a command names and the thing in it. `destroy` is content without them."""
+        family, name = word(what.get("family", "ip"), (*path, "family")), word(what.get("table", ""), (*path, "table"))
+        table = self.tables.get((family, name))
+        return table is not None and key in getattr(table, contents)
 
     def _chain(self, what: dict[str, Any], path: Path, name: str) -> Any:
         table = self._table(what, path)
         if name not in what and "handle" in what:
             found = next((chain for chain in table.chains.values() if chain.handle == what["handle"]), None)
         else:
-            found = table.chains.get(what.get(name))
+            found = table.chains.get(word(what.get(name, ""), (*path, name)))
         if found is None:
             raise NftError(f"there is no chain {what.get(name)!r} in the table", (*path, name))
         return found
@@ -174,13 +184,14 @@ class RulesetCommands:
         if "name" not in what and "handle" in what:
             what = {
                 **what,
-                "name": next((one.name for one in self.tables.values() if one.handle == what["handle"]), None),
+                "name": next((one.name for one in self.tables.values() if one.handle == what["handle"]), ""),
             }
         table = self._table(what, path, "name")
         self._put(self.tables, (table.family, table.name), None)
 
     def _destroy_table(self, what: dict[str, Any], path: Path) -> None:
-        if (what.get("family", "ip"), what.get("name")) in self.tables:
+        family, name = word(what.get("family", "ip"), (*path, "family")), word(what.get("name", ""), (*path, "name"))
+        if (family, name) in self.tables:
             self._delete_table(what, path)
 
     def _flush_table(self, what: dict[str, Any], path: Path) -> None:
@@ -241,8 +252,7 @@ class RulesetCommands:
         self._put(chain.table.chains, chain.name, None)
 
     def _destroy_chain(self, what: dict[str, Any], path: Path) -> None:
-        table = self.tables.get((what.get("family", "ip"), what.get("table", "")))
-        if table is not None and what.get("name") in table.chains:
+        if self._has(what, path, "chains", word(what.get("name", ""), (*path, "name"))):
             self._delete_chain(what, path)
 
     def _flush_chain(self, what: dict[str, Any], path: Path) -> None:
@@ -254,15 +264,15 @@ class RulesetCommands:
         if len(chain.rules) >= RULES_MAX:
             raise NftError(f"a chain may have {RULES_MAX} rules", path)
         builder = RuleBuilder(self, chain.table)
-        builder.base_place = chain.place if chain.kind else None
         statements = builder.rule(what["expr"], (*path, "expr"))
         rule = FilterRule(self.new_handle(chain.table), statements, what["expr"], what.get("comment"))
-        rule.owned = builder.owned
         rule.uses = builder.uses
         rule.wants_ct = builder.wants_ct
         rule.nat_kinds = builder.nat_kinds
         rule.queues = builder.queues
+        rule.rejects = builder.rejects
         rule.path = path
+        self.made.append(rule)
         return rule
 
     def _add_rule(self, what: dict[str, Any], path: Path, before: bool = False) -> None:
@@ -323,7 +333,7 @@ class RulesetCommands:
 
     def _model(self, what: dict[str, Any], path: Path) -> SetModel:
         table = self._table(what, path)
-        found: SetModel | None = table.sets.get(what.get("name"))
+        found: SetModel | None = table.sets.get(word(what.get("name", ""), (*path, "name")))
         if found is None and "name" not in what:
             found = next((one for one in table.sets.values() if one.handle == what.get("handle")), None)
         if found is None:
@@ -334,8 +344,7 @@ class RulesetCommands:
         self._put(self._table(what, path).sets, self._model(what, path).name, None)
 
     def _destroy_set(self, kind: str, what: dict[str, Any], path: Path) -> None:
-        table = self.tables.get((what.get("family", "ip"), what.get("table", "")))
-        if table is not None and what.get("name") in table.sets:
+        if self._has(what, path, "sets", word(what.get("name", ""), (*path, "name"))):
             self._delete_set(kind, what, path)
 
     def _flush_set(self, kind: str, what: dict[str, Any], path: Path) -> None:
@@ -408,14 +417,10 @@ class RulesetCommands:
 
     def _delete_object(self, kind: str, what: dict[str, Any], path: Path) -> None:
         table = self._table(what, path)
-        if (kind, what.get("name")) not in table.objects:
+        if (kind, word(what.get("name", ""), (*path, "name"))) not in table.objects:
             raise NftError(f"there is no {kind} {what.get('name')!r} in the table", (*path, "name"))
         self._put(table.objects, (kind, what["name"]), None)
 
     def _destroy_object(self, kind: str, what: dict[str, Any], path: Path) -> None:
-        table = self.tables.get((what.get("family", "ip"), what.get("table", "")))
-        if table is not None and (kind, what.get("name")) in table.objects:
+        if self._has(what, path, "objects", (kind, word(what.get("name", ""), (*path, "name")))):
             self._delete_object(kind, what, path)
-
-
-__all__ = ["NAMES", "RulesetCommands"]

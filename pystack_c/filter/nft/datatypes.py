@@ -3,127 +3,31 @@
 from typing import Any
 
 from pystack_c.base.address import addr_text, v4
+from pystack_c.filter.nft import names
 from pystack_c.filter.nft.errors import NftError
-
-PROTOCOLS = {
-    "icmp": 1,
-    "igmp": 2,
-    "tcp": 6,
-    "udp": 17,
-    "gre": 47,
-    "esp": 50,
-    "ah": 51,
-    "ipv6-icmp": 58,
-    "icmpv6": 58,
-    "comp": 108,
-    "sctp": 132,
-    "udplite": 136,
-    "dccp": 33,
-}
-CT_STATES = {"invalid": 1, "established": 2, "related": 4, "new": 8, "untracked": 64}
-CT_STATUS = {
-    "expected": 1,
-    "seen-reply": 2,
-    "assured": 4,
-    "confirmed": 8,
-    "snat": 16,
-    "dnat": 32,
-    "dying": 512,
-}
-TCP_FLAGS = {"fin": 1, "syn": 2, "rst": 4, "psh": 8, "ack": 16, "urg": 32, "ecn": 64, "cwr": 128}
-ICMP_TYPES = {
-    "echo-reply": 0,
-    "destination-unreachable": 3,
-    "source-quench": 4,
-    "redirect": 5,
-    "echo-request": 8,
-    "router-advertisement": 9,
-    "router-solicitation": 10,
-    "time-exceeded": 11,
-    "parameter-problem": 12,
-    "timestamp-request": 13,
-    "timestamp-reply": 14,
-    "info-request": 15,
-    "info-reply": 16,
-    "address-mask-request": 17,
-    "address-mask-reply": 18,
-}
-ICMP_CODES = {
-    "net-unreachable": 0,
-    "host-unreachable": 1,
-    "prot-unreachable": 2,
-    "port-unreachable": 3,
-    "frag-needed": 4,
-    "net-prohibited": 9,
-    "host-prohibited": 10,
-    "admin-prohibited": 13,
-}
-#: the codes of icmpx, as codes of ICMP (Linux nft_reject_icmp_code)
-ICMPX_CODES = {"no-route": 0, "port-unreachable": 3, "host-unreachable": 1, "admin-prohibited": 13}
-DSCP = {
-    "cs0": 0,
-    "df": 0,
-    "be": 0,
-    "lephb": 1,
-    "cs1": 8,
-    "af11": 10,
-    "af12": 12,
-    "af13": 14,
-    "cs2": 16,
-    "af21": 18,
-    "af22": 20,
-    "af23": 22,
-    "cs3": 24,
-    "af31": 26,
-    "af32": 28,
-    "af33": 30,
-    "cs4": 32,
-    "af41": 34,
-    "af42": 36,
-    "af43": 38,
-    "cs5": 40,
-    "va": 44,
-    "ef": 46,
-    "cs6": 48,
-    "cs7": 56,
-}
-PKTTYPES = {"host": 0, "unicast": 0, "broadcast": 1, "multicast": 2, "other": 3}
-ETHERTYPES = {"ip": 0x0800, "arp": 0x0806, "ip6": 0x86DD, "vlan": 0x8100, "8021q": 0x8100, "8021ad": 0x88A8}
-#: the services that nft may name (the most frequent of /etc/services); text with others is the parser's business
-SERVICES = {
-    "ftp": 21,
-    "ssh": 22,
-    "telnet": 23,
-    "smtp": 25,
-    "domain": 53,
-    "bootps": 67,
-    "bootpc": 68,
-    "tftp": 69,
-    "http": 80,
-    "pop3": 110,
-    "ntp": 123,
-    "imap2": 143,
-    "snmp": 161,
-    "https": 443,
-    "submission": 587,
-    "imaps": 993,
-    "pop3s": 995,
-    "mysql": 3306,
-    "postgresql": 5432,
-}
 
 
 class DataType:
-    """A type: its name in nft, its size in bits, and the symbols for its numbers. `kind` is "number", "address", "ether", "name" or "time"."""
+    """A type: its name in nft, its size in bits, and the symbols for its numbers. `kind` is "number", "address", "ether", "name" or "time".
+
+    If `shown` is False, the symbols are read, but a number is shown as a number.
+    """
 
     def __init__(
-        self, name: str, bits: int, symbols: dict[str, int] | None = None, flags: bool = False, kind: str = "number"
+        self,
+        name: str,
+        bits: int,
+        symbols: dict[str, int] | None = None,
+        flags: bool = False,
+        kind: str = "number",
+        shown: bool = True,
     ) -> None:
         self.name = name
         self.bits = bits
         self.symbols = symbols or {}
         self.flags = flags
         self.kind = kind
+        self.shown = shown
 
     @property
     def size(self) -> int:
@@ -134,6 +38,8 @@ class DataType:
         """Return the number (or name) of a constant. Raises NftError."""
         if isinstance(given, dict) and list(given) == ["|"] or isinstance(given, list):
             parts = given["|"] if isinstance(given, dict) else given
+            if self.kind == "name" or not isinstance(parts, list):
+                raise NftError(f"{given!r} is no constant of type {self.name}", path)
             total = 0
             for i, part in enumerate(parts):
                 total |= self.constant(part, (*path, i))
@@ -211,13 +117,14 @@ class DataType:
         if self.kind == "time":
             return number // 1000
         if self.flags and number:
-            names = [name for name, bit in self.symbols.items() if number & bit]
-            if sum(self.symbols[name] for name in names) == number:
-                return names[0] if len(names) == 1 else {"|": names}
+            found = [name for name, bit in self.symbols.items() if number & bit]
+            if sum(self.symbols[name] for name in found) == number:
+                return found[0] if len(found) == 1 else {"|": found}
             return number
-        for name, value in self.symbols.items():
-            if value == number and self.name != "inet_service":
-                return name
+        if self.shown:
+            for name, value in self.symbols.items():
+                if value == number:
+                    return name
         if self.kind == "address":
             return addr_text(v4(number)) if number else "0.0.0.0"
         if self.kind == "ether":
@@ -245,24 +152,24 @@ def integer(bits: int) -> DataType:
 
 ADDRESS = DataType("ipv4_addr", 32, kind="address")
 ETHER = DataType("ether_addr", 48, kind="ether")
-ETHERTYPE = DataType("ether_type", 16, ETHERTYPES)
-SERVICE = DataType("inet_service", 16, SERVICES)
-PROTOCOL = DataType("inet_proto", 8, PROTOCOLS)
+ETHERTYPE = DataType("ether_type", 16, names.ETHER_TYPES)
+SERVICE = DataType("inet_service", 16, names.SERVICES, shown=False)
+PROTOCOL = DataType("inet_proto", 8, names.PROTOCOLS)
 MARK = DataType("mark", 32)
-STATE = DataType("ct_state", 32, CT_STATES, flags=True)
-STATUS = DataType("ct_status", 32, CT_STATUS, flags=True)
-DIRECTION = DataType("ct_dir", 8, {"original": 0, "reply": 1})
+STATE = DataType("ct_state", 32, names.CT_STATES, flags=True)
+STATUS = DataType("ct_status", 32, names.CT_STATUS, flags=True)
+DIRECTION = DataType("ct_dir", 8, names.CT_DIRECTIONS)
 IFNAME = DataType("ifname", 128, kind="name")
 IFINDEX = DataType("iface_index", 32, kind="name")
-FLAGS = DataType("tcp_flag", 8, TCP_FLAGS, flags=True)
-ICMP_TYPE = DataType("icmp_type", 8, ICMP_TYPES)
-ICMP_CODE = DataType("icmp_code", 8, ICMP_CODES)
-DSCP_TYPE = DataType("dscp", 6, DSCP)
-ECN_TYPE = DataType("ecn", 2, {"not-ect": 0, "ect1": 1, "ect0": 2, "ce": 3})
-PKTTYPE = DataType("pkt_type", 8, PKTTYPES)
-NFPROTO = DataType("nf_proto", 8, {"ipv4": 2, "ipv6": 10})
+FLAGS = DataType("tcp_flag", 8, names.TCP_FLAGS, flags=True)
+ICMP_TYPE = DataType("icmp_type", 8, names.ICMP_TYPES)
+ICMP_CODE = DataType("icmp_code", 8, names.ICMP_CODES, shown=False)
+DSCP_TYPE = DataType("dscp", 6, names.DSCP)
+ECN_TYPE = DataType("ecn", 2, names.ECN)
+PKTTYPE = DataType("pkt_type", 8, names.PACKET_TYPES)
+NFPROTO = DataType("nf_proto", 8, names.NF_PROTOCOLS)
 TIME = DataType("time", 64, kind="time")
-BOOLEAN = DataType("boolean", 1, {"exists": 1, "missing": 0})
+BOOLEAN = DataType("boolean", 1, names.BOOLEANS)
 #: the types that a set may be declared with
 DECLARED = {
     item.name: item

@@ -7,18 +7,13 @@ from pystack_c.filter.hooks import NAMES
 from pystack_c.filter.nft.datatypes import DECLARED, DataType
 from pystack_c.filter.nft.elements import SetModel
 from pystack_c.filter.nft.errors import NftError
-from pystack_c.filter.nft.expressions import Path, number, only
+from pystack_c.filter.nft.expressions import Path, number, only, word, words
+from pystack_c.filter.nft.names import CHAIN_TYPES
 from pystack_c.filter.nft.rules import RuleBuilder
 from pystack_c.filter.nft.sets import SIZE_MAX, Element, NftSet
 from pystack_c.filter.nft.stateful import stateful
 
 _SECOND = 1_000_000_000
-#: the places of each type of base chain
-_PLACES = {
-    "filter": ("prerouting", "input", "forward", "output", "postrouting"),
-    "nat": ("prerouting", "input", "output", "postrouting"),
-    "route": ("output",),
-}
 _SET_NAMES = "family handle type map policy flags elem timeout gc-interval size auto-merge comment stmt"
 
 
@@ -54,10 +49,10 @@ def base_chain(chain: Any, what: dict[str, Any], path: Path) -> None:
             raise NftError("only a base chain has a policy", (*path, "policy"))
         return
     only({name: what[name] for name in names}, path, "type hook prio")
-    kind, hook = what["type"], what["hook"]
-    if kind not in _PLACES:
+    kind, hook = word(what["type"], (*path, "type")), what["hook"]
+    if kind not in CHAIN_TYPES:
         raise NftError(f"the type {kind!r} is not supported", (*path, "type"))
-    if hook not in _PLACES[kind]:
+    if hook not in CHAIN_TYPES[kind]:
         raise NftError(f"a chain of type {kind} is impossible at {hook!r}", (*path, "hook"))
     chain.kind = kind
     chain.place = NAMES.index(hook)
@@ -77,8 +72,9 @@ def types_of(builder: RuleBuilder, given: Any, path: Path) -> list[DataType]:
         return builder.expression(inner, (*path, "typeof"))[1]
     found = []
     for i, name in enumerate(given if isinstance(given, list) else [given]):
-        if name not in DECLARED:
-            raise NftError(f"the type {name!r} is not supported", (*path, i) if isinstance(given, list) else path)
+        at = (*path, i) if isinstance(given, list) else path
+        if word(name, at) not in DECLARED:
+            raise NftError(f"the type {name!r} is not supported", at)
         found.append(DECLARED[name])
     return found
 
@@ -89,8 +85,7 @@ def set_of(ruleset: Any, table: Any, kind: str, what: dict[str, Any], path: Path
     if kind == "set" and "map" in what:
         raise NftError("a set has no data", (*path, "map"))
     builder = RuleBuilder(ruleset, table)
-    flags = what.get("flags", [])
-    flags = [flags] if isinstance(flags, str) else list(flags)
+    flags = words(what.get("flags", []), (*path, "flags"))
     for flag in flags:
         if flag not in ("constant", "interval", "timeout", "dynamic"):
             raise NftError(f"the flag {flag!r} is not supported", (*path, "flags"))
@@ -110,8 +105,7 @@ def set_of(ruleset: Any, table: Any, kind: str, what: dict[str, Any], path: Path
         model.data_types = types_of(builder, what["map"], (*path, "map"))
     names = ("type", "map", "policy", "gc-interval", "size", "comment", "stmt")
     model.declared = {name: what[name] for name in names if name in what}
-    templates = what.get("stmt", [])
-    model.templates = [builder.template(one, (*path, "stmt", i)) for i, one in enumerate(templates)]
+    model.templates = builder.all_templates(what.get("stmt", []), (*path, "stmt"))
     return model
 
 

@@ -6,12 +6,11 @@ from pystack_c.filter.nft import datatypes as t
 from pystack_c.filter.nft.chains import verdict_text
 from pystack_c.filter.nft.datatypes import DataType
 from pystack_c.filter.nft.errors import NftError
-from pystack_c.filter.nft.expressions import ExpressionBuilder, Path, number, only
-from pystack_c.filter.nft.sets import CROSSING_MAX, SIZE_MAX, Element, MapLookup, NftSet
+from pystack_c.filter.nft.expressions import ExpressionBuilder, Path, number, only, word
+from pystack_c.filter.nft.sets import CROSSING_MAX, Element, MapLookup, NftSet
 from pystack_c.filter.nft.stateful import STATEFUL, shown, stateful
 
 _SECOND = 1_000_000_000
-_FLAGS = ("constant", "interval", "timeout", "dynamic")
 
 
 class SetModel:
@@ -90,12 +89,10 @@ class Elements(ExpressionBuilder):
         self.ruleset = ruleset
         self.table = table
         self.packets = ruleset.packets
-        self.owned: list[SetModel] = []
         self.uses: list[Any] = []
-        self.wants_nat = False
         self.nat_kinds: list[int] = []
         self.queues = False
-        self.base_place: int | None = None
+        self.rejects = False
 
     def verdict(self, given: Any, path: Path) -> Any:
         """Return a verdict."""
@@ -105,7 +102,7 @@ class Elements(ExpressionBuilder):
 
     def chain(self, name: Any, path: Path) -> Any:
         """Return a chain of the table by name."""
-        found = self.table.chains.get(name)
+        found = self.table.chains.get(word(name, path))
         if found is None:
             raise NftError(f"there is no chain {name!r} in this table", path)
         if found.kind:
@@ -152,7 +149,6 @@ class Elements(ExpressionBuilder):
         model.live.interval = any(one.key != one.last for one in made)
         insert(model, made, path, self.ruleset.core.now, None)
         model.live.arrange()
-        self.owned.append(model)
         return model
 
     def _data_types(self, items: list[Any], wanted: list[DataType], path: Path) -> list[DataType]:
@@ -229,8 +225,14 @@ class Elements(ExpressionBuilder):
         element.statements = found or [one.clone() for one in model.templates] or None
         return element
 
+    def all_templates(self, given: Any, path: Path) -> list[Any]:
+        """Return the counters, limits and quotas that each new element of a set gets."""
+        if not isinstance(given, list):
+            raise NftError("a list of statements is needed here", path)
+        return [self.template(one, (*path, i)) for i, one in enumerate(given)]
+
     def template(self, given: Any, path: Path) -> Any:
-        """Return the counter, limit or quota that each new element of a set gets."""
+        """Return one of them."""
         if not isinstance(given, dict) or len(given) != 1 or next(iter(given)) not in STATEFUL:
             raise NftError("only counter, limit and quota are supported here", path)
         [(name, body)] = given.items()
@@ -319,6 +321,3 @@ def _cut(live: NftSet, element: Element) -> bool:
                 live.put(Element(element.last + 1, old.last))
             return True
     return False
-
-
-__all__ = ["SIZE_MAX", "Elements", "SetModel", "insert", "remove", "verdict_json"]

@@ -101,6 +101,8 @@ CT: dict[str, tuple[int, DataType]] = {
     "status": (e.CT_STATUS, t.STATUS),
     "mark": (e.CT_MARK, t.MARK),
     "direction": (e.CT_DIRECTION, t.DIRECTION),
+    "l3proto": (e.CT_L3PROTO, t.NFPROTO),
+    "protocol": (e.CT_PROTOCOL, t.PROTOCOL),
     "expiration": (e.CT_EXPIRATION, t.TIME),
     "packets": (e.CT_PACKETS, t.integer(64)),
     "bytes": (e.CT_BYTES, t.integer(64)),
@@ -137,6 +139,18 @@ def number(given: Any, path: Path, low: int, high: int) -> int:
     if not isinstance(given, int) or isinstance(given, bool) or not low <= given <= high:
         raise NftError(f"{given!r} is not an integer in {low}..{high}", path)
     return given
+
+
+def word(given: Any, path: Path) -> str:
+    """Return a text."""
+    if not isinstance(given, str):
+        raise NftError(f"{given!r} is no text", path)
+    return given
+
+
+def words(given: Any, path: Path) -> list[str]:
+    """Return texts from a list of them, or from one alone."""
+    return [word(one, path) for one in (given if isinstance(given, list) else [given])]
 
 
 class ExpressionBuilder:
@@ -212,7 +226,7 @@ class ExpressionBuilder:
                 raise NftError(f"the base {body['base']!r} is not supported, only nh and th", (*path, "base"))
             return e.RawField(body["base"] == "nh", offset, bits), [t.integer(bits)]
         only(body, path, "protocol field")
-        protocol, field = body["protocol"], body["field"]
+        protocol, field = word(body["protocol"], (*path, "protocol")), word(body["field"], (*path, "field"))
         if protocol == "ip" and field in IP_FIELDS:
             code, kind = IP_FIELDS[field]
             return e.NetField(code), [kind]
@@ -233,15 +247,16 @@ class ExpressionBuilder:
 
     def _meta(self, body: Any, path: Path) -> Typed:
         only(body, path, "key")
-        if body["key"] not in META:
-            raise NftError(f"meta {body['key']} is not supported", (*path, "key"))
-        code, kind = META[body["key"]]
+        key = word(body["key"], (*path, "key"))
+        if key not in META:
+            raise NftError(f"meta {key} is not supported", (*path, "key"))
+        code, kind = META[key]
         return e.Meta(code), [kind]
 
     def _ct(self, body: Any, path: Path) -> Typed:
         only(body, path, "key", "dir family")
         self.wants_ct = True
-        key, way, family = body["key"], body.get("dir"), body.get("family", "ip")
+        key, way, family = word(body["key"], (*path, "key")), body.get("dir"), body.get("family", "ip")
         if family != "ip":
             raise NftError(f"the family {family!r} is not supported", (*path, "family"))
         if way is None:
@@ -290,13 +305,13 @@ _KNOWN = ("payload", "tcp option", "meta", "ct", "rt", "numgen", "jhash")
 def tcp_option(body: Any, path: Path) -> tuple[int, tuple[int, int] | None]:
     """Return the kind of a TCP option, and (offset, size) of its field, or None for the option itself."""
     only(body, path, "name", "field")
-    name, field = body["name"], body.get("field")
+    name, field = word(body["name"], (*path, "name")), body.get("field")
     if name not in OPTIONS:
         raise NftError(f"the TCP option {name!r} is not supported", (*path, "name"))
     kind, fields = OPTIONS[name]
     if field is None or field == "kind":
         return kind, None
-    if field not in fields:
+    if word(field, (*path, "field")) not in fields:
         raise NftError(f"the field {field!r} of the TCP option {name} is not supported", (*path, "field"))
     return kind, fields[field]
 

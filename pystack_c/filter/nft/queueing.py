@@ -34,6 +34,7 @@ class QueuedPacket:
         self.trace = view.trace
         ct = view.core.conntrack
         self.tracked = None if ct is None else (ct.entry, ct.direction, ct.state, ct.fragment_size, ct.fragment_sizes)
+        self.untracked = ct is not None and ct.untracked
         self.hook = hook
         self.priority = priority
         #: the application has it

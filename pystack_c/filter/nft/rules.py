@@ -5,13 +5,23 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.filter.nft import datatypes as t
 from pystack_c.filter.nft import exprs as e
-from pystack_c.filter.nft import mangle
+from pystack_c.filter.nft import mangle, names
 from pystack_c.filter.nft import statements as s
 from pystack_c.filter.nft.answers import Log, Reject
 from pystack_c.filter.nft.datatypes import DataType
-from pystack_c.filter.nft.elements import Elements, SetModel
+from pystack_c.filter.nft.elements import Elements
 from pystack_c.filter.nft.errors import NftError
-from pystack_c.filter.nft.expressions import IP_FIELDS, TRANSPORT, Path, is_constant, number, only, tcp_option
+from pystack_c.filter.nft.expressions import (
+    IP_FIELDS,
+    TRANSPORT,
+    Path,
+    is_constant,
+    number,
+    only,
+    tcp_option,
+    word,
+    words,
+)
 from pystack_c.filter.nft.queueing import Queue
 from pystack_c.filter.nft.stateful import STATEFUL, stateful
 
@@ -26,11 +36,13 @@ _VERDICTS = {
 }
 _NAT = {"snat": C.NAT_SNAT, "dnat": C.NAT_DNAT, "masquerade": C.NAT_MASQUERADE, "redirect": C.NAT_REDIRECT}
 _SETTABLE = ("saddr", "daddr", "ttl", "dscp", "ecn")
+#: the codes of ICMP for those of icmpx (Linux nft_reject_icmp_code)
+_ICMPX = (0, 3, 1, 13)
 _LEVELS = ("emerg", "alert", "crit", "err", "warn", "notice", "info", "debug")
 
 
 class RuleBuilder(Elements):
-    """Makes the statements of one rule. `owned` collects the anonymous sets, `uses` the names of what the rule refers to."""
+    """Makes the statements of one rule. `uses` collects what the rule refers to."""
 
     def rule(self, given: Any, path: Path) -> list[Any]:
         """Return the statements of a rule."""
@@ -52,10 +64,9 @@ class RuleBuilder(Elements):
             return stateful(name, body, inner)
         if name in _NAT:
             return self._nat(name, body, inner)
-        made = getattr(self, f"_{name}", None) if name in _KNOWN else None
-        if made is None:
+        if name not in _METHODS:
             raise NftError(f"the statement {name!r} is not supported", inner)
-        return made(body, inner)
+        return getattr(self, _METHODS[name])(body, inner)
 
     def verdict(self, given: Any, path: Path) -> Any:
         """Return a verdict."""
@@ -72,7 +83,7 @@ class RuleBuilder(Elements):
 
     def _match(self, body: Any, path: Path) -> Any:
         only(body, path, "op left right")
-        if body["op"] not in _OPS:
+        if word(body["op"], (*path, "op")) not in _OPS:
             raise NftError(f"{body['op']!r} is no operator", (*path, "op"))
         op = _OPS[body["op"]]
         left, types = self.expression(body["left"], (*path, "left"))
@@ -150,7 +161,7 @@ class RuleBuilder(Elements):
 
     def _set_payload(self, what: Any, value: Any, inner: Path, path: Path) -> Any:
         only(what, inner, "protocol field")
-        protocol, field = what["protocol"], what["field"]
+        protocol, field = word(what["protocol"], (*inner, "protocol")), word(what["field"], (*inner, "field"))
         if protocol == "ip" and field in _SETTABLE:
             code, kind = IP_FIELDS[field]
             return mangle.SetNet(code, self.typed(value, path, kind))
@@ -170,17 +181,17 @@ class RuleBuilder(Elements):
     def _reject(self, body: Any, path: Path) -> Any:
         body = body or {}
         only(body, path, "", "type expr")
-        kind, code = body.get("type", "icmpx"), body.get("expr", "port-unreachable")
-        if self.base_place is not None and self.base_place == C.HOOK_POSTROUTING:
-            raise NftError("reject is impossible at postrouting", path)
+        kind, code = word(body.get("type", "icmpx"), (*path, "type")), body.get("expr", "port-unreachable")
+        self.rejects = True
         if kind == "tcp reset":
             if "expr" in body:
                 raise NftError("a reset has no parameter", (*path, "expr"))
             return Reject(self.packets, True, 0)
-        codes = {"icmp": t.ICMP_CODES, "icmpx": t.ICMPX_CODES}.get(kind)
+        codes = {"icmp": names.ICMP_CODES, "icmpx": names.ICMPX_CODES}.get(kind)
         if codes is None or not isinstance(code, (str, int)) or (isinstance(code, str) and code not in codes):
             raise NftError(f"reject with {kind} {code} is not supported", path)
-        return Reject(self.packets, False, codes[code] if isinstance(code, str) else number(code, path, 0, 15))
+        code = codes[code] if isinstance(code, str) else number(code, path, 0, 15 if kind == "icmp" else 3)
+        return Reject(self.packets, False, code if kind == "icmp" else _ICMPX[code])
 
     def _log(self, body: Any, path: Path) -> Any:
         body = body or {}
@@ -196,8 +207,7 @@ class RuleBuilder(Elements):
         body = body or {}
         only(body, path, "", "num flags")
         given, at = body.get("num", 0), (*path, "num")
-        flags = body.get("flags", [])
-        flags = [flags] if isinstance(flags, str) else flags
+        flags = words(body.get("flags", []), (*path, "flags"))
         for flag in flags:
             if flag not in ("bypass", "fanout"):
                 raise NftError(f"the flag {flag!r} is not supported", (*path, "flags"))
@@ -216,7 +226,7 @@ class RuleBuilder(Elements):
 
     # Sets that packets change.
 
-    def _set(self, body: Any, path: Path) -> Any:
+    def _set_update(self, body: Any, path: Path) -> Any:
         only(body, path, "op elem set", "stmt")
         return self._update(body, body["set"], (*path, "set"), None, path)
 
@@ -226,7 +236,7 @@ class RuleBuilder(Elements):
 
     def _update(self, body: Any, name: Any, name_path: Path, data: Any, path: Path) -> Any:
         ops = {"add": s.ADD, "update": s.UPDATE, "delete": s.DELETE}
-        if body["op"] not in ops:
+        if word(body["op"], (*path, "op")) not in ops:
             raise NftError(f"{body['op']!r} is no operation on a set", (*path, "op"))
         model = self.model(name, name_path)
         elem, at, timeout = body["elem"], (*path, "elem"), 0
@@ -241,7 +251,7 @@ class RuleBuilder(Elements):
             raise NftError(f"the set {model.name} has no timeouts", at)
         templates = model.templates
         if "stmt" in body:
-            templates = [self.template(one, (*path, "stmt", i)) for i, one in enumerate(body["stmt"])]
+            templates = self.all_templates(body["stmt"], (*path, "stmt"))
         value = None
         if data is not None:
             if not model.data_types:
@@ -258,7 +268,9 @@ class RuleBuilder(Elements):
             raise NftError(f"the family {body['family']!r} is not supported", (*path, "family"))
         if "type_flags" in body:
             raise NftError("the translation of prefixes is not supported", (*path, "type_flags"))
-        self._nat_place(name, path)
+        self.wants_ct = True
+        # Where translations may stand is checked when the whole ruleset is known: other chains may jump to this one.
+        self.nat_kinds.append(_NAT[name])
         if name in ("snat", "dnat") and "addr" not in body and "port" not in body:
             raise NftError("an address or a port is needed here", path)
         addr, pair = None, False
@@ -266,8 +278,7 @@ class RuleBuilder(Elements):
             addr, pair = self._nat_address(body["addr"], (*path, "addr"))
         port = self._nat_part(body["port"], (*path, "port"), t.SERVICE) if "port" in body else None
         made = mangle.Translate(_NAT[name], addr, port, pair)
-        flags = body.get("flags", [])
-        for flag in [flags] if isinstance(flags, str) else flags:
+        for flag in words(body.get("flags", []), (*path, "flags")):
             if flag in ("random", "fully-random"):
                 made.fully_random = True
             elif flag == "persistent":
@@ -275,12 +286,6 @@ class RuleBuilder(Elements):
             else:
                 raise NftError(f"the flag {flag!r} is not supported", (*path, "flags"))
         return made
-
-    def _nat_place(self, name: str, path: Path) -> None:
-        """Look whether the base chain can do this. A rule of another chain is checked when a base chain jumps to it."""
-        self.wants_nat = True
-        self.wants_ct = True
-        self.nat_kinds.append(_NAT[name])
 
     def _nat_address(self, given: Any, path: Path) -> tuple[Any, bool]:
         if isinstance(given, dict) and "map" in given:
@@ -296,10 +301,15 @@ class RuleBuilder(Elements):
         return self.typed(given, path, kind)
 
 
-_KNOWN = ("match", "vmap", "mangle", "reject", "log", "notrack", "queue", "set", "map_update")
-
-
-def set_model(found: Any) -> SetModel:
-    """Return the set (for type checkers)."""
-    model: SetModel = found
-    return model
+#: statements, and the methods that read them. A map is an expression, too, which has the method _map.
+_METHODS = {
+    "match": "_match",
+    "vmap": "_vmap",
+    "mangle": "_mangle",
+    "reject": "_reject",
+    "log": "_log",
+    "notrack": "_notrack",
+    "queue": "_queue",
+    "set": "_set_update",
+    "map": "_map_update",
+}

@@ -74,6 +74,9 @@ class Ruleset(RulesetCommands):
         finally:
             self.undo = []
             self.touched = {}
+            for rule in self.made:
+                rule.path = ()
+            self.made = []
         self._arrange()
         if self.core.probe is not None:
             chains = [chain for table in self.tables.values() for chain in table.chains.values()]

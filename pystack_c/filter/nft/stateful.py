@@ -3,19 +3,13 @@
 from typing import Any
 
 from pystack_c.filter.nft.errors import NftError
-from pystack_c.filter.nft.expressions import Path, number, only
+from pystack_c.filter.nft.expressions import Path, number, only, word
+from pystack_c.filter.nft.names import BYTE_UNITS, TIME_UNITS, sized
 from pystack_c.filter.nft.statements import Counter, Limit, Quota
 
 STATEFUL = ("counter", "limit", "quota")
 _SECOND = 1_000_000_000
-PERIODS = {
-    "second": _SECOND,
-    "minute": 60 * _SECOND,
-    "hour": 3600 * _SECOND,
-    "day": 86400 * _SECOND,
-    "week": 604800 * _SECOND,
-}
-UNITS = {"bytes": 1, "kbytes": 1024, "mbytes": 1024 * 1024}
+PERIODS = {name: count * _SECOND for name, count in TIME_UNITS.items()}
 _BIG = 1 << 62
 #: Linux's burst of a limit that names none (NFT_LIMIT_PKT_BURST_DEFAULT)
 _BURST = 5
@@ -33,19 +27,20 @@ def stateful(name: str, body: Any, path: Path) -> Any:
 
 def _limit(body: Any, path: Path) -> Limit:
     only(body, path, "rate per", "burst inv rate_unit burst_unit")
-    units = {"packets": 0, **UNITS}
-    rate_unit, burst_unit = body.get("rate_unit", "packets"), body.get("burst_unit", "")
+    units = {"packets": 0, **BYTE_UNITS}
+    rate_unit = word(body.get("rate_unit", "packets"), (*path, "rate_unit"))
+    burst_unit = word(body.get("burst_unit", ""), (*path, "burst_unit"))
     if rate_unit not in units:
         raise NftError(f"{rate_unit!r} is no unit", (*path, "rate_unit"))
-    if body["per"] not in PERIODS:
+    if word(body["per"], (*path, "per")) not in PERIODS:
         raise NftError(f"{body['per']!r} is no period", (*path, "per"))
     unit = units[rate_unit]
     rate = number(body["rate"], (*path, "rate"), 1, 1 << 32) * (unit or 1)
     burst = number(body.get("burst", 0), (*path, "burst"), 0, 0xFFFFFFFF)
     if unit:
-        if burst_unit not in ("", *UNITS):
+        if burst_unit not in ("", *BYTE_UNITS):
             raise NftError(f"{burst_unit!r} is no unit", (*path, "burst_unit"))
-        burst *= UNITS.get(burst_unit, 1)
+        burst *= BYTE_UNITS.get(burst_unit, 1)
     elif burst == 0:
         burst = _BURST
     per = PERIODS[body["per"]]
@@ -58,24 +53,18 @@ def _limit(body: Any, path: Path) -> Limit:
 
 def _quota(body: Any, path: Path) -> Quota:
     only(body, path, "val val_unit", "used used_unit inv")
-    if body["val_unit"] not in UNITS or body.get("used_unit", "bytes") not in UNITS:
+    unit = word(body["val_unit"], (*path, "val_unit"))
+    used_unit = word(body.get("used_unit", "bytes"), (*path, "used_unit"))
+    if unit not in BYTE_UNITS or used_unit not in BYTE_UNITS:
         raise NftError("the units of a quota are bytes, kbytes and mbytes", path)
-    octets = number(body["val"], (*path, "val"), 0, 1 << 40) * UNITS[body["val_unit"]]
-    used = number(body.get("used", 0), (*path, "used"), 0, 1 << 40) * UNITS[body.get("used_unit", "bytes")]
+    octets = number(body["val"], (*path, "val"), 0, 1 << 40) * BYTE_UNITS[unit]
+    used = number(body.get("used", 0), (*path, "used"), 0, 1 << 40) * BYTE_UNITS[used_unit]
     return Quota(octets, used, bool(body.get("inv", False)))
 
 
 def counter_json(counter: Counter) -> dict[str, int]:
     """Return the numbers of a counter."""
     return {"packets": counter.packets, "bytes": counter.octets}
-
-
-def sized(octets: int) -> tuple[int, str]:
-    """Return bytes in the largest unit that needs no fraction, as nft prints them."""
-    for name in ("mbytes", "kbytes"):
-        if octets and octets % UNITS[name] == 0:
-            return octets // UNITS[name], name
-    return octets, "bytes"
 
 
 def limit_json(limit: Limit) -> dict[str, Any]:

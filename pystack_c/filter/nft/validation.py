@@ -35,7 +35,7 @@ def check(ruleset: Any, path: Path) -> None:
                         raise NftError(f"{element.data.target.name} is still in use by the map {model.name}", path)
         for chain in table.chains.values():
             if chain.kind:
-                _check_nat(chain, path)
+                _check_places(chain, path)
 
 
 def targets(rule: Any) -> list[Chain]:
@@ -68,15 +68,19 @@ def _depth(chain: Chain, depths: dict[Chain, int], above: tuple[Chain, ...], pat
     return depths[chain]
 
 
-def _check_nat(base: Chain, path: Path) -> None:
-    """Raise NftError if a translation is impossible in a base chain, or in a chain to which it jumps."""
+def _check_places(base: Chain, path: Path) -> None:
+    """Raise NftError if a statement is impossible in a base chain, or in a chain to which it jumps."""
     seen = [base]
     for chain in seen:
         for rule in chain.rules:
             for kind in rule.nat_kinds:
                 if base.kind != "nat" or base.place not in _NAT_PLACES[kind]:
                     why = f"{_NAMES[kind]} is impossible in chain {base.name}, for its type or its hook"
-                    raise NftError(why, rule.path)
+                    raise NftError(why, rule.path or path)
+            if rule.rejects and base.place == C.HOOK_POSTROUTING:
+                raise NftError(f"reject is impossible in chain {base.name}, which is at postrouting", rule.path or path)
             if rule.queues and (base.kind == "nat" or base.place in (C.HOOK_OUTPUT, C.HOOK_POSTROUTING)):
-                raise NftError(f"queue is not supported in chain {base.name}, for its type or its hook", rule.path)
+                raise NftError(
+                    f"queue is not supported in chain {base.name}, for its type or its hook", rule.path or path
+                )
             seen += [target for target in targets(rule) if target not in seen]

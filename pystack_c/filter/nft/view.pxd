@@ -39,6 +39,7 @@ cdef class View:
     cdef public Iface first_iif
     cdef public object base
     cdef public int rejected
+    @cython.locals(ct=Conntrack)
     cpdef begin(self, bint own, Iface iface)
     @cython.locals(pkt=Packet, out=Outgoing)
     cpdef load(self, int place, Iface iface, object packet)

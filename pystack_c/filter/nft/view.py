@@ -65,6 +65,10 @@ class View:
         self.first_iif = None if own else iface
         self.mark = 0
         self.trace = False
+        ct: Conntrack | None = self.core.conntrack
+        if ct is not None:
+            # The packet before may have been dropped between its rule notrack and connection tracking.
+            ct.untracked = False
 
     def load(self, place: int, iface: Iface, packet: Any) -> None:
         """Read the packet at a place. `iface` is the interface of the hook."""
