@@ -12,9 +12,7 @@ from pystack_c.iface cimport Iface
 from pystack_c.base.address cimport addr_t, addr_text, is_group, is_loopback
 from pystack_c.packet cimport Outgoing, Packet, new_transmit
 from pystack_c.route cimport Dst
-from pystack_c.base.seqnum cimport seq_add
 from pystack_c.wire cimport checksum, rewrite
-from pystack_c.wire cimport ipv4 as wire
 from pystack_c.ip.routing cimport find_route, route_flow
 
 # bytes that the caller fills in before anyone else sees them
