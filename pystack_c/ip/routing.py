@@ -104,11 +104,7 @@ def route_flow(
         if found.mtu_until > 0:
             expire_mtu(core, found)
         return found
-    core.route_error = 0
-    flow = policy.flow
-    flow.begin(addr, src, iif, iface, mark)
-    flow.ports(proto, sport, dport)
-    dst: Dst = _resolve(core, addr, iface, onlink, flow)
+    dst: Dst = decide(core, addr, src, iface, mark, iif, proto, sport, dport, onlink)
     if core.probe is not None:
         _tell_route(core, addr, dst)
     if dst is None:
@@ -130,8 +126,12 @@ def decide(
     proto: int = 0,
     sport: int = 0,
     dport: int = 0,
+    onlink: bool = False,
 ) -> Any:
-    """Return what `route_flow` would decide, as a Dst that no packet uses. It changes neither caches nor random numbers."""
+    """Return what `route_flow` decides if its cache has no answer, as a Dst that no packet uses yet.
+
+    This changes neither caches nor random numbers.
+    """
     flow: RouteFlow | None = None
     policy: Policy | None = core.policy
     if policy is not None:
@@ -139,7 +139,7 @@ def decide(
         flow.begin(addr, src, iif, iface, mark)
         flow.ports(proto, sport, dport)
     core.route_error = 0
-    return _resolve(core, addr, iface, False, flow)
+    return _resolve(core, addr, iface, onlink, flow)
 
 
 def _shared(core: Core, policy: Policy, dst: Dst) -> Any:
