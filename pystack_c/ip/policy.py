@@ -150,9 +150,10 @@ class Policy:
 
     def next_priority(self) -> int:
         """Return the priority of a rule that has none: one less than the first rule's behind the table local, as on Linux."""
-        for rule in self.rules:
-            return rule.priority - 1 if rule.priority > 0 else 0
-        return 0
+        if not self.rules:
+            return 0
+        first: RouteRule = self.rules[0]
+        return max(0, first.priority - 1)
 
 
 def enable(core: Core) -> Any:
