@@ -27,8 +27,6 @@ class MulticastRoute:
         self.iface = iface
         self.ttl = ttl
         self.out = out
-        self.packets = 0
-        self.wrong_iface = 0
 
 
 class ProxyMembership:
@@ -139,10 +137,8 @@ class MulticastRouter:
         threshold = 1
         if route is not None:
             if route.iface is not iface:
-                route.wrong_iface += 1
                 why = "it did not arrive on the interface that its route names"
                 return self._drop(pkt, "mforward-wrong-iface", why, "RFC 1812 5.2.3")
-            route.packets += 1
             chosen, threshold = route.out, route.ttl
         elif self.links and (iface is self.upstream or iface.index in self.links):
             chosen = self._wanted(iface, pkt)
