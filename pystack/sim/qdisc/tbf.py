@@ -1,7 +1,8 @@
 """The token bucket filter: a rate that holds in the long run, and bursts up to a limit (tc-tbf(8))."""
 
-from pystack.sim.qdisc.base import MTU, Qdisc, rate_words, time_words, whole
+from pystack.sim.qdisc.base import MTU, Qdisc, rate_words, whole
 from pystack.sim.qdisc.fifo import Bfifo
+from pystack.sim.units import time_text
 
 #: credit is counted in bits times ns per s, so that no division loses anything
 _S = 1_000_000_000
@@ -100,5 +101,5 @@ class Tbf(Qdisc):
     def text(self) -> str:
         """See Qdisc."""
         peak = f" peakrate {rate_words(self.peakrate)} minburst {self.mtu}b" if self.peakrate else ""
-        end = f"limit {self.limit}b" if self.latency is None else f"lat {time_words(self.latency)}"
+        end = f"limit {self.limit}b" if self.latency is None else f"lat {time_text(self.latency)}"
         return f"rate {rate_words(self.rate)} burst {self.burst}b{peak} {end}"
