@@ -88,7 +88,10 @@ def _expired(core: Core, iface: Iface, pkt: Packet) -> bool:
 
 
 def _checked_size(core: Core, iface: Iface, dst: Dst, pkt: Packet) -> int:
-    """Return the bytes of the largest packet that leaves. -1: it must not leave, and was dropped or reported to its sender (RFC 1191 4)."""
+    """Return the bytes of the largest packet that leaves, or -1 if none may leave.
+
+    Then the packet was dropped, and the sender of one that is too large received an error (RFC 1191 4).
+    """
     size = pkt.total_len
     if pkt.gso_size > 0:
         size = groups.wire_size(pkt)

@@ -20,10 +20,7 @@ from pystack_c.wire import ipv4 as wire
 
 
 def sign(core: Core, dst: Dst, pkt: Packet) -> bool:
-    """Update record route and timestamps in the outgoing header, which is in core.scratch.
-
-    False: the packet was dropped.
-    """
+    """Update record route and timestamps in the outgoing header, which is in core.scratch. Returns False if the packet was dropped."""
     start = C.L4_OFF - pkt.ip_hlen
     if not ip_options.sign_forwarded(core, core.scratch, start, C.L4_OFF, dst.src):
         core.counters.IpInHdrErrors += 1

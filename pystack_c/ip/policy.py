@@ -29,7 +29,7 @@ REFUSALS = {
     C.RT_BLACKHOLE: errno.EINVAL,
     C.RT_THROW: errno.ENETUNREACH,
 }
-#: and of a rule that does
+#: the errno of a rule that rejects packets, by its action
 _RULE_REFUSALS = {
     C.RT_UNREACHABLE: errno.ENETUNREACH,
     C.RT_PROHIBIT: errno.EACCES,
