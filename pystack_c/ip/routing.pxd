@@ -23,6 +23,7 @@ cpdef Dst route_flow(Core core, addr_t addr, addr_t src=*, Iface iface=*, bint o
 cpdef Dst decide(Core core, addr_t addr, addr_t src=*, Iface iface=*, uint32_t mark=*, Iface iif=*, int proto=*, int sport=*, int dport=*, bint onlink=*)
 @cython.locals(path=tuple, found=Dst)
 cdef Dst _shared(Core core, Policy policy, Dst dst)
+cdef _remember(dict cache, object where, Dst dst)
 @cython.locals(table=RouteTable, route=Route)
 cpdef Route lookup(Core core, addr_t addr, Iface iface, bint onlink, RouteFlow flow)
 @cython.locals(mine=LocalAddr, own=LocalAddr, route=Route, gateway=addr_t, through=Iface, chosen=NextHop, src=addr_t, hop=addr_t, kind=int, dst=Dst)

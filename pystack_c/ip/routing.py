@@ -17,7 +17,7 @@ from pystack_c.ip.policy import REFUSALS, Policy, RouteFlow, next_hop, select
 from pystack_c.link import neighbor
 from pystack_c.route import Dst, NextHop, Route, RouteTable, link_mtu
 
-#: the most results of find_route and route_flow that are cached
+#: the most decisions in a cache
 DST_CACHE_MAX = 4096
 
 
@@ -56,9 +56,7 @@ def find_route(core: Core, addr: int, src: int = 0, iface: Iface | None = None, 
     dst.ident = core.rng.u32() & 0xFFFF
     dst.pseudo = addr_sum(dst.src, dst.addr)
     if iface is None and not onlink:
-        if len(core.dst_cache) >= DST_CACHE_MAX:
-            core.dst_cache.clear()
-        core.dst_cache[key(addr)] = dst
+        _remember(core.dst_cache, key(addr), dst)
         core.latest_dst = dst
     return dst
 
@@ -110,9 +108,7 @@ def route_flow(
     if dst is None:
         return None
     dst = _shared(core, policy, dst)
-    if len(core.dst_cache) >= DST_CACHE_MAX:
-        core.dst_cache.clear()
-    core.dst_cache[where] = dst
+    _remember(core.dst_cache, where, dst)
     return dst
 
 
@@ -150,10 +146,15 @@ def _shared(core: Core, policy: Policy, dst: Dst) -> Any:
         return found
     dst.ident = core.rng.u32() & 0xFFFF
     dst.pseudo = addr_sum(dst.src, dst.addr)
-    if len(policy.paths) >= DST_CACHE_MAX:
-        policy.paths.clear()
-    policy.paths[path] = dst
+    _remember(policy.paths, path, dst)
     return dst
+
+
+def _remember(cache: dict[Any, Any], where: Any, dst: Dst) -> None:
+    """Keep a decision in a cache, which is emptied first if it is full."""
+    if len(cache) >= DST_CACHE_MAX:
+        cache.clear()
+    cache[where] = dst
 
 
 def lookup(core: Core, addr: int, iface: Iface | None, onlink: bool, flow: RouteFlow | None) -> Any:
