@@ -13,6 +13,7 @@ import pystack_c.const as C
 from pystack.addresses import parse_addr
 from pystack_c.base.address import addr_text
 from pystack_c.ip import routing
+from pystack_c.ip.policy import DEFAULT_PRIORITY, MAIN_PRIORITY
 
 #: the names of tables
 TABLES = {"local": C.RT_TABLE_LOCAL, "main": C.RT_TABLE_MAIN, "default": C.RT_TABLE_DEFAULT}
@@ -26,7 +27,7 @@ TYPES = {
 }
 _TABLE_NAMES = {number: name for name, number in TABLES.items()}
 _TYPE_NAMES = {number: name for name, number in TYPES.items()}
-_REFUSALS = {"blackhole": C.RT_BLACKHOLE, "unreachable": C.RT_UNREACHABLE, "prohibit": C.RT_PROHIBIT}
+_REFUSALS = {name: TYPES[name] for name in ("blackhole", "unreachable", "prohibit")}
 #: words of a route with a value that has no meaning here
 _IGNORED = ("proto", "protocol", "scope", "realm", "realms")
 
@@ -114,8 +115,7 @@ class _Words:
             raise IpError(f"{what}: {word!r} is not an IPv4 prefix") from None
         if strict and found.ip != found.network.network_address:
             raise IpError(f"RTNETLINK answers: {os.strerror(errno.EINVAL)}")
-        number = int(found.network.network_address)
-        return parse_addr(str(ipaddress.IPv4Address(number))) if number else 0, found.network.prefixlen
+        return parse_addr(str(found.network.network_address)), found.network.prefixlen
 
     def iface(self) -> Any:
         word = self.take("the name of an interface")
@@ -127,10 +127,7 @@ class _Words:
 
 def run(host: Any, words: list[str]) -> list[str]:
     """Run one command, such as ["route", "add", "10.1.0.0/16", "via", "10.0.0.2"], and return the lines that it prints."""
-    words = [word for word in words if word not in ("-4", "-n")]
-    if words[:1] == ["ip"]:
-        words = words[1:]
-    args = _Words(host.stack, words)
+    args = _Words(host.stack, _plain(words))
     noun = args.take("`route` or `rule`")
     verb = args.take("a command") if args.more() else "show"
     try:
@@ -146,8 +143,14 @@ def run(host: Any, words: list[str]) -> list[str]:
 
 def changes(words: list[str]) -> bool:
     """Return True if the command changes the stack."""
-    plain = [word for word in words if word not in ("-4", "-n", "ip")]
-    return len(plain) > 1 and not any(_short(plain[1], verb) for verb in ("show", "list", "lst", "get"))
+    plain = _plain(words)
+    return len(plain) > 1 and not _shows(plain[1]) and not _short(plain[1], "get")
+
+
+def _plain(words: list[str]) -> list[str]:
+    """Return the words of a command without the name of the program and the options that change nothing here."""
+    words = [word for word in words if word not in ("-4", "-n")]
+    return words[1:] if words[:1] == ["ip"] else words
 
 
 def _short(word: str, full: str) -> bool:
@@ -155,10 +158,15 @@ def _short(word: str, full: str) -> bool:
     return full.startswith(word) and (len(word) > 1 or full == "route") if word else False
 
 
+def _shows(verb: str) -> bool:
+    """Return True for the commands that only print."""
+    return any(_short(verb, full) for full in ("show", "list", "lst"))
+
+
 def _route(host: Any, verb: str, args: _Words) -> list[str]:
     if _short(verb, "get"):
         return [route_get(host, args)]
-    if _short(verb, "show") or _short(verb, "list") or verb == "lst":
+    if _shows(verb):
         return _show_routes(args)
     if verb in ("add", "a", "replace", "change"):
         _add_route(host, _parse_route(args), verb in ("replace", "change"))
@@ -376,7 +384,7 @@ def route_get(host: Any, args: _Words) -> str:
 
 
 def _rule(host: Any, verb: str, args: _Words) -> list[str]:
-    if _short(verb, "show") or _short(verb, "list") or verb == "lst":
+    if _shows(verb):
         return rule_lines(host.stack)
     if verb in ("add", "a"):
         _add_rule(host, args)
@@ -384,11 +392,10 @@ def _rule(host: Any, verb: str, args: _Words) -> list[str]:
         values = _parse_rule(args)
         host.setup("del_rule", *[values[name] for name in _RULE[:12]])
     elif _short(verb, "flush"):
-        for rule in [] if host.stack.policy is None else list(host.stack.policy.rules):
-            host.setup("del_rule", rule.priority)
-        if host.stack.policy is None:
-            for priority in (32766, 32767):
-                host.setup("del_rule", priority)
+        policy = host.stack.policy
+        priorities = [MAIN_PRIORITY, DEFAULT_PRIORITY] if policy is None else [rule.priority for rule in policy.rules]
+        for priority in priorities:
+            host.setup("del_rule", priority)
     else:
         raise IpError(f"ip rule: {verb!r} is not a command; use add, del, flush or show")
     return []
@@ -454,7 +461,7 @@ def rule_lines(stack: Any) -> list[str]:
     """Return the lines of `ip rule show`."""
     lines = ["0:\tfrom all lookup local"]
     if stack.policy is None:
-        return [*lines, "32766:\tfrom all lookup main", "32767:\tfrom all lookup default"]
+        return [*lines, f"{MAIN_PRIORITY}:\tfrom all lookup main", f"{DEFAULT_PRIORITY}:\tfrom all lookup default"]
     return lines + [rule_line(rule) for rule in stack.policy.rules]
 
 

@@ -96,6 +96,8 @@ class Core:
         self.redirects: Any = None
         #: the hosts to which ip.redirect sent redirects, or None
         self.redirected: Any = None
+        #: ip.mforward.MulticastRouter, or None while no multicasts are forwarded
+        self.mrouter: Any = None
 
     def _no_filter(self) -> None:
         """Begin without hooks."""
@@ -106,8 +108,6 @@ class Core:
         self.nat: Any = None
         #: filter.nft.ruleset.Ruleset, or None before the first ruleset
         self.nftables: Any = None
-        #: ip.mforward.MulticastRouter, or None while no multicasts are forwarded
-        self.mrouter: Any = None
 
     def transmit(self, tx: Transmit) -> None:
         """Pass a finished frame to its interface. The driver takes it with poll_transmit."""

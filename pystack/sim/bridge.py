@@ -1,6 +1,7 @@
 """A bridge in a simulated network: pystack_c.link.bridge with links at its ports. Made by `Network.bridge`."""
 
 from collections.abc import Sequence
+from string import hexdigits
 from typing import TYPE_CHECKING, Any
 
 from pystack.sim import whole
@@ -156,9 +157,6 @@ class Bridge(Switch):
 def _mac(text: str) -> bytes:
     """The 6 bytes of an address such as "02:00:00:00:00:01". ValueError for another text."""
     parts = text.split(":")
-    if len(parts) != 6 or not all(1 <= len(part) <= 2 for part in parts):
+    if len(parts) != 6 or not all(1 <= len(part) <= 2 and set(part) <= set(hexdigits) for part in parts):
         raise ValueError(f"{text[:40]!r} is not a MAC address such as 02:00:00:00:00:01")
-    try:
-        return bytes(int(part, 16) for part in parts)
-    except ValueError:
-        raise ValueError(f"{text[:40]!r} is not a MAC address such as 02:00:00:00:00:01") from None
+    return bytes(int(part, 16) for part in parts)

@@ -14,14 +14,14 @@ cdef class SimPort:
     cdef public object name
     cdef public int kind
     cdef public object iface
-    cdef public object out
+    cdef public Channel out
     cdef public SimPort peer
     cdef public list taps
     cdef public list boxes
     cdef public object transmitter
     cpdef send(self, bytes frame)
     cdef _transmit(self, bytes frame)
-    @cython.locals(net=Scheduler, channel=Channel, peer=SimPort, arrivals=list, time=int64_t, data=bytes)
+    @cython.locals(net=Scheduler, out=Channel, peer=SimPort, time=int64_t, data=bytes)
     cpdef put(self, bytes frame)
     cpdef arrive(self, bytes frame)
     @cython.locals(host=HostPath)

@@ -30,8 +30,8 @@ class SimPort:
         self.name = name
         self.kind = kind
         self.iface: Any = None
-        #: what takes the frames: a Channel, or an object with the same method `send` in front of one
-        self.out: Any = None
+        #: what takes the frames
+        self.out: Channel | None = None
         self.peer: SimPort | None = None
         self.taps: list[Tap] = []
         #: the middleboxes between this end of the link and its channels, the nearest first (see Link.middlebox)
@@ -58,20 +58,14 @@ class SimPort:
     def put(self, frame: bytes) -> None:
         """Give a frame to the channel now, and let what comes out of it arrive."""
         net = self.net
-        out = self.out  # object
+        out = self.out
         peer = self.peer
         if out is None or peer is None:
             return
         if net.causes is not None:
             net.causes.send(self, frame)
             return
-        arrivals: list[tuple[int, bytes]]
-        if isinstance(out, Channel):
-            channel: Channel = out
-            arrivals = channel.send(frame, net.now)
-        else:
-            arrivals = out.send(frame, net.now)
-        for time, data in arrivals:
+        for time, data in out.send(frame, net.now):
             net.add(time, peer.arrive, (data,))
 
     @property

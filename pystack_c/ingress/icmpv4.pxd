@@ -17,6 +17,8 @@ cpdef int error_of(int icmp_type, int code) except? -1
 cpdef input(Core core, Iface iface, Packet pkt, bint taken)
 @cython.locals(quote=bytes, hlen=Py_ssize_t, dst=Dst, why=str)
 cdef _redirect(Core core, Iface iface, Packet pkt)
+@cython.locals(hlen=Py_ssize_t)
+cdef Py_ssize_t _quoted_header(bytes quote) except -1
 @cython.locals(src=addr_t, dst=addr_t, l4=bytes, sport=int, dport=int, proto=int)
 cdef Dst _path_of(Core core, Iface iface, bytes quote, Py_ssize_t hlen)
 @cython.locals(info=uint32_t, quote=bytes)

@@ -90,10 +90,10 @@ def input(core: Core, iface: Iface, pkt: Packet, taken: bool) -> None:
 def _redirect(core: Core, iface: Iface, pkt: Packet) -> None:
     """Change the first hop as a gateway asks, if the settings allow it and a socket sent the quoted packet (RFC 1122 3.2.2.2)."""
     quote = pkt.frame[pkt.data_off : pkt.l4_end]
-    hlen = (quote[0] & 15) * 4 if len(quote) >= 20 else 0
+    hlen = _quoted_header(quote)
     dst: Dst | None = None
     why = ""
-    if hlen < 20 or quote[0] >> 4 != 4 or len(quote) < hlen + 8 or pkt.icmp_code > 3:
+    if hlen == 0 or pkt.icmp_code > 3:
         why = "the quoted packet is truncated or not IPv4"
     elif core.config.accept_redirects:
         dst = _path_of(core, iface, quote, hlen)
@@ -105,6 +105,14 @@ def _redirect(core: Core, iface: Iface, pkt: Packet) -> None:
         redirect.accept(core, iface, pkt, dst)
     else:
         core.drop("icmp-redirect", "icmp " + addr_text(pkt.src), why, "RFC 1122 3.2.2.2")
+
+
+def _quoted_header(quote: bytes) -> int:
+    """Return the length of the quoted packet's header, or 0 if the packet is not IPv4, or not followed by 8 bytes of its payload."""
+    hlen = (quote[0] & 15) * 4 if len(quote) >= 20 else 0
+    if hlen < 20 or quote[0] >> 4 != 4 or len(quote) < hlen + 8:
+        return 0
+    return hlen
 
 
 def _path_of(core: Core, iface: Iface, quote: bytes, hlen: int) -> Any:
@@ -150,8 +158,8 @@ def deliver_error(
     `local` means that our own ARP failed, not that a router reported it.
     """
     subject = "icmp " + addr_text(offender)
-    hlen = (quote[0] & 15) * 4 if len(quote) >= 20 else 0
-    if hlen < 20 or quote[0] >> 4 != 4 or len(quote) < hlen + 8:
+    hlen = _quoted_header(quote)
+    if hlen == 0:
         core.counters.IcmpInErrors += 1
         core.drop("icmp-bad-quote", subject, "the quoted packet is truncated or not IPv4", "RFC 1122 3.2.2")
         return

@@ -12,9 +12,7 @@ from pystack_c.iface cimport Iface
 from pystack_c.base.address cimport addr_t, addr_text, is_group, is_loopback
 from pystack_c.packet cimport Outgoing, Packet, new_transmit
 from pystack_c.route cimport Dst
-from pystack_c.base.seqnum cimport seq_add
 from pystack_c.wire cimport checksum, rewrite
-from pystack_c.wire cimport ipv4 as wire
 from pystack_c.ip.routing cimport find_route, route_flow
 
 # bytes that the caller fills in before anyone else sees them
@@ -22,11 +20,13 @@ cdef inline bytes blank(Py_ssize_t size):
     return PyBytes_FromStringAndSize(NULL, size)
 
 cdef str _subject(Packet pkt)
-@cython.locals(dst=Dst, why=str, fields=dict, size=Py_ssize_t)
+@cython.locals(dst=Dst, fields=dict, size=Py_ssize_t)
 cpdef forward(Core core, Iface iface, Packet pkt)
+@cython.locals(why=str)
+cdef bint _expired(Core core, Iface iface, Packet pkt) except -1
 @cython.locals(size=Py_ssize_t, why=str)
 cdef Py_ssize_t _checked_size(Core core, Iface iface, Dst dst, Packet pkt) except -2
-@cython.locals(why=str, size=Py_ssize_t)
+@cython.locals(size=Py_ssize_t)
 cpdef forward_to(Core core, Iface iface, Dst dst, Packet pkt)
 @cython.locals(p="const unsigned char*", at=Py_ssize_t, sport=int, dport=int)
 cdef Dst _route(Core core, Iface iface, Packet pkt)

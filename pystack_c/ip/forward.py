@@ -33,12 +33,7 @@ def forward(core: Core, iface: Iface, pkt: Packet) -> None:
     if dst is None:
         _no_route(core, iface, pkt)
         return
-    if pkt.ttl <= 1:
-        # RFC 1812 5.3.1: a router MUST NOT forward a packet with TTL zero, and MUST send Time Exceeded.
-        core.counters.IpInHdrErrors += 1
-        why = "the TTL has expired"
-        core.drop("forward-ttl", _subject(pkt), why, "RFC 1812 5.3.1")
-        icmpv4.send_error(core, pkt, iface, C.ICMP_TIME_EXCEEDED, C.ICMP_EXC_TTL, 0, why, "RFC 1812 5.3.1")
+    if _expired(core, iface, pkt):
         return
     if dst.kind != C.DST_UNICAST:
         # RFC 2644: directed broadcasts are not forwarded by default.
@@ -80,8 +75,23 @@ def _route(core: Core, iface: Iface, pkt: Packet) -> Any:
     return route_flow(core, pkt.dst, pkt.src, None, False, pkt.mark, iface, pkt.proto, sport, dport)
 
 
+def _expired(core: Core, iface: Iface, pkt: Packet) -> bool:
+    """Return True if the TTL has expired. The packet was dropped then, and that was reported to its sender."""
+    if pkt.ttl <= 1:
+        # RFC 1812 5.3.1: a router MUST NOT forward a packet with TTL zero, and MUST send Time Exceeded.
+        core.counters.IpInHdrErrors += 1
+        why = "the TTL has expired"
+        core.drop("forward-ttl", _subject(pkt), why, "RFC 1812 5.3.1")
+        icmpv4.send_error(core, pkt, iface, C.ICMP_TIME_EXCEEDED, C.ICMP_EXC_TTL, 0, why, "RFC 1812 5.3.1")
+        return True
+    return False
+
+
 def _checked_size(core: Core, iface: Iface, dst: Dst, pkt: Packet) -> int:
-    """Return the bytes of the largest packet that leaves. -1: it must not leave, and was dropped or reported to its sender (RFC 1191 4)."""
+    """Return the bytes of the largest packet that leaves, or -1 if none may leave.
+
+    Then the packet was dropped, and the sender of one that is too large received an error (RFC 1191 4).
+    """
     size = pkt.total_len
     if pkt.gso_size > 0:
         size = groups.wire_size(pkt)
@@ -99,11 +109,7 @@ def _checked_size(core: Core, iface: Iface, dst: Dst, pkt: Packet) -> int:
 
 def forward_to(core: Core, iface: Iface, dst: Dst, pkt: Packet) -> None:
     """Forward a packet to another host than its destination, which keeps its addresses (direct return of a load balancer)."""
-    if pkt.ttl < 2:
-        core.counters.IpInHdrErrors += 1
-        why = "the TTL has expired"
-        core.drop("forward-ttl", _subject(pkt), why, "RFC 1812 5.3.1")
-        icmpv4.send_error(core, pkt, iface, C.ICMP_TIME_EXCEEDED, C.ICMP_EXC_TTL, 0, why, "RFC 1812 5.3.1")
+    if _expired(core, iface, pkt):
         return
     size = _checked_size(core, iface, dst, pkt)
     if size < 0:

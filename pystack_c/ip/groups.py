@@ -20,10 +20,7 @@ from pystack_c.wire import ipv4 as wire
 
 
 def sign(core: Core, dst: Dst, pkt: Packet) -> bool:
-    """Update record route and timestamps in the outgoing header, which is in core.scratch.
-
-    False: the packet was dropped.
-    """
+    """Update record route and timestamps in the outgoing header, which is in core.scratch. Returns False if the packet was dropped."""
     start = C.L4_OFF - pkt.ip_hlen
     if not ip_options.sign_forwarded(core, core.scratch, start, C.L4_OFF, dst.src):
         core.counters.IpInHdrErrors += 1
@@ -55,33 +52,22 @@ def fits(dst: Dst, pkt: Packet) -> bool:
 
 def send_whole(core: Core, dst: Dst, pkt: Packet) -> None:
     """Send a group as one packet with the TTL decremented. The device cuts it, and makes each segment's checksum."""
-    start = C.L4_OFF - pkt.ip_hlen
-    core.scratch[start : C.L4_OFF] = pkt.frame[pkt.ip_off : pkt.ip_off + pkt.ip_hlen]
-    if pkt.ip_hlen > 20 and not sign(core, dst, pkt):
+    group = _begin(core, dst, pkt)
+    if group is None:
         return
     out = core.out
-    out.begin(dst, pkt.src, pkt.dst, pkt.proto)
-    out.ttl = pkt.ttl - 1
-    out.tos = pkt.tos
-    src = pkt.src
-    group: Any = memoryview(pkt.frame)[pkt.l4_off : pkt.l4_end]
-    if core.hooks is not None:
-        group = _ask_for_group(core, dst, pkt)
-        if group is None:
-            return
-        src = out.src
-    size = pkt.gso_size
-    hlen = (group[12] >> 4) * 4
+    src = out.src
+    hlen = (pkt.frame[pkt.l4_off + 12] >> 4) * 4
     core.scratch[C.L4_OFF : C.L4_OFF + hlen] = group[:hlen]
-    length = pkt.l4_end - pkt.l4_off
-    acc = checksum.pseudo_sum(src, final_of(pkt), pkt.proto, length)
+    acc = checksum.pseudo_sum(src, final_of(pkt), pkt.proto, pkt.l4_end - pkt.l4_off)
     core.scratch[C.L4_OFF + 16 : C.L4_OFF + 18] = pack(">H", acc)
+    start = C.L4_OFF - pkt.ip_hlen
     frag = 0x4000 if pkt.df else 0
     wire.write(
         core.scratch, start, pkt.ip_hlen, out.tos, pkt.total_len, pkt.ident, frag, out.ttl, pkt.proto, src, out.daddr
     )
     out.payload = group[hlen:]
-    out.gso_size = size
+    out.gso_size = pkt.gso_size
     out.csum_offset = 16
     neighbor.output(core, out, start, C.L4_OFF + hlen)
     out.payload = None
@@ -104,29 +90,19 @@ def send_segments(core: Core, dst: Dst, pkt: Packet) -> None:
 
     Sequence numbers and IP IDs count on. The last segment keeps FIN and PSH, and the first keeps CWR (RFC 3168 6.1.2).
     """
-    hlen = (pkt.frame[pkt.l4_off + 12] >> 4) * 4
-    head = bytearray(pkt.frame[pkt.l4_off : pkt.l4_off + hlen])
-    data = memoryview(pkt.frame)[pkt.l4_off + hlen : pkt.l4_end]
-    start = C.L4_OFF - pkt.ip_hlen
-    core.scratch[start : C.L4_OFF] = pkt.frame[pkt.ip_off : pkt.ip_off + pkt.ip_hlen]
-    if pkt.ip_hlen > 20 and not sign(core, dst, pkt):
+    group = _begin(core, dst, pkt)
+    if group is None:
         return
+    out = core.out
+    src = out.src
+    start = C.L4_OFF - pkt.ip_hlen
+    hlen = (pkt.frame[pkt.l4_off + 12] >> 4) * 4
+    head = bytearray(group[:hlen])
+    data = group[hlen:]
     final = final_of(pkt)
     seq = int.from_bytes(head[4:8], "big")
     flags = head[13]
     count = max(1, (len(data) + pkt.gso_size - 1) // pkt.gso_size)
-    out = core.out
-    out.begin(dst, pkt.src, pkt.dst, pkt.proto)
-    out.ttl = pkt.ttl - 1
-    out.tos = pkt.tos
-    src = pkt.src
-    if core.hooks is not None:
-        group = _ask_for_group(core, dst, pkt)
-        if group is None:
-            return
-        src = out.src
-        head = bytearray(group[:hlen])
-        data = memoryview(group)[hlen:]
     for i in range(count):
         piece = data[i * pkt.gso_size : (i + 1) * pkt.gso_size]
         keep = flags if i == count - 1 else flags & ~(C.FIN | C.PSH)
@@ -145,20 +121,29 @@ def send_segments(core: Core, dst: Dst, pkt: Packet) -> None:
     out.payload = None
 
 
-def _ask_for_group(core: Core, dst: Dst, pkt: Packet) -> Any:
-    """Run the hooks at POSTROUTING for a group as a whole, before it is cut, as on Linux.
+def _begin(core: Core, dst: Dst, pkt: Packet) -> Any:
+    """Put the IP header of a group into core.scratch, and describe the group in core.out with the TTL decremented.
 
-    Returns the TCP header with the data, as the hooks left it, or None if the group goes no further.
-
-    `payload` is the TCP header of the group with all its data. With `gso_size` set, the header's checksum may be unfinished.
+    The hooks at POSTROUTING run for the group as a whole, before it is cut, as on Linux. Returns the TCP header with the data, as
+    the hooks left it, or None if the group goes no further. The header's checksum may be unfinished.
     """
+    start = C.L4_OFF - pkt.ip_hlen
+    core.scratch[start : C.L4_OFF] = pkt.frame[pkt.ip_off : pkt.ip_off + pkt.ip_hlen]
+    if pkt.ip_hlen > 20 and not sign(core, dst, pkt):
+        return None
     out = core.out
+    out.begin(dst, pkt.src, pkt.dst, pkt.proto)
+    out.ttl = pkt.ttl - 1
+    out.tos = pkt.tos
+    group: Any = memoryview(pkt.frame)[pkt.l4_off : pkt.l4_end]
+    if core.hooks is None:
+        return group
     out.gso_size = pkt.gso_size
-    out.payload = memoryview(pkt.frame)[pkt.l4_off : pkt.l4_end]
+    out.payload = group
     group = None
     if passes(core, POSTROUTING, dst.iface, out):
         # A hook may have put another one in its place.
-        group = out.payload
+        group = memoryview(out.payload)
     # Each segment is a packet of its own from here on.
     out.gso_size = 0
     out.payload = None

@@ -23,5 +23,7 @@ cpdef echo_reply(Core core, Packet pkt)
 cpdef bint may_send_error(Core core, Packet pkt, Iface iface) except -1
 @cython.locals(config=Config)
 cpdef bint may_send_now(Core core, addr_t addr, Iface iface, int icmp_type, int code) except -1
-@cython.locals(end=Py_ssize_t, quote=bytes, src=addr_t, tos=int, error=int)
+@cython.locals(src=addr_t)
 cpdef send_error(Core core, Packet pkt, Iface iface, int icmp_type, int code, uint32_t rest, str why, str rfc)
+@cython.locals(end=Py_ssize_t, quote=bytes, tos=int, error=int)
+cpdef int send_quote(Core core, addr_t src, Packet pkt, int icmp_type, int code, uint32_t rest, str why, str rfc) except -1

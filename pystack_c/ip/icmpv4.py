@@ -197,14 +197,20 @@ def send_error(core: Core, pkt: Packet, iface: Iface, icmp_type: int, code: int,
         return
     if not may_send_now(core, pkt.src, iface, icmp_type, code):
         return
-    # RFC 1122 3.2.2: quote the header and at least 8 bytes; RFC 1812 4.3.2.3: as much as fits into 576 bytes.
-    end = min(pkt.ip_off + pkt.total_len, pkt.ip_off + ERROR_SIZE - 28)
-    quote = pkt.frame[pkt.ip_off : end]
     # If the packet was sent to this host, the error comes from that address. Otherwise this is a router, whose error
     # comes from the address of the outgoing interface (RFC 1812 4.3.2.4).
     src = pkt.dst if core.local_addr(pkt.dst) is not None else 0
+    send_quote(core, src, pkt, icmp_type, code, rest, why, rfc)
+
+
+def send_quote(core: Core, src: int, pkt: Packet, icmp_type: int, code: int, rest: int, why: str, rfc: str) -> int:
+    """Send an error that quotes `pkt` to its sender, from `src` (0: the route's). Returns 0 or an errno."""
+    # RFC 1122 3.2.2: quote the header and at least 8 bytes; RFC 1812 4.3.2.3: as much as fits into 576 bytes.
+    end = min(pkt.ip_off + pkt.total_len, pkt.ip_off + ERROR_SIZE - 28)
+    quote = pkt.frame[pkt.ip_off : end]
     # RFC 1812 4.3.2.5: keep the TOS without the ECN bits, and set precedence 6 (internetwork control).
     tos = (pkt.tos & 0x1C) | 0xC0
     error = send(core, src, pkt.src, icmp_type, code, rest, quote, core.config.ip_default_ttl, tos, why, rfc)
     if error != 0:
         core.counters.IcmpOutErrors += 1
+    return error

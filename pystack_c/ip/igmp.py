@@ -125,6 +125,11 @@ def link_of(core: Core, iface: Iface) -> IgmpLink:
     return found
 
 
+def of_one_link(group: int) -> bool:
+    """Return True for a group in 224.0.0.0/24, which is for protocols of one link, so that no router forwards it (RFC 5771 4)."""
+    return group >> 8 == ALL_HOSTS >> 8
+
+
 def _reported(iface: Iface) -> list[Group]:
     return [group for group in iface.groups.values() if group.addr != ALL_HOSTS]
 
@@ -315,13 +320,21 @@ def send(core: Core, iface: Iface, to: int, kind: int, rest: bytes, why: str, rf
 # -- what routers and other hosts send --------------------------------------------------------------------------------------
 
 
-def input(core: Core, iface: Iface, pkt: Packet) -> str:
-    """Process an IGMP message for this host. Returns why it is dropped, or ""."""
-    message = pkt.frame[pkt.l4_off : pkt.l4_end]
+def unreadable(message: bytes) -> str:
+    """Return why neither a host nor a router can read a message, or ""."""
     if len(message) < 8:
         return "the message is shorter than 8 bytes"
     if sum_any(message, 0) != 0xFFFF:
         return "the IGMP checksum is wrong"
+    return ""
+
+
+def input(core: Core, iface: Iface, pkt: Packet) -> str:
+    """Process an IGMP message for this host. Returns why it is dropped, or ""."""
+    message = pkt.frame[pkt.l4_off : pkt.l4_end]
+    why = unreadable(message)
+    if why:
+        return why
     kind = message[0]
     if core.probe is not None and kind in NAMES:
         fields = {"type": NAMES[kind], "group": from_bytes(message[4:8])}

@@ -8,13 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c.base.address import addr_bytes, addr_text, from_bytes, is_multicast, v4
+from pystack_c.base.address import addr_bytes, addr_text, from_bytes, is_multicast
 from pystack_c.base.timer import Timer, TimerOwner
 from pystack_c.core import Core
 from pystack_c.iface import Iface
 from pystack_c.ip import igmp
 from pystack_c.packet import Packet
-from pystack_c.wire.checksum import sum_any
 
 S = 1_000_000_000
 QUERY_INTERVAL = 125 * S
@@ -22,7 +21,6 @@ QUERY_RESPONSE_INTERVAL = 10 * S
 LAST_MEMBER_QUERY_INTERVAL = 1 * S
 #: the most groups of a link, and sources of a group, that are kept; and the most group records of one report that are read
 MOST_GROUPS, MOST_SOURCES, MOST_RECORDS = 1024, 64, 256
-_LOCAL = v4(0xE0000000)
 
 
 class Wanted(TimerOwner):
@@ -142,10 +140,9 @@ class IgmpRouter(TimerOwner):
     def input(self, pkt: Packet) -> str:
         """Process a message of the link. Returns why it is ignored, or ""."""
         message = pkt.frame[pkt.l4_off : pkt.l4_end]
-        if len(message) < 8:
-            return "the message is shorter than 8 bytes"
-        if sum_any(message, 0) != 0xFFFF:
-            return "the IGMP checksum is wrong"
+        why = igmp.unreadable(message)
+        if why:
+            return why
         if pkt.ttl != 1:
             return "the TTL of the message is not 1"
         kind, group = message[0], from_bytes(message[4:8])
@@ -208,7 +205,7 @@ class IgmpRouter(TimerOwner):
 
     def _record(self, kind: int, group: int, sources: list[int]) -> None:
         """What a host said about a group (RFC 3376 6.4)."""
-        if not is_multicast(group) or group >> 8 == _LOCAL >> 8:
+        if not is_multicast(group) or igmp.of_one_link(group):
             return
         wanted = self.groups.get(group)
         wants = kind in (igmp.IS_EXCLUDE, igmp.TO_EXCLUDE) or (sources and kind != igmp.BLOCK)

@@ -7,7 +7,7 @@ A datagram is forwarded only if it arrived on the interface that its route names
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c.base.address import addr_text, is_multicast, v4
+from pystack_c.base.address import addr_text, is_multicast
 from pystack_c.core import Core
 from pystack_c.filter.hooks import FORWARD, passes
 from pystack_c.iface import Iface
@@ -18,8 +18,6 @@ from pystack_c.packet import Packet
 
 #: the most routes that are set by hand
 MOST_ROUTES = 1024
-#: RFC 5771 4: 224.0.0.0/24 is for protocols of one link
-_LOCAL, _LOCAL_BITS = v4(0xE0000000), 8
 
 
 class MulticastRoute:
@@ -29,8 +27,6 @@ class MulticastRoute:
         self.iface = iface
         self.ttl = ttl
         self.out = out
-        self.packets = 0
-        self.wrong_iface = 0
 
 
 class ProxyMembership:
@@ -58,7 +54,7 @@ class MulticastRouter:
 
     def add(self, group: int, iface: Iface, source: int, ttl: int, out: list[Iface]) -> None:
         """See Stack.add_mroute."""
-        if not is_multicast(group) or group >> _LOCAL_BITS == _LOCAL >> _LOCAL_BITS:
+        if not is_multicast(group) or igmp.of_one_link(group):
             raise ValueError(f"{addr_text(group)} is not a group that can be forwarded")
         if not 0 < ttl < 256:
             raise ValueError(f"the TTL {ttl} is not in 1..255")
@@ -125,12 +121,13 @@ class MulticastRouter:
         whole = not pkt.mf and pkt.frag_off == 0
         if pkt.proto == C.IPPROTO_IGMP and link is not None and whole:
             refused = link.input(pkt)
-            if pkt.dst_kind == C.DST_OTHER:
-                core.counters.IpInDelivers += 1
-            if refused and pkt.dst_kind == C.DST_OTHER:
+            if pkt.dst_kind != C.DST_OTHER:
+                return False
+            core.counters.IpInDelivers += 1
+            if refused:
                 core.drop("igmp-refused", "ip " + addr_text(pkt.src), refused, "RFC 3376 4")
-            return pkt.dst_kind == C.DST_OTHER
-        if pkt.dst >> _LOCAL_BITS != _LOCAL >> _LOCAL_BITS and iface.kind != C.LINK_LOOPBACK:
+            return True
+        if not igmp.of_one_link(pkt.dst) and iface.kind != C.LINK_LOOPBACK:
             return self._forward(iface, pkt) and pkt.dst_kind == C.DST_OTHER
         return False
 
@@ -140,10 +137,8 @@ class MulticastRouter:
         threshold = 1
         if route is not None:
             if route.iface is not iface:
-                route.wrong_iface += 1
                 why = "it did not arrive on the interface that its route names"
                 return self._drop(pkt, "mforward-wrong-iface", why, "RFC 1812 5.2.3")
-            route.packets += 1
             chosen, threshold = route.out, route.ttl
         elif self.links and (iface is self.upstream or iface.index in self.links):
             chosen = self._wanted(iface, pkt)

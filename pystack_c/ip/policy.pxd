@@ -53,7 +53,7 @@ cdef class Policy:
     cpdef RouteTable table(self, int64_t number)
     @cython.locals(at=Py_ssize_t)
     cpdef add(self, RouteRule rule)
-    @cython.locals(rule=RouteRule)
+    @cython.locals(first=RouteRule)
     cpdef int64_t next_priority(self) except? -1
 
 @cython.locals(words=list)

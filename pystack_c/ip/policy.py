@@ -29,7 +29,7 @@ REFUSALS = {
     C.RT_BLACKHOLE: errno.EINVAL,
     C.RT_THROW: errno.ENETUNREACH,
 }
-#: and of a rule that does
+#: the errno of a rule that rejects packets, by its action
 _RULE_REFUSALS = {
     C.RT_UNREACHABLE: errno.ENETUNREACH,
     C.RT_PROHIBIT: errno.EACCES,
@@ -150,9 +150,10 @@ class Policy:
 
     def next_priority(self) -> int:
         """Return the priority of a rule that has none: one less than the first rule's behind the table local, as on Linux."""
-        for rule in self.rules:
-            return rule.priority - 1 if rule.priority > 0 else 0
-        return 0
+        if not self.rules:
+            return 0
+        first: RouteRule = self.rules[0]
+        return max(0, first.priority - 1)
 
 
 def enable(core: Core) -> Any:

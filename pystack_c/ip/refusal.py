@@ -42,17 +42,10 @@ class Refusal:
             return False
         if not icmpv4.may_send_now(core, pkt.src, iface, C.ICMP_UNREACHABLE, code):
             return False
-        # The same form as that of ip/icmpv4.py send_error. Before routing, the router does not know that it is the receiver.
-        end = min(pkt.ip_off + pkt.total_len, pkt.ip_off + icmpv4.ERROR_SIZE - 28)
+        # Before routing, the router does not know that it is the receiver.
         local = view.place != C.HOOK_PREROUTING and core.local_addr(pkt.dst) is not None
-        tos = (pkt.tos & 0x1C) | 0xC0
-        quote = pkt.frame[pkt.ip_off : end]
         src = pkt.dst if local else 0
-        ttl = core.config.ip_default_ttl
-        error = icmpv4.send(core, src, pkt.src, C.ICMP_UNREACHABLE, code, 0, quote, ttl, tos, why, _LINUX)
-        if error != 0:
-            core.counters.IcmpOutErrors += 1
-        return error == 0
+        return icmpv4.send_quote(core, src, pkt, C.ICMP_UNREACHABLE, code, 0, why, _LINUX) == 0
 
     def _packet(self, view: View) -> Any:
         """Return the packet as its receiver would see it: the TTL of a forwarded packet is decremented already."""

@@ -17,7 +17,7 @@ from pystack_c.ip.policy import REFUSALS, Policy, RouteFlow, next_hop, select
 from pystack_c.link import neighbor
 from pystack_c.route import Dst, NextHop, Route, RouteTable, link_mtu
 
-#: the most results of find_route and route_flow that are cached
+#: the most decisions in a cache
 DST_CACHE_MAX = 4096
 
 
@@ -56,9 +56,7 @@ def find_route(core: Core, addr: int, src: int = 0, iface: Iface | None = None, 
     dst.ident = core.rng.u32() & 0xFFFF
     dst.pseudo = addr_sum(dst.src, dst.addr)
     if iface is None and not onlink:
-        if len(core.dst_cache) >= DST_CACHE_MAX:
-            core.dst_cache.clear()
-        core.dst_cache[key(addr)] = dst
+        _remember(core.dst_cache, key(addr), dst)
         core.latest_dst = dst
     return dst
 
@@ -104,19 +102,13 @@ def route_flow(
         if found.mtu_until > 0:
             expire_mtu(core, found)
         return found
-    core.route_error = 0
-    flow = policy.flow
-    flow.begin(addr, src, iif, iface, mark)
-    flow.ports(proto, sport, dport)
-    dst: Dst = _resolve(core, addr, iface, onlink, flow)
+    dst: Dst = decide(core, addr, src, iface, mark, iif, proto, sport, dport, onlink)
     if core.probe is not None:
         _tell_route(core, addr, dst)
     if dst is None:
         return None
     dst = _shared(core, policy, dst)
-    if len(core.dst_cache) >= DST_CACHE_MAX:
-        core.dst_cache.clear()
-    core.dst_cache[where] = dst
+    _remember(core.dst_cache, where, dst)
     return dst
 
 
@@ -130,8 +122,12 @@ def decide(
     proto: int = 0,
     sport: int = 0,
     dport: int = 0,
+    onlink: bool = False,
 ) -> Any:
-    """Return what `route_flow` would decide, as a Dst that no packet uses. It changes neither caches nor random numbers."""
+    """Return what `route_flow` decides if its cache has no answer, as a Dst that no packet uses yet.
+
+    This changes neither caches nor random numbers.
+    """
     flow: RouteFlow | None = None
     policy: Policy | None = core.policy
     if policy is not None:
@@ -139,7 +135,7 @@ def decide(
         flow.begin(addr, src, iif, iface, mark)
         flow.ports(proto, sport, dport)
     core.route_error = 0
-    return _resolve(core, addr, iface, False, flow)
+    return _resolve(core, addr, iface, onlink, flow)
 
 
 def _shared(core: Core, policy: Policy, dst: Dst) -> Any:
@@ -150,10 +146,15 @@ def _shared(core: Core, policy: Policy, dst: Dst) -> Any:
         return found
     dst.ident = core.rng.u32() & 0xFFFF
     dst.pseudo = addr_sum(dst.src, dst.addr)
-    if len(policy.paths) >= DST_CACHE_MAX:
-        policy.paths.clear()
-    policy.paths[path] = dst
+    _remember(policy.paths, path, dst)
     return dst
+
+
+def _remember(cache: dict[Any, Any], where: Any, dst: Dst) -> None:
+    """Keep a decision in a cache, which is emptied first if it is full."""
+    if len(cache) >= DST_CACHE_MAX:
+        cache.clear()
+    cache[where] = dst
 
 
 def lookup(core: Core, addr: int, iface: Iface | None, onlink: bool, flow: RouteFlow | None) -> Any:

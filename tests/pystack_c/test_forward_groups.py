@@ -3,6 +3,7 @@
 Either way the same segments are on the wire behind the device.
 """
 
+import json
 import random
 
 import pytest
@@ -93,3 +94,25 @@ def test_a_group_counts_as_one_datagram_and_an_expired_one_is_dropped():
     assert router.stack.counters.IpForwDatagrams == router.stack.counters.IpOutTransmits == 1
     router.pass_on(group(random.Random(1), 6000, ttl=1), 1448)
     assert router.stack.counters.drops == {"forward-ttl": 1} and router.stack.counters.IpForwDatagrams == 1
+
+
+@pytest.mark.parametrize("gso_max", [0, 65535])
+def test_a_rule_that_changes_the_tcp_header_holds_for_all_segments_of_a_group(gso_max):
+    router = Router(True, gso_max)
+    changes = [
+        {"mangle": {"key": {"payload": {"protocol": "tcp", "field": field}}, "value": value}}
+        for field, value in (("sequence", 1000), ("window", 77))
+    ]
+    where = {"family": "ip", "table": "t"}
+    base = {"type": "filter", "hook": "postrouting", "prio": 0, "policy": "accept"}
+    commands = [
+        {"table": {"family": "ip", "name": "t"}},
+        {"chain": where | {"name": "last"} | base},
+        {"rule": where | {"chain": "last", "expr": changes}},
+    ]
+    router.stack.nft(json.dumps({"nftables": [{"add": command} for command in commands]}))
+    frames = on_the_wire(router.pass_on(group(random.Random(1), 3000), 1448))
+    assert [int.from_bytes(frame[38:42], "big") for frame in frames] == [1000, 2448, 3896]
+    assert {int.from_bytes(frame[48:50], "big") for frame in frames} == {77}
+    for frame in frames:
+        assert f.ones(f.pseudo(SRC, DST, 6, len(frame) - 34) + frame[34:]) == 0xFFFF

@@ -259,6 +259,10 @@ def test_what_the_commands_print_and_refuse():
         "\tnexthop via 192.168.2.2 dev eth2 weight 2",
         "\tnexthop via 192.168.3.2 dev eth3 weight 5",
     ]
+    assert router.ip("ip -4 route ls") == router.ip("ip route list") == shown and router.ip("ru ls") == router.ip(
+        "rule"
+    )
+    assert not iproute.changes(["route", "ls"])
     assert "10.5.0.0/16 via 192.168.1.2 dev eth1 metric 7 mtu 1400" in shown
     assert "192.168.0.0/24 dev eth0 scope link src 192.168.0.1" in shown
     for command, why in [

@@ -242,6 +242,21 @@ def test_the_first_frame_is_flooded_and_the_second_is_not():
     assert bridge.flooded == 1 and len(bridge.fdb_show().splitlines()) == 2
 
 
+def test_static_entries_of_a_network_are_set_and_removed_by_text():
+    net = Network()
+    a, bridge = net.host("a"), net.bridge("br0")
+    net.link(a, bridge)
+    bridge.fdb_add("2:0:0:0:0:1f", a, 7)
+    assert bridge.fdb_show() == "02:00:00:00:00:1f dev port0 vlan 7 master br0 static\n"
+    with pytest.raises(KeyError, match="no entry for 02:00:00:00:00:1f"):
+        bridge.fdb_del("02:00:00:00:00:1f")
+    bridge.fdb_del("02:00:00:00:00:1F", 7)
+    assert bridge.fdb_show() == ""
+    for text in ("02:00:00:00:00", "02:00:00:00:00:001", "02:00:00:00:00:0g", "02:00:00:00:00:+1", "02:00:00:00:00:"):
+        with pytest.raises(ValueError, match="is not a MAC address"):
+            bridge.fdb_add(text, a)
+
+
 def test_a_trunk_with_vlan_interfaces_is_a_router_on_a_stick():
     net = Network(1)
     a, b, router = net.host("a"), net.host("b"), net.router("router")

@@ -287,8 +287,7 @@ def test_red_drops_nothing_below_min_all_above_max_and_some_between():
     for backlog in (9_000, 40_000, 100_000):
         qdisc, _ = started(Red(limit=1 << 20, avpkt=1000, min=10_000, max=90_000, burst=20, probability=0.1))
         for _ in range(backlog // 1000):
-            qdisc._queue.enqueue(packet(), 0)
-        qdisc.qlen, qdisc.backlog = qdisc._queue.qlen, qdisc._queue.backlog
+            Bfifo.enqueue(qdisc, packet(), 0)
         qdisc._average = backlog << 32
         refused = 0
         for number in range(2000):

@@ -11,7 +11,7 @@ from typing import Any
 import pystack_c.const as C
 from pystack.sim.channel import mark_ce
 from pystack.sim.middlebox import segment_of
-from pystack.sim.units import rate_text, time_text
+from pystack.sim.units import rate_text
 
 #: report(time, kind, subject, reason, rfc, fields): receives the events of a discipline
 Report = Callable[[int, str, str, str, str, dict[str, Any]], None]
@@ -136,8 +136,3 @@ def rate_words(rate: int) -> str:
     """A rate as tc prints it: 10Mbit."""
     text = rate_text(rate)
     return text[:-4] + text[-4:].replace("kbit", "Kbit").replace("mbit", "Mbit").replace("gbit", "Gbit")
-
-
-def time_words(time: int) -> str:
-    """A time as tc prints it: 5ms."""
-    return time_text(time)

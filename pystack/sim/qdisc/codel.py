@@ -4,7 +4,8 @@ from collections import deque
 from math import isqrt
 from typing import Protocol
 
-from pystack.sim.qdisc.base import TXQUEUELEN, Qdisc, time_words, whole
+from pystack.sim.qdisc.base import TXQUEUELEN, Qdisc, whole
+from pystack.sim.units import time_text
 
 MS = 1_000_000
 #: a CE threshold that no packet reaches
@@ -118,13 +119,13 @@ class CoDelQueue:
         """Mark a packet, if the discipline marks. Returns it, or None if it has to be dropped."""
         if not owner.ecn:
             return None
-        why = f"packets waited longer than the target of {time_words(self.target)} for a whole interval"
+        why = f"packets waited longer than the target of {time_text(self.target)} for a whole interval"
         fields = {"sojourn": delay, "count": self.count, "drop_next": self.drop_next}
         return owner.mark(frame, now, "codel", why, "RFC 8289 4.3", **fields)
 
     def _lose(self, frame: bytes, delay: int, now: int, owner: Owner) -> tuple[bytes | None, int, bool]:
         """Drop a packet, and take the next one."""
-        why = f"packets waited longer than the target of {time_words(self.target)} for a whole interval"
+        why = f"packets waited longer than the target of {time_text(self.target)} for a whole interval"
         fields = {"sojourn": delay, "count": self.count, "drop_next": self.drop_next}
         owner.lost(frame)
         owner.drop(frame, now, "codel", why, "RFC 8289 4.3", **fields)
@@ -182,16 +183,16 @@ class Codel(Qdisc):
     def extra(self) -> list[str]:
         """See Qdisc."""
         queue = self.queue
-        dropping = f" dropping drop_next {time_words(queue.drop_next)}" if queue.dropping else ""
+        dropping = f" dropping drop_next {time_text(queue.drop_next)}" if queue.dropping else ""
         return [
-            f"  count {queue.count} lastcount {queue.lastcount} ldelay {time_words(queue.ldelay)}{dropping}",
+            f"  count {queue.count} lastcount {queue.lastcount} ldelay {time_text(queue.ldelay)}{dropping}",
             f"  maxpacket {queue.maxpacket} ecn_mark {self.marks['codel']} drop_overlimit {self.drop_overlimit}",
         ]
 
 
 def codel_words(target: int, interval: int, ce_threshold: int, ecn: bool) -> list[str]:
     """The parameters of CoDel as tc prints them."""
-    words = [f"target {time_words(target)}", f"interval {time_words(interval)}"]
+    words = [f"target {time_text(target)}", f"interval {time_text(interval)}"]
     if ce_threshold != NEVER:
-        words.append(f"ce_threshold {time_words(ce_threshold)}")
+        words.append(f"ce_threshold {time_text(ce_threshold)}")
     return [*words, *(["ecn"] if ecn else [])]

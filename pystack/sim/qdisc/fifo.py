@@ -1,6 +1,7 @@
 """First in, first out, with a limit: what arrives at a full queue is dropped (tc-bfifo(8))."""
 
 from collections import deque
+from typing import Any
 
 from pystack.sim.qdisc.base import MTU, TXQUEUELEN, Qdisc, whole
 
@@ -19,10 +20,10 @@ class Pfifo(Qdisc):
         """Whether there is no room for a frame."""
         return self.qlen >= self.limit
 
-    def enqueue(self, frame: bytes, now: int) -> bool:
-        """See Qdisc."""
+    def enqueue(self, frame: bytes, now: int, **fields: Any) -> bool:
+        """See Qdisc. `fields` are further fields of the event of a drop."""
         if self.full(frame):
-            self.drop(frame, now, "overlimit", "the queue is full", "RFC 7567 2.1")
+            self.drop(frame, now, "overlimit", "the queue is full", "RFC 7567 2.1", **fields)
             return False
         self._queue.append(frame)
         self.qlen += 1

@@ -1,6 +1,8 @@
 """Random early detection: packets are dropped, or marked, by chance before the queue is full (tc-red(8), Floyd and Jacobson 1993)."""
 
-from pystack.sim.qdisc.base import Qdisc, whole
+from typing import Any
+
+from pystack.sim.qdisc.base import whole
 from pystack.sim.qdisc.fifo import Bfifo
 from pystack_c.base.rng import Rng
 
@@ -9,7 +11,7 @@ _S = 1_000_000_000
 _ONE = 1 << 32
 
 
-class Red(Qdisc):
+class Red(Bfifo):
     """`red limit BYTES avpkt BYTES [min BYTES] [max BYTES] [burst N] [probability P] [bandwidth RATE] [ecn] [harddrop]`
 
     The average length of the queue is a moving one. Below `min`, nothing is dropped. Between `min` and `max` the probability grows
@@ -31,8 +33,8 @@ class Red(Qdisc):
         ecn: bool = False,
         harddrop: bool = False,
     ) -> None:
-        super().__init__()
-        self.limit, self.avpkt = whole("limit", limit), whole("avpkt", avpkt)
+        super().__init__(limit)
+        self.avpkt = whole("avpkt", avpkt)
         self.max = whole("max", max or limit // 4)
         self.min = whole("min", min or self.max // 3)
         if not self.min < self.max <= limit:
@@ -44,7 +46,6 @@ class Red(Qdisc):
         self.bandwidth = whole("bandwidth", bandwidth)
         self.ecn, self.harddrop = bool(ecn), bool(harddrop)
         self.wlog = _wlog(self.burst, self.min, avpkt)
-        self._queue = Bfifo(limit)
         self._average = 0  # in bytes * _ONE
         self._idle_since = 0
         self._count = -1  # packets since the last mark, while the average is between min and max
@@ -83,10 +84,10 @@ class Red(Qdisc):
         self._random = self._rng.random()
         return True
 
-    def enqueue(self, frame: bytes, now: int) -> bool:
+    def enqueue(self, frame: bytes, now: int, **fields: Any) -> bool:
         """See Qdisc."""
         self._update(now)
-        fields: dict[str, object] = {"average": self.average}
+        fields["average"] = self.average
         taken: bytes | None = frame
         if self._average < self.min * _ONE:
             self._count = -1
@@ -100,14 +101,9 @@ class Red(Qdisc):
             taken = self._early(frame, now, "hard", why, self.ecn and not self.harddrop, fields)
         if taken is None:
             return False
-        if self._queue.full(taken):
-            self.drop(frame, now, "overlimit", "the queue is full", "RFC 7567 2.1", **fields)
-            return False
-        self._queue.enqueue(taken, now)
-        self.qlen, self.backlog = self._queue.qlen, self._queue.backlog
-        return True
+        return super().enqueue(taken, now, **fields)
 
-    def _early(self, frame: bytes, now: int, name: str, why: str, ecn: bool, fields: dict[str, object]) -> bytes | None:
+    def _early(self, frame: bytes, now: int, name: str, why: str, ecn: bool, fields: dict[str, Any]) -> bytes | None:
         """Mark a packet, or drop it. Returns what is to be queued."""
         self.overlimits += 1
         marked = self.mark(frame, now, name, why, "RFC 7567 4.3", **fields) if ecn else None
@@ -117,13 +113,10 @@ class Red(Qdisc):
 
     def dequeue(self, now: int) -> bytes | None:
         """See Qdisc."""
-        frame = self._queue.dequeue(now)
-        if frame is None:
-            return None
-        self.qlen, self.backlog = self._queue.qlen, self._queue.backlog
-        if self.qlen == 0:
+        frame = super().dequeue(now)
+        if frame is not None and self.qlen == 0:
             self._idle_since = now
-        return self.sent(frame)
+        return frame
 
     def text(self) -> str:
         """See Qdisc."""

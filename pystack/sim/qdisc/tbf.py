@@ -1,13 +1,16 @@
 """The token bucket filter: a rate that holds in the long run, and bursts up to a limit (tc-tbf(8))."""
 
-from pystack.sim.qdisc.base import MTU, Qdisc, rate_words, time_words, whole
+from typing import Any
+
+from pystack.sim.qdisc.base import MTU, rate_words, whole
 from pystack.sim.qdisc.fifo import Bfifo
+from pystack.sim.units import time_text
 
 #: credit is counted in bits times ns per s, so that no division loses anything
 _S = 1_000_000_000
 
 
-class Tbf(Qdisc):
+class Tbf(Bfifo):
     """`tbf rate RATE burst BYTES (latency TIME | limit BYTES) [peakrate RATE mtu BYTES] [overhead BYTES] [mpu BYTES]`
 
     A frame leaves if the bucket has a token for each of its bits. Tokens come at `rate`, and the bucket has room for `burst` bytes.
@@ -28,7 +31,6 @@ class Tbf(Qdisc):
         overhead: int = 0,
         mpu: int = 0,
     ) -> None:
-        super().__init__()
         if (latency is None) == (limit is None):
             raise ValueError("tbf needs either a latency or a limit")
         self.rate, self.burst = whole("rate", rate), whole("burst", burst)
@@ -42,8 +44,7 @@ class Tbf(Qdisc):
             limit = rate * latency // (8 * _S) + burst
             if peakrate:
                 limit = min(limit, peakrate * latency // (8 * _S) + mtu)
-        self.limit = whole("limit", limit)
-        self._queue = Bfifo(self.limit)
+        super().__init__(whole("limit", limit))
         self._credit = self.burst * 8 * _S
         self._peak = self.mtu * 8 * _S
         self._at = 0
@@ -52,17 +53,12 @@ class Tbf(Qdisc):
         """The bytes that a frame counts for."""
         return max(length + self.overhead, self.mpu)
 
-    def enqueue(self, frame: bytes, now: int) -> bool:
+    def enqueue(self, frame: bytes, now: int, **fields: Any) -> bool:
         """See Qdisc."""
         if self._size(len(frame)) > (min(self.burst, self.mtu) if self.peakrate else self.burst):
             self.drop(frame, now, "too-large", "the bucket has no room for so large a frame")
             return False
-        if self._queue.full(frame):
-            self.drop(frame, now, "overlimit", "the queue is full", "RFC 7567 2.1")
-            return False
-        self._queue.enqueue(frame, now)
-        self.qlen, self.backlog = self._queue.qlen, self._queue.backlog
-        return True
+        return super().enqueue(frame, now, **fields)
 
     def _fill(self, now: int) -> None:
         """Add the tokens of the time that has passed."""
@@ -75,7 +71,7 @@ class Tbf(Qdisc):
         if not self.qlen:
             return None
         self._fill(now)
-        need = self._size(self._queue.peek()) * 8 * _S
+        need = self._size(self.peek()) * 8 * _S
         wait = max(0, -((self._credit - need) // self.rate))
         if self.peakrate:
             wait = max(wait, -((self._peak - need) // self.peakrate))
@@ -88,17 +84,13 @@ class Tbf(Qdisc):
         if self.ready(now) != now:
             self.overlimits += 1
             return None
-        frame = self._queue.dequeue(now)
-        if frame is None:
-            return None
-        cost = self._size(len(frame)) * 8 * _S
+        cost = self._size(self.peek()) * 8 * _S
         self._credit -= cost
         self._peak -= cost if self.peakrate else 0
-        self.qlen, self.backlog = self._queue.qlen, self._queue.backlog
-        return self.sent(frame)
+        return super().dequeue(now)
 
     def text(self) -> str:
         """See Qdisc."""
         peak = f" peakrate {rate_words(self.peakrate)} minburst {self.mtu}b" if self.peakrate else ""
-        end = f"limit {self.limit}b" if self.latency is None else f"lat {time_words(self.latency)}"
+        end = f"limit {self.limit}b" if self.latency is None else f"lat {time_text(self.latency)}"
         return f"rate {rate_words(self.rate)} burst {self.burst}b{peak} {end}"
