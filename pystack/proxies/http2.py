@@ -200,9 +200,10 @@ class Http2Stream:
     # The request.
 
     def arrived(self, data: bytes, size: int) -> None:
-        """A part of the body arrived. `size` is what it takes of the window."""
-        self.parts.append((data, size))
-        self.changed.set()
+        """A part of the body arrived. `size` is what it takes of the window: 0 if the part is empty, which counts for nothing."""
+        if size:
+            self.parts.append((data, size))
+            self.changed.set()
 
     def complete(self) -> None:
         """The body is complete."""
@@ -211,24 +212,30 @@ class Http2Stream:
 
     async def read(self) -> bytes:
         """The next part of the body, b"" at its end. The client's window opens when a part is taken."""
+        client, most = self.client, self.client.settings.max_body
+        while await self._more():
+            data, size = self.parts.popleft()
+            self.got += len(data)
+            if most and self.got > most:
+                raise RefusedRequest(413, f"the body is longer than {most} bytes")
+            client.h2.acknowledge_received_data(size, self.number)
+            await client.flush()
+            if data:  # otherwise the part was nothing but padding
+                return data
+        return b""
+
+    async def _more(self) -> bool:
+        """Wait for a part of the body. False: the body has ended. RefusedRequest: the part did not arrive in time."""
         while not self.parts:
             if self.whole:
-                return b""
+                return False
             self.changed.clear()
             try:
                 async with asyncio.timeout(self.client.settings.body_timeout):
                     await self.changed.wait()
             except TimeoutError:
                 raise RefusedRequest(408, "the body of the request did not arrive in time") from None
-        data, size = self.parts.popleft()
-        self.got += len(data)
-        most = self.client.settings.max_body
-        if most and self.got > most:
-            raise RefusedRequest(413, f"the body is longer than {most} bytes")
-        if size:
-            self.client.h2.acknowledge_received_data(size, self.number)
-            await self.client.flush()
-        return data or await self.read()
+        return True
 
     def request(self) -> ProxiedRequest:
         """The request of the stream's header fields. RefusedRequest if it is not valid."""
@@ -275,8 +282,7 @@ class Http2Stream:
         finally:
             with contextlib.suppress(h2.exceptions.ProtocolError):
                 for _, size in self.parts:
-                    if size:
-                        client.h2.acknowledge_received_data(size, self.number)
+                    client.h2.acknowledge_received_data(size, self.number)
             self.parts.clear()
             client.ended(self)
 
