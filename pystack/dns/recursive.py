@@ -177,13 +177,13 @@ class Recursive:
 
     def _shared(self, key: _Key) -> LookupOutcome:
         """Look a name up, or wait for the thread that does it already."""
-        shared = self._busy.get(key)
-        if shared is not None:
+        if key not in self._busy and len(self._busy) >= LOOKUPS:
+            return LookupOutcome(dns.rcode.SERVFAIL, [])
+        own = _Shared()
+        shared = self._busy.setdefault(key, own)  # one step, because another thread may do the same
+        if shared is not own:
             shared.done.wait()
             return shared.outcome
-        if len(self._busy) >= LOOKUPS:
-            return LookupOutcome(dns.rcode.SERVFAIL, [])
-        shared = self._busy[key] = _Shared()
         try:
             shared.outcome = self.lookup(*key)
         finally:
