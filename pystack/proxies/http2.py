@@ -14,7 +14,7 @@ import h2.exceptions
 import h2.settings
 
 from pystack.proxies.conn import ProxyConn
-from pystack.proxies.head import check_request
+from pystack.proxies.head import check_body, check_request
 from pystack.proxies.message import Headers, ProxiedRequest, RefusedRequest, RequestBody
 from pystack.proxies.settings import ProxySettings
 
@@ -77,7 +77,7 @@ class Http2Client:
         if failed:
             self.conn.reset()
         else:
-            await self.conn.linger(2.0, 1 << 20)
+            await self.conn.linger()
 
     async def _step(self) -> bool:
         """Read once, and do what follows. False: the connection ends."""
@@ -212,12 +212,11 @@ class Http2Stream:
 
     async def read(self) -> bytes:
         """The next part of the body, b"" at its end. The client's window opens when a part is taken."""
-        client, most = self.client, self.client.settings.max_body
+        client = self.client
         while await self._more():
             data, size = self.parts.popleft()
             self.got += len(data)
-            if most and self.got > most:
-                raise RefusedRequest(413, f"the body is longer than {most} bytes")
+            check_body(self.got, client.settings)
             client.h2.acknowledge_received_data(size, self.number)
             await client.flush()
             if data:  # otherwise the part was nothing but padding
@@ -253,9 +252,7 @@ class Http2Stream:
         check_request(request, self.client.settings)
         lengths = request.get(b"content-length")
         request.length = 0 if self.empty else int(lengths[0]) if lengths else None
-        most = self.client.settings.max_body
-        if most and (request.length or 0) > most:
-            raise RefusedRequest(413, f"the body is longer than {most} bytes")
+        check_body(request.length or 0, self.client.settings)
         request.peer = self.client.conn.peer
         request.body = RequestBody(self.read, self.empty)
         return request
@@ -295,9 +292,8 @@ class Http2Stream:
         if self.started:
             self.abort()
             return
-        text = f"{refusal.status} {refusal.text}\n".encode()
-        fields = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(text)).encode())]
-        await self.head(refusal.status, b"", [*fields, *refusal.headers])
+        headers, text = refusal.response()
+        await self.head(refusal.status, b"", headers)
         if (b":method", b"HEAD") not in [(bytes(name), bytes(value)) for name, value in self.headers]:
             await self.data(text)
         await self.end()
