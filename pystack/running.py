@@ -14,11 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pystack_c.const as C
 from pystack import dns as _dns
-from pystack.dhcp import Client, ClientSettings
-from pystack.dhcp.agent import LiveAgent
-from pystack.dhcp.message import CLIENT_PORT
 from pystack.kernel import netns as ns
-from pystack.nft import as_program
 from pystack.phy.device import Device
 from pystack.phy.tap import TapDevice
 from pystack.runtime.realtime import RealtimeHost, check_free
@@ -30,6 +26,8 @@ from pystack_c.config import Config, profile
 from pystack_c.stack import Stack
 
 if TYPE_CHECKING:
+    from pystack.dhcp import ClientSettings
+    from pystack.dhcp.agent import LiveAgent
     from pystack.stepper.live import StepGate
 
 #: the names that are given to a stack (`up(hosts=...)`)
@@ -127,6 +125,10 @@ class Running:
         """Get an address from a DHCP server, if that is wanted. TimeoutError: none answered, so the stack is closed."""
         if not dhcp:
             return self
+        from pystack.dhcp import Client, ClientSettings  # most stacks have an address, and start faster without it
+        from pystack.dhcp.agent import LiveAgent
+        from pystack.dhcp.message import CLIENT_PORT
+
         settings = dhcp if isinstance(dhcp, ClientSettings) else ClientSettings(host_name=self.name)
         try:
             if self.iface is None:
@@ -172,6 +174,8 @@ class Running:
 
         Raises pystack.nft.RulesetError with the line that is wrong or not supported, and then nothing has changed.
         """
+        from pystack.nft import as_program
+
         as_program(commands, self.ruleset()).run(lambda text: self.host.setup("nft", text))
 
     def ruleset(self) -> list[dict[str, Any]]:

@@ -1,6 +1,5 @@
 """`pystack proxy`."""
 
-import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -165,6 +164,8 @@ def make(
 
 async def serve(server: "ProxyServer") -> None:
     """Run a proxy, and say where it listens."""
+    import asyncio
+
     server.started = asyncio.Event()
     work = asyncio.ensure_future(server())
     ready = asyncio.ensure_future(server.started.wait())
@@ -177,6 +178,8 @@ async def serve(server: "ProxyServer") -> None:
 
 def run_server(server: "ProxyServer") -> None:
     """Run a proxy until Ctrl-C."""
+    import asyncio
+
     try:
         asyncio.run(serve(server))
     except KeyboardInterrupt:

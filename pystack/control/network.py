@@ -12,9 +12,10 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from pystack.control.server import MAX_REQUEST, ControlError, directory, socket_path
+from pystack.control.server import MAX_REQUEST, ControlError, alive, directory, listen, socket_path
 
 PREFIX = "net-"
+# before any replacement (pystack.patching)
 _socket = socket.socket
 #: run(host name, argv, out, err, end): start a program; `end(status)` is called when it has ended. Returns the function that ends it early
 Runner = Callable[[str, list[str], int, int, Callable[[int], None]], Callable[[], None]]
@@ -28,29 +29,10 @@ class NetworkControl:
         self.runner = runner
         self.driver = net.real_time()
         self.path = socket_path(PREFIX + name, create=True)
-        self._sock = self._listen()
+        self._sock = listen(self.path, f"a network named {name!r} is up already: choose another --name")
+        self._sock.setblocking(False)
         self._clients: dict[int, tuple[Any, Callable[[], None] | None]] = {}
         self.driver.watch(self._sock.fileno(), self._accept)
-
-    def _listen(self) -> Any:
-        sock = _socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            if os.path.exists(self.path):
-                if _alive(self.path):
-                    name = os.path.basename(self.path)[len(PREFIX) : -5]
-                    raise ControlError(f"a network named {name!r} is up already: choose another --name")
-                os.unlink(self.path)  # of a network that was killed
-            mask = os.umask(0o177)
-            try:
-                sock.bind(self.path)
-            finally:
-                os.umask(mask)
-            sock.listen(8)
-            sock.setblocking(False)
-        except BaseException:
-            sock.close()
-            raise
-        return sock
 
     def _accept(self) -> None:
         try:
@@ -84,7 +66,7 @@ class NetworkControl:
         try:
             request = json.loads(data)
             node, argv = str(request["node"]), request.get("argv")
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return self._refuse("a request is a line of JSON with the name of a node", fds)
         if node in self.net.kernels:
             self.net.kernels[node].refresh()
@@ -145,18 +127,13 @@ def find(name: str | None) -> str:
     if name is not None:
         return socket_path(PREFIX + name)
     found = sorted(glob.glob(os.path.join(glob.escape(directory()), PREFIX + "*.sock")))
-    alive = [path for path in found if _alive(path)]
-    if len(alive) != 1:
-        names = ", ".join(os.path.basename(path)[len(PREFIX) : -5] for path in alive)
+    up = [path for path in found if alive(path)]
+    if len(up) != 1:
+        names = ", ".join(os.path.basename(path)[len(PREFIX) : -5] for path in up)
         raise ControlError(
-            f"name the network (--name): {names} are up" if alive else "no network is up (pystack net up FILE)"
+            f"name the network (--name): {names} are up" if up else "no network is up (pystack net up FILE)"
         )
-    return alive[0]
-
-
-def _alive(path: str) -> bool:
-    with _socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        return probe.connect_ex(path) == 0
+    return up[0]
 
 
 def ask(path: str, request: dict[str, Any], fds: tuple[int, ...] = ()) -> dict[str, Any]:

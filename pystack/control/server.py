@@ -9,6 +9,7 @@ iproute.py, which may change the routes and rules. Its answer is the list of the
 with a bad link (sim/fault.py) accepts {"link": {SETTING: VALUE, ...}}. Its answer is a line with the settings that hold then.
 """
 
+import errno
 import json
 import logging
 import os
@@ -30,6 +31,8 @@ log = logging.getLogger("pystack.control")
 #: bytes of a request; the longest are those of `pystack nft -f`
 MAX_REQUEST = 1 << 24
 TIMEOUT = 5.0
+# before any replacement (pystack.patching)
+_socket = socket.socket
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
 
@@ -81,22 +84,7 @@ class ControlServer:
 
     def start(self) -> None:
         """Listen. Raises ControlError if a running stack already has the name."""
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            if os.path.exists(self.path):
-                if _alive(self.path):
-                    raise ControlError(f"a stack named {self.host.name!r} is already running ({self.path})")
-                os.unlink(self.path)
-            mask = os.umask(0o177)
-            try:
-                sock.bind(self.path)
-            finally:
-                os.umask(mask)
-            sock.listen(16)
-        except BaseException:
-            sock.close()
-            raise
-        self._sock = sock
+        self._sock = sock = listen(self.path, f"a stack named {self.host.name!r} is already running ({self.path})")
         self._thread = threading.Thread(target=self._run, args=(sock,), name="pystack-control", daemon=True)
         self._thread.start()
 
@@ -204,14 +192,31 @@ class ControlServer:
         return {"result": {"said": said, "held": None if held is None else held.as_dict(), "passed": passed}}
 
 
-def _alive(path: str) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(TIMEOUT)
+def listen(path: str, taken: str) -> socket.socket:
+    """Return a socket that listens at this path, with mode 0600. Raises ControlError(taken) if another process listens there."""
+    sock = _socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if os.path.exists(path):
+            if alive(path):
+                raise ControlError(taken)
+            os.unlink(path)  # its process was killed
+        mask = os.umask(0o177)
         try:
-            probe.connect(path)
-        except OSError:
-            return False
-    return True
+            sock.bind(path)
+        finally:
+            os.umask(mask)
+        sock.listen(16)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def alive(path: str) -> bool:
+    """Return whether a process listens at this path. EAGAIN: it does, and has no room for another connection now (unix(7))."""
+    with _socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        return probe.connect_ex(path) in (0, errno.EAGAIN)
 
 
 def names() -> list[str]:

@@ -5,6 +5,7 @@ A machine does no I/O and has no clock. Its driver (agent.py) passes messages, A
 
 from typing import Any, NamedTuple
 
+from pystack.dhcp.message import DhcpMessage, Malformed, read
 from pystack_c.base.rng import Rng
 
 S = 1_000_000_000
@@ -86,6 +87,18 @@ class Machine:
     def note(self, kind: str, reason: str, rfc: str, **fields: Any) -> None:
         """Report a decision."""
         self.actions.append(Note(kind, reason, rfc, fields))
+
+    def drop(self, name: str, reason: str, rfc: str) -> None:
+        """Report that a message is ignored, and why."""
+        self.note("dhcp.drop", reason, rfc, name=name)
+
+    def read(self, data: bytes) -> DhcpMessage | None:
+        """The message of a datagram, or None if it is malformed, which is reported."""
+        try:
+            return read(data)
+        except Malformed as error:
+            self.drop("malformed", f"{error}", "RFC 2131 3")
+            return None
 
     def spread(self, low: int, high: int) -> int:
         """A random time between two times."""

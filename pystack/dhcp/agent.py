@@ -110,8 +110,7 @@ class Agent:
             host.call(udp.bind, self._udp.endpoint, 0, self.port)
         found.append(self)
         if isinstance(self.machine, Client):
-            self._ip = self._packets(p.ETH_P_IP)
-            self._arp = self._packets(p.ETH_P_ARP)
+            self._listen(self.machine)
         else:
             self._ip = self._packets(0)  # to send with, only
         self.machine.start(host.clock())
@@ -166,58 +165,61 @@ class Agent:
         self._udp = self._ip = self._arp = None
 
     def _listen(self, client: Client) -> None:
-        """Read packets only as long as the client has no address, and ARP only as long as it must notice conflicts."""
-        if client.lease is None and self._ip is None:
-            self._ip = self._packets(p.ETH_P_IP)
-        elif client.lease is not None and self._ip is not None:
-            self._ip.close()
-            self._ip = None
-        checks = client.lease is None
-        if checks and self._arp is None:
-            self._arp = self._packets(p.ETH_P_ARP)
-        elif not checks and self._arp is not None:
-            self._arp.close()
-            self._arp = None
+        """Read packets only as long as the client has no address, because messages come as packets and it must notice conflicts."""
+        if client.lease is None:
+            self._ip = self._ip or self._packets(p.ETH_P_IP)
+            self._arp = self._arp or self._packets(p.ETH_P_ARP)
+            return
+        for each in (self._ip, self._arp):
+            if each is not None:
+                each.close()
+        self._ip = self._arp = None
 
     def _read(self) -> bool:
         """Pass what has arrived to the machine. Returns whether more may be there."""
-        machine, now = self.machine, self.host.clock()
-        client = isinstance(machine, Client)
+        now = self.host.clock()
+        client = isinstance(self.machine, Client)
         raw = client and self._ip is not None
+        sources: list[tuple[_Socket | None, Callable[[Any, int], None]]] = []
+        if self._sharing()[:1] == [self]:
+            sources.append((self._udp, self._share))
+        if client:  # a server and a relay have the packet socket to send with, only
+            sources += [(self._ip, self._take_ip), (self._arp, self._take_arp)]
         more = False
-        sharing = self._sharing()
-        for source in (self._udp, self._ip, self._arp):
-            if (
-                source is None
-                or (source is self._ip and not client)
-                or (source is self._udp and sharing[0] is not self)
-            ):
+        for source, take in sources:
+            if source is None:
                 continue
             for _ in range(BATCH):
                 got = source.take()
                 if got is None:
                     break
-                if source is self._arp:
-                    packet = p.read_arp(got.data)
-                    if packet is not None and packet.mac != self.iface.mac:
-                        machine.arp(packet.sender, packet.mac, packet.target, now)
-                elif source is self._ip:
-                    found = p.read_udp(got.data)
-                    if found is not None and found.dport == self.port and found.sport != self.port:
-                        machine.message(found.data, found.src, now)
-                else:
-                    for agent in sharing:
-                        if agent._ours(got, len(sharing) == 1):
-                            agent._inbox.append((got.data, v4_bits(got.src)))
-                            if agent is not self:
-                                agent.wake()
+                take(got, now)
             else:
                 more = True
         while self._inbox:
             data, src = self._inbox.popleft()
             if not raw:  # otherwise it came as a packet, too
-                machine.message(data, src, now)
+                self.machine.message(data, src, now)
         return more
+
+    def _share(self, got: Any, now: int) -> None:
+        """Put a datagram into the inboxes of the agents for which it is."""
+        sharing = self._sharing()
+        for agent in sharing:
+            if agent._ours(got, len(sharing) == 1):
+                agent._inbox.append((got.data, v4_bits(got.src)))
+                if agent is not self:
+                    agent.wake()
+
+    def _take_ip(self, got: Any, now: int) -> None:
+        found = p.read_udp(got.data)
+        if found is not None and found.dport == self.port and found.sport != self.port:
+            self.machine.message(found.data, found.src, now)
+
+    def _take_arp(self, got: Any, now: int) -> None:
+        packet = p.read_arp(got.data)
+        if packet is not None and packet.mac != self.iface.mac:
+            self.machine.arp(packet.sender, packet.mac, packet.target, now)
 
     def _ours(self, got: Any, alone: bool) -> bool:
         """Whether a datagram is for this machine: a broadcast on its interface, or sent to its address, by whatever interface."""
@@ -243,9 +245,7 @@ class Agent:
             try:
                 self._send(action)
             except OSError as error:
-                self._report(
-                    Note("dhcp.drop", f"the message cannot be sent: {error.strerror}", "", {"name": "not-sent"})
-                )
+                self._drop("not-sent", f"the message cannot be sent: {error.strerror}")
 
     def _send(self, action: SendMessage | SendArp) -> None:
         host, index = self.host, self.iface.index
@@ -264,6 +264,10 @@ class Agent:
             return
         if source is not self._ip and source is not self._arp:
             source.close()
+
+    def _drop(self, name: str, reason: str, rfc: str = "") -> None:
+        """Report that something is ignored, and why."""
+        self._report(Note("dhcp.drop", reason, rfc, {"name": name}))
 
     def _report(self, found: Note) -> None:
         """Pass an event to the recording and to the probe, and count a drop."""
@@ -284,14 +288,7 @@ class Agent:
                 try:
                     host.setup("add_route", v4(network), length, v4(router), iface)
                 except (ValueError, OSError) as error:
-                    self._report(
-                        Note(
-                            "dhcp.drop",
-                            f"a route of the lease cannot be used: {error}",
-                            "RFC 3442",
-                            {"name": "bad-route"},
-                        )
-                    )
+                    self._drop("bad-route", f"a route of the lease cannot be used: {error}", "RFC 3442")
                 else:
                     self._routes.append((network, length, router))
             self._use_dns(lease)
@@ -325,9 +322,7 @@ class Agent:
             servers = tuple((addr_text(v4(addr)), 53) for addr in lease.dns[:3])
             _dns.use(host, _dns.DnsSettings(servers, search=_search(lease)))
         except (_dns.DnsMissing, ValueError) as error:
-            self._report(
-                Note("dhcp.drop", f"the DNS servers of the lease are not used: {error}", "", {"name": "no-dns"})
-            )
+            self._drop("no-dns", f"the DNS servers of the lease are not used: {error}")
         else:
             self._dns = host.names.dns
 

@@ -14,7 +14,7 @@ from pystack.dhcp import message as m
 from pystack.dhcp.actions import BROADCAST, Configure, Deconfigure, Machine, S, SendArp, SendMessage
 from pystack.dhcp.check import ANNOUNCE_INTERVAL, Check, LinkLocal, Probing
 from pystack.dhcp.lease import Lease, lease_of
-from pystack.dhcp.message import DhcpMessage, Malformed
+from pystack.dhcp.message import DhcpMessage
 
 INIT, INIT_REBOOT, SELECTING, REQUESTING, REBOOTING = "INIT", "INIT-REBOOT", "SELECTING", "REQUESTING", "REBOOTING"
 BOUND, RENEWING, REBINDING = "BOUND", "RENEWING", "REBINDING"
@@ -118,15 +118,11 @@ class Client(Machine):
 
     def message(self, data: bytes, src: int, now: int) -> None:
         """Machine.message: a datagram for port 68."""
-        try:
-            reply = m.read(data)
-        except Malformed as error:
-            self.note("dhcp.drop", f"{error}", "RFC 2131 3", name="malformed")
+        reply = self.read(data)
+        if reply is None:
             return
         if reply.op != m.BOOTREPLY or reply.chaddr != self.mac.to_bytes(6, "big") or reply.xid != self._xid:
-            self.note(
-                "dhcp.drop", "the message answers another client or another request", "RFC 2131 4.4.1", name="not-ours"
-            )
+            self.drop("not-ours", "the message answers another client or another request", "RFC 2131 4.4.1")
             return
         if self._inform == reply.xid and reply.kind == m.ACK:
             self.informed, self._inform = reply.options, 0
@@ -138,9 +134,7 @@ class Client(Machine):
         elif reply.kind == m.ACK and self.state in (REQUESTING, REBOOTING, RENEWING, REBINDING):
             self._acknowledged(reply, now)
         else:
-            self.note(
-                "dhcp.drop", f"{reply.name} means nothing in the state {self.state}", "RFC 2131 4.4", name="wrong-state"
-            )
+            self.drop("wrong-state", f"{reply.name} means nothing in the state {self.state}", "RFC 2131 4.4")
         self._settle()
 
     def arp(self, sender: int, mac: int, target: int, now: int) -> None:
@@ -299,7 +293,7 @@ class Client(Machine):
     def _offered(self, reply: DhcpMessage, now: int) -> None:
         found = lease_of(reply)
         if isinstance(found, str):
-            self.note("dhcp.drop", found, "RFC 2131 4.4.1", name="bad-offer")
+            self.drop("bad-offer", found, "RFC 2131 4.4.1")
             return
         self._offer = found
         self._tries = 0
@@ -310,28 +304,20 @@ class Client(Machine):
         found = lease_of(reply)
         expected = self._offer or self.lease
         if isinstance(found, str):
-            self.note("dhcp.drop", found, "RFC 2131 4.4.1", name="bad-ack")
+            self.drop("bad-ack", found, "RFC 2131 4.4.1")
             return
         if (
             self.state == REQUESTING
             and expected is not None
             and (found.addr, found.server) != (expected.addr, expected.server)
         ):
-            self.note(
-                "dhcp.drop",
-                "the ACK is for another address or from another server than the offer",
-                "RFC 2131 4.4.1",
-                name="spoofed",
+            self.drop(
+                "spoofed", "the ACK is for another address or from another server than the offer", "RFC 2131 4.4.1"
             )
             return
         known = self.settings.request if self.state == REBOOTING else expected.addr if expected is not None else 0
         if found.addr != known:
-            self.note(
-                "dhcp.drop",
-                "the ACK is for another address than the one that was asked for",
-                "RFC 2131 4.3.2",
-                name="spoofed",
-            )
+            self.drop("spoofed", "the ACK is for another address than the one that was asked for", "RFC 2131 4.3.2")
             return
         self._offer = found
         if self.state in (REQUESTING, REBOOTING) and self.settings.probing.count:
@@ -398,10 +384,10 @@ class Client(Machine):
         server = reply.number(m.SERVER_ID)
         expected = self._offer.server if self._offer else self.lease.server if self.lease else None
         if self.state in (REQUESTING, RENEWING) and server != expected:
-            self.note("dhcp.drop", "the NAK comes from another server", "RFC 2131 4.4.1", name="spoofed")
+            self.drop("spoofed", "the NAK comes from another server", "RFC 2131 4.4.1")
             return
         if self._check is not None:
-            self.note("dhcp.drop", "the server has already given the address", "RFC 2131 4.4.1", name="wrong-state")
+            self.drop("wrong-state", "the server has already given the address", "RFC 2131 4.4.1")
             return
         self.note("dhcp.message", "the server refuses the address", "RFC 2131 3.2 (3)", type="NAK")
         self._drop_lease()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pystack.dhcp import message as m
 from pystack.dhcp.actions import BROADCAST, Machine, SendMessage
-from pystack.dhcp.message import DhcpMessage, Malformed
+from pystack.dhcp.message import DhcpMessage
 from pystack.dhcp.server import number
 
 #: the most relays that a message passes (RFC 1542 section 4.1.1)
@@ -25,10 +25,8 @@ class Relay(Machine):
 
     def message(self, data: bytes, src: int, now: int) -> None:
         """Machine.message: a datagram for port 67."""
-        try:
-            found = m.read(data)
-        except Malformed as error:
-            self.note("dhcp.drop", f"{error}", "RFC 2131 3", name="malformed")
+        found = self.read(data)
+        if found is None:
             return
         if found.op == m.BOOTREQUEST:
             self._to_server(found)
@@ -37,12 +35,10 @@ class Relay(Machine):
 
     def _to_server(self, request: DhcpMessage) -> None:
         if request.hops >= MOST_HOPS:
-            self.note("dhcp.drop", f"the message has passed {MOST_HOPS} relays", "RFC 1542 4.1.1", name="hops")
+            self.drop("hops", f"the message has passed {MOST_HOPS} relays", "RFC 1542 4.1.1")
             return
         if request.giaddr == 0 and m.AGENT in request.options:
-            self.note(
-                "dhcp.drop", "a client must not send the option of relays", "RFC 3046 2.1.1", name="untrusted-circuit"
-            )
+            self.drop("untrusted-circuit", "a client must not send the option of relays", "RFC 3046 2.1.1")
             return
         request.hops += 1
         if request.giaddr == 0:
@@ -50,9 +46,7 @@ class Relay(Machine):
             if self.agent:
                 request.options[m.AGENT] = self.agent
         elif request.giaddr == self.addr:
-            self.note(
-                "dhcp.drop", "the message claims that this relay has passed it before", "RFC 3046 2.1.1", name="spoofed"
-            )
+            self.drop("spoofed", "the message claims that this relay has passed it before", "RFC 3046 2.1.1")
             return
         self.note("dhcp.message", "the relay passes the message to the servers", "RFC 1542 4.1.1", type=request.name)
         for server in self.servers:
@@ -60,12 +54,7 @@ class Relay(Machine):
 
     def _to_client(self, reply: DhcpMessage, src: int) -> None:
         if reply.giaddr != self.addr or src not in self.servers:
-            self.note(
-                "dhcp.drop",
-                "the reply is not for this relay, or not from its servers",
-                "RFC 1542 4.1.2",
-                name="not-ours",
-            )
+            self.drop("not-ours", "the reply is not for this relay, or not from its servers", "RFC 1542 4.1.2")
             return
         if self.agent and reply.options.get(m.AGENT) == self.agent:
             del reply.options[m.AGENT]  # RFC 3046 section 2.1

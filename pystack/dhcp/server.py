@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from pystack.dhcp import message as m
 from pystack.dhcp.actions import BROADCAST, Machine, S, SendMessage
-from pystack.dhcp.message import DhcpMessage, Malformed
+from pystack.dhcp.message import DhcpMessage
 
 #: how long an offer holds (ns), and how long a declined address is not offered
 OFFER_TIME = 30 * S
@@ -216,20 +216,18 @@ class Server(Machine):
 
     def message(self, data: bytes, src: int, now: int) -> None:
         """Machine.message: a datagram for port 67."""
-        try:
-            request = m.read(data)
-        except Malformed as error:
-            self.note("dhcp.drop", f"{error}", "RFC 2131 3", name="malformed")
+        request = self.read(data)
+        if request is None:
             return
         if request.op != m.BOOTREQUEST or not request.kind:
-            self._drop("no-request", "the message is no request of a DHCP client", "RFC 2131 4.3")
+            self.drop("no-request", "the message is no request of a DHCP client", "RFC 2131 4.3")
             return
         if request.hlen == 0 and m.CLIENT_ID not in request.options or len(request.client_key()) > LONGEST_KEY:
-            self._drop("no-client", "the message does not say which client sends it", "RFC 2131 4.2")
+            self.drop("no-client", "the message does not say which client sends it", "RFC 2131 4.2")
             return
         pool = self._pool(request)
         if pool is None:
-            self._drop(
+            self.drop(
                 "no-subnet", "the server has no addresses for the link from which the message came", "RFC 2131 4.3.1"
             )
             return
@@ -244,12 +242,9 @@ class Server(Machine):
         }
         handler = handlers.get(request.kind)
         if handler is None:
-            self._drop("no-request", f"a client does not send {request.name}", "RFC 2131 4.3")
+            self.drop("no-request", f"a client does not send {request.name}", "RFC 2131 4.3")
         else:
             handler(pool, request, now)
-
-    def _drop(self, name: str, reason: str, rfc: str) -> None:
-        self.note("dhcp.drop", reason, rfc, name=name)
 
     def _pool(self, request: DhcpMessage) -> _Pool | None:
         """The pool of the link from which a request came: that of the relay's address, of the client's, or of the server's."""
@@ -269,11 +264,11 @@ class Server(Machine):
         client, mac = request.client_key(), request.chaddr
         addr = pool.choose(client, mac, request.number(m.REQUESTED_ADDR) or 0, request.giaddr)
         if addr is None:
-            self._drop("pool-exhausted", f"all addresses of {pool.subnet.network} are in use", "RFC 2131 4.3.1")
+            self.drop("pool-exhausted", f"all addresses of {pool.subnet.network} are in use", "RFC 2131 4.3.1")
             return
         held = pool.bindings.get(addr)
         if held is not None and held.client != client:
-            self._drop("pool-exhausted", "the address that is reserved for the client is in use", "RFC 2131 4.3.1")
+            self.drop("pool-exhausted", "the address that is reserved for the client is in use", "RFC 2131 4.3.1")
             return
         if held is None or held.state != LEASED:
             pool.bind(addr, client, now + OFFER_TIME, OFFERED)
@@ -287,18 +282,18 @@ class Server(Machine):
             mine = pool.clients.get(client)
             if mine is not None and mine in pool.bindings and pool.bindings[mine].state == OFFERED:
                 pool.unbind(mine)
-            self._drop("other-server", "the client chose another server, so the offer is free again", "RFC 2131 4.3.2")
+            self.drop("other-server", "the client chose another server, so the offer is free again", "RFC 2131 4.3.2")
             return
         addr = request.ciaddr or wanted
         if not addr:
-            self._drop("no-address", "the REQUEST names no address", "RFC 2131 4.3.2")
+            self.drop("no-address", "the REQUEST names no address", "RFC 2131 4.3.2")
             return
         binding = pool.bindings.get(addr)
         if binding is not None and binding.client == client and binding.state != DECLINED:
             self._grant(pool, request, addr, now)
             return
         if server is None and not self.authoritative:
-            self._drop(
+            self.drop(
                 "unknown-client", "the server does not know this lease, and it is not authoritative", "RFC 2131 4.3.2"
             )
             return
@@ -322,7 +317,7 @@ class Server(Machine):
         addr, client = request.number(m.REQUESTED_ADDR) or 0, request.client_key()
         binding = pool.bindings.get(addr)
         if binding is None or binding.client != client or request.number(m.SERVER_ID) != self.addr:
-            self._drop("unknown-client", "the client declines an address that it does not have", "RFC 2131 4.3.3")
+            self.drop("unknown-client", "the client declines an address that it does not have", "RFC 2131 4.3.3")
             return
         pool.bind(addr, client, now + DECLINE_TIME, DECLINED)
         pool.clients.pop(client, None)
@@ -331,7 +326,7 @@ class Server(Machine):
         """Section 4.3.4."""
         binding = pool.bindings.get(request.ciaddr)
         if binding is None or binding.client != request.client_key() or binding.state != LEASED:
-            self._drop("unknown-client", "the client releases an address that it does not have", "RFC 2131 4.3.4")
+            self.drop("unknown-client", "the client releases an address that it does not have", "RFC 2131 4.3.4")
             return
         pool.unbind(request.ciaddr)
 
@@ -340,7 +335,7 @@ class Server(Machine):
         if request.ciaddr:
             self._answer(pool, request, m.ACK, 0, None)
         else:
-            self._drop("no-address", "the INFORM names no address", "RFC 2131 4.3.5")
+            self.drop("no-address", "the INFORM names no address", "RFC 2131 4.3.5")
 
     # -- answers -----------------------------------------------------------------------------------------------------
 

@@ -154,12 +154,9 @@ class Authority:
 
     def _answer(self, query: dns.message.Message, tcp: bool) -> bytes:
         reply = dns.message.make_response(query, our_payload=LONGEST)
-        if query.opcode() != dns.opcode.QUERY:
-            reply.set_rcode(dns.rcode.NOTIMP)
-        elif len(query.question) != 1:
-            reply.set_rcode(dns.rcode.FORMERR)
-        elif query.edns > 0:
-            reply.set_rcode(dns.rcode.BADVERS)  # RFC 6891 section 6.1.3
+        code = refusal(query)
+        if code != dns.rcode.NOERROR:
+            reply.set_rcode(code)
         else:
             asked = query.question[0]
             kind = dns.rdatatype.to_text(asked.rdtype)
@@ -273,6 +270,15 @@ def read_query(data: bytes) -> "dns.message.Message | bytes":
             return b""
         return data[:2] + bytes((0x80 | data[2] & 0x79, dns.rcode.FORMERR)) + bytes(8)
     return b"" if query.flags & dns.flags.QR else query
+
+
+def refusal(query: dns.message.Message) -> dns.rcode.Rcode:
+    """The code with which any server here refuses a query, or NOERROR: it may be answered."""
+    if query.opcode() != dns.opcode.QUERY:
+        return dns.rcode.NOTIMP
+    if len(query.question) != 1:
+        return dns.rcode.FORMERR
+    return dns.rcode.BADVERS if query.edns > 0 else dns.rcode.NOERROR  # RFC 6891 section 6.1.3
 
 
 def to_wire(reply: dns.message.Message, query: dns.message.Message, tcp: bool) -> bytes:

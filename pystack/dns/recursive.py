@@ -13,14 +13,13 @@ import dns.exception
 import dns.flags
 import dns.message
 import dns.name
-import dns.opcode
 import dns.rcode
 import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
 
 from pystack.dns.asking import Asker
-from pystack.dns.authority import LONGEST, read_query, to_wire
+from pystack.dns.authority import LONGEST, read_query, refusal, to_wire
 from pystack.dns.exchange import Secret
 from pystack.dns.memory import Memory
 from pystack.dns.recursion import Ask, LookupOutcome, Recursion, WorkLimits
@@ -129,26 +128,22 @@ class Recursive:
 
     def _refuse(self, query: dns.message.Message, peer: str) -> dns.message.Message | None:
         """The answer to a question that is not looked up, or None."""
-        code = dns.rcode.NOERROR
-        if query.opcode() != dns.opcode.QUERY:
-            code = dns.rcode.NOTIMP
-        elif len(query.question) != 1:
-            code = dns.rcode.FORMERR
-        elif query.edns > 0:
-            code = dns.rcode.BADVERS
-        elif (
-            not any(ipaddress.IPv4Address(peer) in network for network in self.allow) or not query.flags & dns.flags.RD
-        ):
-            code = dns.rcode.REFUSED
-        elif query.question[0].rdclass != dns.rdataclass.IN:
-            code = dns.rcode.REFUSED
-        elif query.question[0].rdtype in _META:
-            code = dns.rcode.NOTIMP
+        code = refusal(query)
+        if code == dns.rcode.NOERROR:
+            code = self._policy(query, peer)
         if code == dns.rcode.NOERROR:
             return None
         reply = dns.message.make_response(query, recursion_available=True, our_payload=LONGEST)
         reply.set_rcode(code)
         return reply
+
+    def _policy(self, query: dns.message.Message, peer: str) -> dns.rcode.Rcode:
+        """The code with which a recursive resolver refuses a question, or NOERROR."""
+        [asked] = query.question
+        allowed = any(ipaddress.IPv4Address(peer) in network for network in self.allow)
+        if not allowed or not query.flags & dns.flags.RD or asked.rdclass != dns.rdataclass.IN:
+            return dns.rcode.REFUSED
+        return dns.rcode.NOTIMP if asked.rdtype in _META else dns.rcode.NOERROR
 
     def _reply(self, query: dns.message.Message, outcome: LookupOutcome) -> dns.message.Message:
         reply = dns.message.make_response(query, recursion_available=True, our_payload=LONGEST)
@@ -177,13 +172,13 @@ class Recursive:
 
     def _shared(self, key: _Key) -> LookupOutcome:
         """Look a name up, or wait for the thread that does it already."""
-        shared = self._busy.get(key)
-        if shared is not None:
+        if key not in self._busy and len(self._busy) >= LOOKUPS:
+            return LookupOutcome(dns.rcode.SERVFAIL, [])
+        own = _Shared()
+        shared = self._busy.setdefault(key, own)  # one step, because another thread may do the same
+        if shared is not own:
             shared.done.wait()
             return shared.outcome
-        if len(self._busy) >= LOOKUPS:
-            return LookupOutcome(dns.rcode.SERVFAIL, [])
-        shared = self._busy[key] = _Shared()
         try:
             shared.outcome = self.lookup(*key)
         finally:

@@ -56,12 +56,7 @@ class HealthCheck:
         try:
             async with asyncio.timeout(self.timeout):
                 conn = await dial((upstream.host, upstream.port), self.timeout)
-                if upstream.proxy:
-                    from pystack.proxies import proxyheader
-
-                    await conn.send(proxyheader.build(upstream.proxy, ("", 0), ("", 0)))
-                if upstream.tls is not None:
-                    await conn.start_tls(upstream.tls, False, upstream.tls_name)
+                await upstream.greet(conn, None)
                 if not self.path:
                     return True
                 ask = f"GET {self.path} HTTP/1.1\r\nHost: {upstream.host}\r\nConnection: close\r\n\r\n"

@@ -14,6 +14,8 @@ from typing import Any
 _RESET = struct.pack("ii", 1, 0)
 #: the bytes of a TLS record with everything around it
 _RECORD = 16_384 + 512
+#: for how many seconds, and for how many bytes, a connection that ends is still read
+_LINGER, _LINGER_BYTES = 2.0, 1 << 20
 
 
 class ProxyConn:
@@ -131,13 +133,14 @@ class ProxyConn:
             self.closed = True
             self.sock.close()
 
-    async def linger(self, seconds: float, most: int) -> None:
+    async def linger(self) -> None:
         """End our direction, and read until the peer ends its own, for a bounded time and size. Then close.
 
         If bytes are unread when a socket closes, the peer gets a reset, which can destroy the answer before it is read (RFC 9112 9.6).
         """
+        most = _LINGER_BYTES
         with contextlib.suppress(OSError, TimeoutError):
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(_LINGER):
                 await self.send_end()
                 while most > 0 and (data := await self.recv(16_384)):
                     most -= len(data)

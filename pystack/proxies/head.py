@@ -4,10 +4,9 @@ h11 reads the head, too. These checks come first, and refuse forms that h11 mend
 """
 
 from pystack.proxies.conn import ProxyConn
-from pystack.proxies.message import ProxiedRequest, RefusedRequest, tokens
+from pystack.proxies.message import ProxiedRequest, RefusedRequest, is_token, tokens
 from pystack.proxies.settings import ProxySettings
 
-_TOKEN = frozenset(b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 #: what a host and port may consist of (RFC 3986 section 3.2.2, without user information)
 _HOST = frozenset(b"-._~%!$&'()*+,;=:[]0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 
@@ -67,7 +66,7 @@ def parse_head(head: bytes, settings: ProxySettings) -> ProxiedRequest:
     """The request of a head. RefusedRequest if a rule is violated."""
     first, *lines = head[:-4].split(b"\r\n")
     words = first.split(b" ")
-    if len(words) != 3 or not words[0] or not words[1] or not all(byte in _TOKEN for byte in words[0]):
+    if len(words) != 3 or not words[1] or not is_token(words[0]):
         raise RefusedRequest(400, "the request line is not: method, target, version")
     method, target, version = words
     if (
@@ -82,10 +81,8 @@ def parse_head(head: bytes, settings: ProxySettings) -> ProxiedRequest:
         raise RefusedRequest(505, "the version is not HTTP/1")
     # RFC 9110 section 2.5: a higher minor version is read as the highest that is known.
     minor = b"1.0" if version[7:] == b"0" else b"1.1"
-    if any(byte <= 32 or byte >= 127 for byte in target) or b"#" in target:
-        raise RefusedRequest(400, "the target has a character that must be encoded")
-    if len(lines) > settings.max_headers:
-        raise RefusedRequest(431, f"there are more than {settings.max_headers} fields")
+    _check_target(target)
+    _check_count(len(lines), settings)
     request = ProxiedRequest(method, target, [_field(line) for line in lines], minor)
     _framing(request)
     _host(request)
@@ -94,23 +91,18 @@ def parse_head(head: bytes, settings: ProxySettings) -> ProxiedRequest:
 
 def check_request(request: ProxiedRequest, settings: ProxySettings) -> None:
     """The same rules for a request of HTTP/2, whose fields come from a library. RefusedRequest if one is violated."""
-    if not request.method or not all(byte in _TOKEN for byte in request.method):
+    if not is_token(request.method):
         raise RefusedRequest(400, "the method is not valid")
     if len(request.target) > settings.max_request_line:
         raise RefusedRequest(414, f"the target is longer than {settings.max_request_line} bytes")
-    if any(byte <= 32 or byte >= 127 for byte in request.target) or b"#" in request.target:
-        raise RefusedRequest(400, "the target has a character that must be encoded")
+    _check_target(request.target)
     if request.target[:1] != b"/" and (request.target != b"*" or request.method != b"OPTIONS"):
         raise RefusedRequest(400, "the target is no path")
-    if len(request.headers) > settings.max_headers:
-        raise RefusedRequest(431, f"there are more than {settings.max_headers} fields")
+    _check_count(len(request.headers), settings)
     if sum(len(name) + len(value) + 32 for name, value in request.headers) > settings.max_head:
         raise RefusedRequest(431, f"the head is longer than {settings.max_head} bytes")
     for name, value in request.headers:
-        if not name or not all(byte in _TOKEN for byte in name):
-            raise RefusedRequest(400, "a field has no valid name")
-        if any((byte < 32 and byte != 9) or byte == 127 for byte in value):
-            raise RefusedRequest(400, "a field has a control character")
+        _check_field(name, value)
     if request.get(b"transfer-encoding"):
         raise RefusedRequest(400, "HTTP/2 has no Transfer-Encoding")
     _framing(request)
@@ -121,14 +113,34 @@ def check_request(request: ProxiedRequest, settings: ProxySettings) -> None:
         raise RefusedRequest(400, "the host is not valid")
 
 
+def check_body(size: int, settings: ProxySettings) -> None:
+    """Refuse a body of so many bytes if it is longer than allowed."""
+    if 0 < settings.max_body < size:
+        raise RefusedRequest(413, f"the body is longer than {settings.max_body} bytes")
+
+
+def _check_target(target: bytes) -> None:
+    if any(byte <= 32 or byte >= 127 for byte in target) or b"#" in target:
+        raise RefusedRequest(400, "the target has a character that must be encoded")
+
+
+def _check_count(count: int, settings: ProxySettings) -> None:
+    if count > settings.max_headers:
+        raise RefusedRequest(431, f"there are more than {settings.max_headers} fields")
+
+
+def _check_field(name: bytes, value: bytes) -> None:
+    if not is_token(name):
+        raise RefusedRequest(400, "a field has no valid name")
+    if any((byte < 32 and byte != 9) or byte == 127 for byte in value):
+        raise RefusedRequest(400, "a field has a control character")
+
+
 def _field(line: bytes) -> tuple[bytes, bytes]:
     if line[:1] in (b" ", b"\t"):
         raise RefusedRequest(400, "a line is folded")
     name, colon, value = line.partition(b":")
-    if not colon or not name or not all(byte in _TOKEN for byte in name):
-        raise RefusedRequest(400, "a field has no valid name")
-    if any((byte < 32 and byte != 9) or byte == 127 for byte in value):
-        raise RefusedRequest(400, "a field has a control character")
+    _check_field(name if colon else b"", value)
     return name.lower(), value.strip(b" \t")
 
 

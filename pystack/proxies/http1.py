@@ -7,12 +7,9 @@ from typing import Any
 import h11
 
 from pystack.proxies.conn import ProxyConn
-from pystack.proxies.head import parse_head, read_head
+from pystack.proxies.head import check_body, parse_head, read_head
 from pystack.proxies.message import UPGRADES, Headers, ProxiedRequest, RefusedRequest, RequestBody, tokens
 from pystack.proxies.settings import ProxySettings
-
-#: how long, and for how many bytes, a connection that is refused is still read
-_LINGER, _LINGER_BYTES = 2.0, 1 << 20
 
 
 class Http1Client:
@@ -45,7 +42,7 @@ class Http1Client:
                 return
             if not reply.next_cycle():
                 break
-        await self.conn.linger(_LINGER, _LINGER_BYTES)
+        await self.conn.linger()
 
     async def _wait(self) -> bool:
         """Wait for the first byte of another request. False: there is none."""
@@ -63,7 +60,7 @@ class Http1Client:
             reply.abort()
             return
         await reply.error(refusal)
-        await self.conn.linger(_LINGER, _LINGER_BYTES)
+        await self.conn.linger()
 
 
 class Http1Reply:
@@ -93,8 +90,7 @@ class Http1Reply:
             raise RefusedRequest(400, str(error)) from None
         if type(event) is not h11.Request:
             raise RefusedRequest(400, "the head is not complete")
-        if self.settings.max_body and (request.length or 0) > self.settings.max_body:
-            raise RefusedRequest(413, f"the body is longer than {self.settings.max_body} bytes")
+        check_body(request.length or 0, self.settings)
         request.scheme = b"http" if self.conn.tls is None else b"https"
         request.peer = self.conn.peer
         wanted = tokens(request.get(b"upgrade")) if b"upgrade" in tokens(request.get(b"connection")) else []
@@ -121,8 +117,7 @@ class Http1Reply:
                 raise RefusedRequest(400, f"the body is wrong: {error}") from None
             if type(event) is h11.Data:
                 self.got += len(event.data)
-                if self.settings.max_body and self.got > self.settings.max_body:
-                    raise RefusedRequest(413, f"the body is longer than {self.settings.max_body} bytes")
+                check_body(self.got, self.settings)
                 return bytes(event.data)
             if type(event) is h11.EndOfMessage or event is h11.PAUSED:
                 return b""
@@ -203,13 +198,8 @@ class Http1Reply:
 
     async def error(self, refusal: RefusedRequest) -> None:
         """Send a response of the proxy itself, after which the connection ends."""
-        text = f"{refusal.status} {refusal.text}\n".encode()
-        headers: Headers = [
-            (b"content-type", b"text/plain; charset=utf-8"),
-            (b"content-length", str(len(text)).encode()),
-            (b"connection", b"close"),
-            *refusal.headers,
-        ]
+        headers, text = refusal.response()
+        headers.append((b"connection", b"close"))
         if self.h11.our_state in (h11.ERROR, h11.DONE, h11.CLOSED):
             self.h11 = h11.Connection(h11.SERVER)
         await self._send(h11.Response(status_code=refusal.status, headers=headers, reason=_reason(refusal.status)))

@@ -14,7 +14,7 @@ import h2.exceptions
 import h2.settings
 
 from pystack.proxies.conn import ProxyConn
-from pystack.proxies.head import check_request
+from pystack.proxies.head import check_body, check_request
 from pystack.proxies.message import Headers, ProxiedRequest, RefusedRequest, RequestBody
 from pystack.proxies.settings import ProxySettings
 
@@ -77,7 +77,7 @@ class Http2Client:
         if failed:
             self.conn.reset()
         else:
-            await self.conn.linger(2.0, 1 << 20)
+            await self.conn.linger()
 
     async def _step(self) -> bool:
         """Read once, and do what follows. False: the connection ends."""
@@ -200,9 +200,10 @@ class Http2Stream:
     # The request.
 
     def arrived(self, data: bytes, size: int) -> None:
-        """A part of the body arrived. `size` is what it takes of the window."""
-        self.parts.append((data, size))
-        self.changed.set()
+        """A part of the body arrived. `size` is what it takes of the window: 0 if the part is empty, which counts for nothing."""
+        if size:
+            self.parts.append((data, size))
+            self.changed.set()
 
     def complete(self) -> None:
         """The body is complete."""
@@ -211,24 +212,29 @@ class Http2Stream:
 
     async def read(self) -> bytes:
         """The next part of the body, b"" at its end. The client's window opens when a part is taken."""
+        client = self.client
+        while await self._more():
+            data, size = self.parts.popleft()
+            self.got += len(data)
+            check_body(self.got, client.settings)
+            client.h2.acknowledge_received_data(size, self.number)
+            await client.flush()
+            if data:  # otherwise the part was nothing but padding
+                return data
+        return b""
+
+    async def _more(self) -> bool:
+        """Wait for a part of the body. False: the body has ended. RefusedRequest: the part did not arrive in time."""
         while not self.parts:
             if self.whole:
-                return b""
+                return False
             self.changed.clear()
             try:
                 async with asyncio.timeout(self.client.settings.body_timeout):
                     await self.changed.wait()
             except TimeoutError:
                 raise RefusedRequest(408, "the body of the request did not arrive in time") from None
-        data, size = self.parts.popleft()
-        self.got += len(data)
-        most = self.client.settings.max_body
-        if most and self.got > most:
-            raise RefusedRequest(413, f"the body is longer than {most} bytes")
-        if size:
-            self.client.h2.acknowledge_received_data(size, self.number)
-            await self.client.flush()
-        return data or await self.read()
+        return True
 
     def request(self) -> ProxiedRequest:
         """The request of the stream's header fields. RefusedRequest if it is not valid."""
@@ -246,9 +252,7 @@ class Http2Stream:
         check_request(request, self.client.settings)
         lengths = request.get(b"content-length")
         request.length = 0 if self.empty else int(lengths[0]) if lengths else None
-        most = self.client.settings.max_body
-        if most and (request.length or 0) > most:
-            raise RefusedRequest(413, f"the body is longer than {most} bytes")
+        check_body(request.length or 0, self.client.settings)
         request.peer = self.client.conn.peer
         request.body = RequestBody(self.read, self.empty)
         return request
@@ -275,8 +279,7 @@ class Http2Stream:
         finally:
             with contextlib.suppress(h2.exceptions.ProtocolError):
                 for _, size in self.parts:
-                    if size:
-                        client.h2.acknowledge_received_data(size, self.number)
+                    client.h2.acknowledge_received_data(size, self.number)
             self.parts.clear()
             client.ended(self)
 
@@ -289,9 +292,8 @@ class Http2Stream:
         if self.started:
             self.abort()
             return
-        text = f"{refusal.status} {refusal.text}\n".encode()
-        fields = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(text)).encode())]
-        await self.head(refusal.status, b"", [*fields, *refusal.headers])
+        headers, text = refusal.response()
+        await self.head(refusal.status, b"", headers)
         if (b":method", b"HEAD") not in [(bytes(name), bytes(value)) for name, value in self.headers]:
             await self.data(text)
         await self.end()

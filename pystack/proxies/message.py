@@ -27,6 +27,7 @@ IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"
 FORWARDED = frozenset((b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip"))
 #: protocols to which a connection may change; h2c is none of them, because a proxy that passes it on loses control over the requests
 UPGRADES = (b"websocket",)
+_TOKEN = frozenset(b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 
 
 class RefusedRequest(Exception):
@@ -38,6 +39,12 @@ class RefusedRequest(Exception):
         self.text = text
         #: more fields of the response
         self.headers: Headers = []
+
+    def response(self) -> tuple[Headers, bytes]:
+        """The fields and the body of the response that says so."""
+        body = f"{self.status} {self.text}\n".encode()
+        framing = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
+        return [*framing, *self.headers], body
 
 
 class RequestBody:
@@ -173,11 +180,13 @@ def _node(address: str) -> bytes:
     return f'"[{found}]"'.encode() if found.version == 6 else str(found).encode()
 
 
-_TOKEN = frozenset(b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+def is_token(word: bytes) -> bool:
+    """Whether a word is a token (RFC 9110 section 5.6.2)."""
+    return bool(word) and all(byte in _TOKEN for byte in word)
 
 
 def _quoted(value: bytes) -> bytes:
-    if value and all(byte in _TOKEN for byte in value):
+    if is_token(value):
         return value
     return b'"' + value.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
 

@@ -5,6 +5,7 @@ import errno
 import hmac
 import ipaddress
 from collections.abc import Callable, Mapping
+from typing import NoReturn
 
 from pystack.proxies.conn import ProxyConn, dial
 from pystack.proxies.relay import splice
@@ -54,10 +55,8 @@ class SocksProxy(ProxyServer):
             far = await dial((host, port), self.settings.connect_timeout)
         except TimeoutError:
             await self._refuse(conn, EXPIRED if host[:1].isdigit() else HOST_UNREACHABLE)
-            return
         except OSError as error:
             await self._refuse(conn, _REPLIES.get(error.errno or 0, HOST_UNREACHABLE))
-            return
         try:
             await conn.send(reply(GRANTED, far.local))
         except BaseException:
@@ -107,7 +106,7 @@ class SocksProxy(ProxyServer):
             await self._refuse(conn, FAILED)
         return host, port
 
-    async def _refuse(self, conn: ProxyConn, code: int) -> None:
+    async def _refuse(self, conn: ProxyConn, code: int) -> NoReturn:
         """Send a reply, and end the connection (RFC 1928 section 6)."""
         self.count(f"refused-{code}")
         await conn.send(reply(code, ("0.0.0.0", 0)))

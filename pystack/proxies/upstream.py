@@ -61,6 +61,14 @@ class Upstream:
         self.idle: deque[tuple[float, ProxyConn]] = deque()
         self.waiting: deque[asyncio.Future[None]] = deque()
 
+    async def greet(self, conn: ProxyConn, client: ProxyConn | None) -> None:
+        """Begin a new connection to it with the PROXY header and TLS that it wants. `client` is whom it serves; None: the proxy itself."""
+        if self.proxy:
+            ends = (("", 0), ("", 0)) if client is None else (client.peer, client.local)
+            await conn.send(proxyheader.build(self.proxy, *ends))
+        if self.tls is not None:
+            await conn.start_tls(self.tls, False, self.tls_name)
+
     def drain(self) -> None:
         """Take no new clients. Those that are there stay."""
         self.weight = 0
@@ -109,7 +117,7 @@ class UpstreamGroup:
 
     # Connections.
 
-    async def connect(self, upstream: Upstream, client: ProxyConn | None) -> ProxyConn:
+    async def connect(self, upstream: Upstream, client: ProxyConn) -> ProxyConn:
         """A new connection to an upstream, with the PROXY header and TLS that it wants. OSError if that fails."""
         settings = self.settings
         try:
@@ -117,11 +125,7 @@ class UpstreamGroup:
             upstream.opened += 1
             try:
                 async with asyncio.timeout(settings.connect_timeout):
-                    if upstream.proxy:
-                        ends = (("", 0), ("", 0)) if client is None else (client.peer, client.local)
-                        await conn.send(proxyheader.build(upstream.proxy, *ends))
-                    if upstream.tls is not None:
-                        await conn.start_tls(upstream.tls, False, upstream.tls_name)
+                    await upstream.greet(conn, client)
             except BaseException:
                 conn.close()
                 raise
@@ -130,7 +134,7 @@ class UpstreamGroup:
             raise
         return conn
 
-    async def acquire(self, upstream: Upstream, client: ProxyConn | None) -> tuple[ProxyConn, bool]:
+    async def acquire(self, upstream: Upstream, client: ProxyConn) -> tuple[ProxyConn, bool]:
         """A connection to an upstream that is not in use, and whether it was used before. OSError, NoUpstream."""
         await self._enter(upstream)
         try:

@@ -19,6 +19,11 @@ def is_command(program: Any) -> bool:
     )
 
 
+def several(programs: Any) -> bool:
+    """Whether this is a list of programs. A list of words is one program, a command."""
+    return isinstance(programs, list) and not is_command(programs)
+
+
 class HostCommand:
     """A command line, as a program of a run.
 

@@ -136,11 +136,11 @@ class ContainerHost(SimHost):
         for other, number, kind in self._outer:
             if (number, kind) == (outer, proto) and (other == where or not other or not where):
                 raise ValueError(f"{ports!r:.60}: the {proto} port {outer} of {self.name} is published already")
+        if proxy and proto != "tcp":
+            raise ValueError("the proxy carries TCP only: leave out proxy=True for UDP")
         target = container.addresses()[0]
+        self._outer.append((where, outer, proto))
         if proxy:
-            if proto != "tcp":
-                raise ValueError("the proxy carries TCP only: leave out proxy=True for UDP")
-            self._outer.append((where, outer, proto))
 
             def start(host: SimHost) -> None:
                 spawn(host.net, _listen(host, host.boots, where, outer, target, inner))
@@ -148,7 +148,6 @@ class ContainerHost(SimHost):
             start(self)
             self.on_boot.append(start)
             return
-        self._outer.append((where, outer, proto))
         rule = (where, outer, target, inner, proto)
         self._published.append(rule)
         for address in self.addresses():

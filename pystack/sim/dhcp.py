@@ -107,26 +107,23 @@ class WithDhcp:
         return self._machine(port, lambda _: Relay(address, servers, circuit), SERVER_PORT)
 
     def _machine(self, port: Any, make: Any, number: int) -> SimAgent:
-        agent = SimAgent(self, port.iface, make(port), number)
-        self.agents.append(agent)
-        agent.begin()
-        agent.wake()
+        agent: SimAgent
 
-        def boot(host: Any) -> None:
-            """Make the machine again, with nothing in its memory, unless the user has stopped it."""
-            nonlocal agent
-            if agent in self.agents:
-                self.agents.remove(agent)
-                if not agent.ended:
-                    agent.ended = True
-                    self.net.after(0, again)
-
-        def again() -> None:
+        def start() -> None:
             nonlocal agent
             agent = SimAgent(self, port.iface, make(port), number)
             self.agents.append(agent)
             agent.begin()
             agent.wake()
 
+        def boot(host: Any) -> None:
+            """Make the machine again, with nothing in its memory, unless the user has stopped it."""
+            if agent in self.agents:
+                self.agents.remove(agent)
+                if not agent.ended:
+                    agent.ended = True
+                    self.net.after(0, start)
+
+        start()
         self.on_boot.append(boot)
         return agent

@@ -31,12 +31,16 @@ def addresses_of(port: SimPort) -> list[str]:
     """The addresses of a port with their prefix lengths."""
     if hasattr(port.node, "interface_addresses"):
         return port.node.interface_addresses(port)
-    return [] if port.iface is None else [f"{text(a.addr)}/{a.prefixlen}" for a in port.iface.addrs]
+    return [] if port.iface is None else _addresses(port.iface)
 
 
-def faults_of(link: Link) -> str:
-    """What a link does to frames, such as "delay 5ms", or an empty text."""
-    there, back = _way(link.ab, link.a), _way(link.ba, link.b)
+def _addresses(iface: Any) -> list[str]:
+    return [f"{text(local.addr)}/{local.prefixlen}" for local in iface.addrs]
+
+
+def faults_of(link: Link, near: SimPort) -> str:
+    """What a link does to frames, such as "delay 5ms", or an empty text. Frames go out at the port `near` and come back to it."""
+    there, back = (_way(link.ab, link.a), _way(link.ba, link.b))[:: 1 if near is link.a else -1]
     faults = there if there == back else f"out: {there}; back: {back}"
     return "" if faults == "no fault" else faults
 
@@ -55,8 +59,7 @@ def draw(net: Network) -> str:
         lines = [f"{node.name}  ({kind})" if kind else node.name, *_ports(node.ports, links)]
         if isinstance(node, SimHost):
             for iface in node.vlans.values():
-                own = ", ".join(f"{text(one.addr)}/{one.prefixlen}" for one in iface.addrs)
-                lines.append(f"  {iface.name}  {own}".rstrip())
+                lines.append(f"  {iface.name}  {', '.join(_addresses(iface))}".rstrip())
         lines += [f"  route {route}" for route in routes_of(node)]
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks) or "an empty network"
@@ -68,12 +71,10 @@ def _ports(ports: list[SimPort], links: dict[SimPort, Link]) -> Iterator[str]:
     for port in ports:
         own = ", ".join(addresses_of(port))
         link, other = links.get(port), port.peer
-        if link is None or other is None or port.out is None or other.out is None:
+        if link is None or other is None:
             rows.append((port.name, own, "", ""))
-            continue
-        there, back = (_way(link.ab, link.a), _way(link.ba, link.b))[:: 1 if port is link.a else -1]
-        faults = there if there == back else f"out: {there}; back: {back}"
-        rows.append((port.name, own, f"--- {other.node.name} {other.name}", "" if faults == "no fault" else faults))
+        else:
+            rows.append((port.name, own, f"--- {other.node.name} {other.name}", faults_of(link, port)))
     widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
     for row in rows:
         yield (

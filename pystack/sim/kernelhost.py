@@ -19,6 +19,7 @@ from pystack.phy import tap
 from pystack.phy.tapio import VNET_HDR_LEN, FrameIO, keep_memory
 from pystack.sim import whole
 from pystack.sim.hub import Signal
+from pystack.sim.nodes import find_port
 from pystack.sim.path import SimPort
 from pystack.sim.realtime import RealTime
 
@@ -86,12 +87,7 @@ class KernelHost:
 
     def port(self, name: str = "") -> SimPort:
         """A port by name; without a name, the newest port."""
-        for port in self.ports:
-            if port.name == name:
-                return port
-        if name or not self.ports:
-            raise KeyError(f"{self.name} has no interface {name!r}; it has {', '.join(p.name for p in self.ports)}")
-        return self.ports[-1]
+        return find_port(self, name)
 
     def addr(self, address: str, iface: str = "") -> None:
         """Give an interface (the newest one, if not named) an address such as "10.0.0.1/24"."""

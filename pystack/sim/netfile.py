@@ -18,7 +18,7 @@ import runpy
 import sys
 from typing import Any
 
-from pystack.sim.commands import Stay, is_command
+from pystack.sim.commands import Stay, is_command, several
 from pystack.sim.network import Network, recording
 
 
@@ -74,7 +74,7 @@ class NetworkFile:
         found = space.get(name, {})
         if not isinstance(found, dict):
             raise NetworkFileError(f"{self.path}: `{name}` is a dict, host name -> function, and not {found!r}")
-        lists = {host: fn if isinstance(fn, list) and not is_command(fn) else [fn] for host, fn in found.items()}
+        lists = {host: fn if several(fn) else [fn] for host, fn in found.items()}
         for host, functions in lists.items():
             self.check_host(host, f"`{name}`")
             for fn in functions:

@@ -29,6 +29,18 @@ _ENDS = ("close", "abort", "end_send")
 Node: TypeAlias = "SimHost | KernelHost | Switch | Wire"
 
 
+def find_port(host: "SimHost | KernelHost", name: str) -> SimPort:
+    """A port of a host by name; without a name, the newest port. KeyError: there is none."""
+    for port in host.ports:
+        if port.name == name:
+            return port
+    if not host.ports:
+        raise KeyError(f"{host.name} has no interface yet: a link to another node (net.link) makes one")
+    if name:
+        raise KeyError(f"{host.name} has no interface {name!r}; it has {', '.join(p.name for p in host.ports)}")
+    return host.ports[-1]
+
+
 class SimHost(HostPath, Translating, WithDhcp, Multicasting):
     """A host in virtual time. Made by `Network.host`."""
 
@@ -117,14 +129,7 @@ class SimHost(HostPath, Translating, WithDhcp, Multicasting):
 
     def port(self, name: str = "") -> SimPort:
         """A port by name; without a name, the newest port."""
-        for port in self.ports:
-            if port.name == name:
-                return port
-        if not self.ports:
-            raise KeyError(f"{self.name} has no interface yet: a link to another node (net.link) makes one")
-        if name:
-            raise KeyError(f"{self.name} has no interface {name!r}; it has {', '.join(p.name for p in self.ports)}")
-        return self.ports[-1]
+        return find_port(self, name)
 
     def addr(self, address: str, iface: str = "") -> None:
         """Give an interface (the newest one, if not named; "lo" is the loopback) an address such as "10.0.0.1/24"."""

@@ -14,7 +14,7 @@ from contextvars import copy_context
 from typing import Any
 
 from pystack.sim import blocking, descriptors, threads
-from pystack.sim.commands import HostCommand, Stay, check_place, is_command
+from pystack.sim.commands import HostCommand, Stay, check_place, is_command, several
 from pystack.sim.hub import RealPace, Signal
 from pystack.sim.loop import SimLoop
 from pystack.sim.scheduler import SimError
@@ -78,7 +78,7 @@ def run(
     for one in chosen:
         if one.error is not None:
             raise one.error
-    return {key: _results(chosen, key, isinstance(fn, list) and not is_command(fn)) for key, fn in programs.items()}
+    return {key: _results(chosen, key, several(fn)) for key, fn in programs.items()}
 
 
 def find_host(net: Any, key: Any) -> Any:
@@ -150,7 +150,7 @@ def _each(programs: Mapping[Any, Any]) -> Iterator[tuple[Any, Program]]:
     if not isinstance(programs, Mapping):
         raise TypeError(f"the programs of a run are a mapping, {{host: program}}, not {programs!r}")
     for key, fn in programs.items():
-        for one in [HostCommand(fn)] if is_command(fn) else fn if isinstance(fn, list) else [fn]:
+        for one in fn if several(fn) else [fn]:
             if is_command(one):
                 yield key, HostCommand(one)
             elif callable(one):

@@ -46,7 +46,7 @@ def svg(net: Network) -> str:
     )
     Xml.SubElement(root, "rect", {"width": "100%", "height": "100%", "fill": "white"})
     for link in net.links.values():
-        _line(root, boxes[link.a.node.name], boxes[link.b.node.name], faults_of(link))
+        _line(root, boxes[link.a.node.name], boxes[link.b.node.name], faults_of(link, link.a))
     for node in nodes_of(net):
         _box(root, boxes[node.name], COLOURS.get(type(node).__name__, "#dfe9f7"))
     Xml.indent(root)
@@ -62,9 +62,10 @@ def _lines(node: Node) -> list[str]:
 
 def _places(net: Network) -> dict[str, Box]:
     """The boxes by the names of their nodes."""
+    nodes = {node.name: node for node in nodes_of(net)}
     columns: dict[int, list[Node]] = {}
     for name, column in _columns(net).items():
-        columns.setdefault(column, []).append(next(node for node in nodes_of(net) if node.name == name))
+        columns.setdefault(column, []).append(nodes[name])
     found: dict[str, Box] = {}
     x = EDGE
     for column in sorted(columns):

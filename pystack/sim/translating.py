@@ -5,7 +5,6 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack.addresses import parse_addr, parse_network
-from pystack.nft import as_program
 from pystack_c.ingress import queued
 
 PROTOCOLS = {"": 0, "icmp": C.IPPROTO_ICMP, "tcp": C.IPPROTO_TCP, "udp": C.IPPROTO_UDP}
@@ -156,6 +155,8 @@ class Translating:
         Raises pystack.nft.RulesetError with the line that is wrong or not supported, and then nothing has changed. nft's language needs
         lark (`pip install pystack[nft]`).
         """
+        from pystack.nft import as_program  # most networks have no such rules, and start faster without it
+
         as_program(commands, self.ruleset()).run(self._load_filter)
 
     def _load_filter(self, text: str) -> None:

@@ -51,6 +51,17 @@ def test_help_imports_no_command():
     assert done.stdout.strip() == "[]", done.stderr
 
 
+def test_a_stack_starts_without_what_few_stacks_need():
+    """The DHCP client and nft's language are loaded where they are used."""
+    code = (
+        "import sys, pystack; pystack.up(tap=None).close(); "
+        "print([m for m in sys.modules if m.startswith(('pystack.dhcp', 'pystack.nft', 'pystack.sim', 'dns', 'lark', 'h2', 'asyncio'))])"
+    )
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
 def test_version():
     done = pystack("--version")
     assert done.returncode == 0 and done.stdout.startswith("pystack 0.1.0 (")

@@ -1,8 +1,10 @@
 """`pystack net up`, `net exec` and the SVG of `net show`, with hosts of pystack only; tests/kernel/test_networks_page.py has kernel hosts."""
 
 import contextlib
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -140,6 +142,18 @@ def test_a_time_and_names(place):
             assert call(place, "net", "exec", "--name", "other", "web", "--", "python", "-c", "").returncode == 0
 
 
+@pytest.mark.parametrize("line", [b"nonsense", b"[]", b'{"node": ', b'{"argv": []}', b"[" * 4000])
+def test_nonsense_gets_an_error_and_ends_nothing(place, line):
+    """The parser raises RecursionError for a request that is nested too deeply."""
+    with up(place, "lab.py"):
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(30)
+            sock.connect(str(place / "run" / "pystack" / "net-lab.sock"))
+            sock.sendall(line + b"\n")
+            assert "a request is a line of JSON" in json.loads(sock.makefile("rb").read())["error"]
+        assert call(place, "net", "exec", "web", "--", "python", "-c", "").returncode == 0
+
+
 def test_wrong_use(place):
     assert "no network is up" in call(place, "net", "exec", "web", "--", "true").stderr
     assert "no network is up at" in call(place, "net", "exec", "--name", "x", "web", "--", "true").stderr
@@ -149,9 +163,7 @@ def test_wrong_use(place):
     (place / "empty.py").write_text("from pystack.sim import Network\nnetwork = lambda: Network()\n")
     assert "the network has no host" in call(place, "net", "up", "empty.py").stderr
     (place / "lab.py").write_text(FILE + "programs = {'client': ['true']}\n")
-    assert "['true'] is not a function" in call(place, "net", "run", "lab.py").stderr.replace(
-        "'true' is", "['true'] is"
-    )
+    assert "['true'] is not a function" in call(place, "net", "run", "lab.py").stderr
     (place / "lab.py").write_text(FILE + "programs = {'client': lambda: 1 / 0}\n")
     done = call(place, "net", "up", "lab.py")
     assert done.returncode == 1

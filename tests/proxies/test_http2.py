@@ -209,6 +209,21 @@ def test_an_upload_is_bounded_by_the_window_while_the_server_does_not_read():
     assert 65_535 <= before < 65_535 + 65_536 + 200_000 + 2 * (1 << 20)
 
 
+@pytest.mark.parametrize("padding", [None, 0])
+def test_thousands_of_empty_parts_of_a_body_cost_nothing(padding):
+    """Empty DATA frames are no flow control's business (RFC 9113 section 6.9.1), and those of padding alone contain no byte of the body."""
+
+    async def ask(world, client):
+        number = client.ask([(":method", "PUT"), *HEAD[1:]], body=b"")
+        for _ in range(6000):
+            client.h2.send_data(number, b"", pad_length=padding)
+        client.h2.send_data(number, b"body", end_stream=True)
+        client.flush()
+        return await client.answer(number)
+
+    assert World(ok).run(connected(ask)) == (200, b"ok")
+
+
 def test_an_idle_connection_ends():
     async def ask(world, client):
         assert await client.answer(client.ask()) == (200, b"ok")

@@ -1,9 +1,13 @@
 """The DNS servers on hosts: questions whose answers cannot be sent, and mistakes on the command line."""
 
 import socket
+import threading
 import time
 
 import dns.message
+import dns.name
+import dns.rcode
+import dns.rdatatype
 import pytest
 from click.testing import CliRunner
 
@@ -11,6 +15,8 @@ pytest.importorskip("greenlet")
 
 from pystack.cli.main import cli  # noqa: E402
 from pystack.dhcp.packets import write_udp  # noqa: E402
+from pystack.dns.recursion import LookupOutcome  # noqa: E402
+from pystack.dns.recursive import Recursive  # noqa: E402
 from pystack.services.dns import DnsServer, RecursiveServer, Zone  # noqa: E402
 from pystack.sim import MS, Network  # noqa: E402
 
@@ -78,3 +84,48 @@ def test_mistakes_on_the_command_line(tmp_path, text, origin, error):
         path.write_text(text)
     done = CliRunner().invoke(cli, ["dns", "serve", str(path), "--origin", origin, "-a", "10.0.0.2/24"])
     assert done.exit_code == 2 and error in done.output.replace("\n", " "), done.output
+
+
+class Interrupted(dict):
+    """A dict whose threads all look for a key before one of them goes on, as if the interpreter had switched between them just then."""
+
+    def __init__(self, threads):
+        super().__init__()
+        self.all_looked = threading.Barrier(threads)
+
+    def get(self, key, default=None):
+        found = super().get(key, default)
+        self.all_looked.wait(10)
+        return found
+
+    def __contains__(self, key):
+        found = super().__contains__(key)
+        self.all_looked.wait(10)
+        return found
+
+
+def test_threads_that_ask_at_the_same_moment_share_one_lookup():
+    """On a live stack, questions for one name may come to two threads at once (RFC 5452 section 5: our own questions help a forger)."""
+    recursive = Recursive({"ns.": "10.0.0.9"})
+    recursive._busy = Interrupted(2)
+    key = dns.name.from_text("web.example."), dns.rdatatype.A
+    waits, lookups, outcomes = threading.Event(), [], []
+
+    def lookup(*asked):
+        lookups.append(asked)
+        waits.wait(10)
+        return LookupOutcome(dns.rcode.NXDOMAIN, [])
+
+    recursive.lookup = lookup
+    threads = [threading.Thread(target=lambda: outcomes.append(recursive._shared(key).rcode)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    while not lookups:
+        time.sleep(0.01)
+    time.sleep(0.1)
+    waits.set()
+    for thread in threads:
+        thread.join(10)
+    assert lookups == [key]
+    assert outcomes == [dns.rcode.NXDOMAIN] * 2
+    assert not len(recursive._busy)

@@ -1,5 +1,7 @@
 """The control socket: what it shows, to whom, and what it makes of nonsense."""
 
+import contextlib
+import errno
 import json
 import os
 import socket as kernel
@@ -115,3 +117,21 @@ def test_a_stale_socket_is_replaced(tmp_path, monkeypatch):
     with up(tap=None, name="one", control=True):
         assert control.query("one", "status")["name"] == "one"
     assert not os.path.exists(path)
+
+
+def test_a_socket_without_room_for_another_connection_is_not_replaced(tmp_path, monkeypatch):
+    """The process that listens there is alive, although it accepts nothing now."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    path = control.socket_path("one", create=True)
+    with kernel.socket(kernel.AF_UNIX) as sock, contextlib.ExitStack() as waiting:
+        sock.bind(path)
+        sock.listen(0)
+        code = 0
+        while code == 0:
+            client = waiting.enter_context(kernel.socket(kernel.AF_UNIX))
+            client.setblocking(False)
+            code = client.connect_ex(path)
+        assert code == errno.EAGAIN
+        with pytest.raises(control.ControlError, match="already running"):
+            up(tap=None, name="one", control=True)
+        sock.accept()[0].close()
