@@ -8,12 +8,14 @@ import io
 import os
 import traceback
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, BinaryIO, ClassVar
 
 from pystack.stepper import snapshot
 from pystack.stepper import store as snapshot_store
 from pystack.stepper.collect import CONN, FIELDS, HOST, KIND, Collector, StepReplay, object_name
 from pystack.stepper.flight import EVERYBODY
+from pystack.stepper.keys import ConnKey
 from pystack.stepper.links import link
 from pystack.stepper.records import Entry, Frame, Kind
 from pystack.stepper.sniff import foreign, is_capture
@@ -192,6 +194,25 @@ class Timeline:
     def connections(self) -> list[str]:
         """The keys of all TCP connections (and listeners), in the order in which they appeared."""
         return [key for key, kind in zip(self._keys, self._kinds) if kind == "tcp"]
+
+    @cached_property
+    def _of_ends(self) -> dict[tuple[str, str], list[str]]:
+        """The keys of connections by their local and remote ends."""
+        found: dict[tuple[str, str], list[str]] = {}
+        for key in self.connections:
+            parts = ConnKey.of(key)
+            if not parts.unconnected:
+                found.setdefault((parts.local, parts.remote), []).append(key)
+        return found
+
+    def other_end(self, conn: str) -> str:
+        """Return the key of the other end of a connection, or "". Between networks that translate addresses, it is not found.
+
+        If the ends had several connections, it is the one with the same number.
+        """
+        parts = ConnKey.of(conn)
+        found = self._of_ends.get((parts.remote, parts.local), [])
+        return next((key for key in found if ConnKey.of(key).number == parts.number), found[0] if found else "")
 
     def _entry(self, index: int, row: tuple[Any, ...]) -> Entry:
         entry = Entry()
