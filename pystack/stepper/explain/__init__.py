@@ -8,6 +8,8 @@ The answer comes from the events and states around it, not from a list of answer
 
 from collections.abc import Callable
 
+from pystack.stepper.capture import CaptureTimeline
+from pystack.stepper.capture import why as captured
 from pystack.stepper.explain import arrival, below, flow, loss, names, opening, queue, translating
 from pystack.stepper.explain.base import Explanation, Look
 from pystack.stepper.records import Frame
@@ -64,16 +66,14 @@ def why(timeline: Timeline, *, event: "int | None" = None, frame: "int | None" =
 
     ValueError if neither is given.
     """
-    if timeline.inferred:
-        from pystack.stepper.capture import why as capture
-
-        return capture.why(timeline, event=event, frame=frame)  # type: ignore[arg-type]
     if frame is not None:
         return _frame(timeline, timeline.frames[frame - 1])
     if event is None:
         raise ValueError("why() needs event=index or frame=number")
     if event < 0:
         return Explanation("told", "Nothing has happened yet.")
+    if isinstance(timeline, CaptureTimeline):
+        return captured.of_event(timeline, timeline.events[event])
     look = Look(timeline, event)
     kind = str(look.entry.kind)
     if kind in ("frame.out", "frame.in"):
@@ -124,6 +124,8 @@ def _segment(look: Look) -> Explanation:
 
 def _frame(timeline: Timeline, frame: Frame) -> Explanation:
     """Explain why a frame was sent, and what happened to it."""
+    if isinstance(timeline, CaptureTimeline):
+        return captured.of_frame(timeline, frame)
     fate = ""
     if frame.fate == "lost":
         fate = (
