@@ -40,6 +40,7 @@ _KINDS: dict[str, Explain] = {
     "arp.in": below.arp,
     "icmp.in": below.icmp,
     "icmp.out": below.icmp,
+    "ip.forward": below.forwarded,
     "ip.fragment": below.fragments,
     "ip.held": below.fragments,
     "ip.reassembled": below.fragments,
@@ -87,11 +88,6 @@ def why(timeline: Timeline, *, event: "int | None" = None, frame: "int | None" =
     except KeyError:
         # A state or field is missing because the connection is gone, so the answer is the core's own reason.
         pass
-    if kind == "ip.forward":
-        return Explanation(
-            "told",
-            f"{look.host} is a router: {look.entry.text()}. The TTL is one less now, {look.entry.fields['ttl']}.",
-        )
     return Explanation("told", f"On {look.host}, {look.entry.text()}.")
 
 
