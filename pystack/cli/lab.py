@@ -61,15 +61,8 @@ def list_labs(as_json: bool) -> None:
     rows: list[dict[str, Any]] = []
     for one in labs():
         entry = progress.of(one)
-        state = (
-            "solved"
-            if entry.get("solved")
-            else "started"
-            if entry.get("file")
-            else "run"
-            if entry.get("run")
-            else "open"
-        )
+        states = (("solved", "solved"), ("started", "file"), ("run", "run"))
+        state = next((state for state, key in states if entry.get(key)), "open")
         lacks = sorted({value.missing() for value in one.values()} - {""})
         rows.append({"lab": one.number, "name": one.name, "title": one.title, "state": state, "lacks": lacks})
     if as_json:
@@ -90,10 +83,10 @@ def show(number: str) -> None:
     echo("\n## Network\n\n" + draw(one.module("experiment").network().net).rstrip())
 
 
-def _predict(results_of: "LabFolder") -> dict[str, Any]:
+def _predict(one: "LabFolder") -> dict[str, Any]:
     """Ask for a prediction of each value. An empty answer is none."""
     found: dict[str, Any] = {}
-    for value in results_of.values():
+    for value in one.values():
         while True:
             text = click.prompt(f"{value.question}  [{value.unit}]", default="", show_default=False).strip()
             try:
@@ -144,8 +137,9 @@ def run_lab(number: str, no_predict: bool, as_json: bool) -> None:
         echo(one.section("Question") + "\n")
     predictions = _predict(one) if asks else {}
     results, controls = one.measure(), one.controls()
-    right = all(result.right for result in [*results, *(result for _, result in controls)])
-    skipped = sum(bool(result.skipped) for result in [*results, *(result for _, result in controls)])
+    every = [*results, *(result for _, result in controls)]
+    right = all(result.right for result in every)
+    skipped = sum(bool(result.skipped) for result in every)
     if as_json:
         rows = [_record(result) for result in results]
         others = [_record(result, change=control.change) for control, result in controls]

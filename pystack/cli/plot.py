@@ -45,15 +45,17 @@ def plot(
     """Draw a plot of a recording, or of the scenario with that name."""
     if os.path.splitext(output)[1] not in (".png", ".svg", ".pdf"):
         raise click.BadParameter("the file name must end in .png, .svg or .pdf", param_hint="--output")
-    from pystack.stepper import scenarios
+    from pystack.cli.scenario import scenario_errors, scenario_of
     from pystack.stepper.timeline import Timeline
     from pystack.trace.errors import TraceError
 
     try:
-        if source in scenarios.NAMES and not os.path.exists(source):
-            timeline = scenarios.get(source).timeline()
-        else:
+        scenario = scenario_of(source)
+        if scenario is None:
             timeline = Timeline.load(source, trusted=trusted)
+        else:
+            with scenario_errors(source):
+                timeline = scenario.timeline()
         draw(timeline, kind, output, connection=connection, frames=frames, to_scale=to_scale)
     except ImportError as error:
         if error.name is None or error.name.partition(".")[0] not in ("matplotlib", "numpy"):

@@ -1,7 +1,6 @@
 """`pystack replay`."""
 
 import contextlib
-import os
 import time
 from collections.abc import Callable
 from typing import Any, BinaryIO
@@ -26,9 +25,9 @@ Examples:
 
 def check_source(context: click.Context, parameter: click.Parameter, value: str) -> str:
     """Return the argument, if there is such a file or scenario."""
-    from pystack.stepper import scenarios
+    from pystack.cli.scenario import scenario_of
 
-    if value not in scenarios.NAMES or os.path.exists(value):
+    if scenario_of(value) is None:
         click.Path(exists=True, dir_okay=False).convert(value, parameter, context)
     return value
 
@@ -131,11 +130,13 @@ def _source(recording: str) -> "str | BinaryIO":
     """Return the file, or, if there is none of that name, the recording of the scenario with that name."""
     import io
 
-    from pystack.stepper import scenarios
+    from pystack.cli.scenario import scenario_errors, scenario_of
 
-    if recording not in scenarios.NAMES or os.path.exists(recording):
+    scenario = scenario_of(recording)
+    if scenario is None:
         return recording
-    return io.BytesIO(scenarios.get(recording).record())
+    with scenario_errors(recording):
+        return io.BytesIO(scenario.record())
 
 
 def _check(write: str | None, filter: str | None, keylog: str | None) -> None:

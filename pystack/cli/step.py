@@ -135,18 +135,14 @@ def _open(what: str, seed: int, partial: bool, trusted: bool) -> "tuple[Timeline
     """Return the timeline of a file, or of a scenario if no file has that name."""
     import os
 
-    from pystack.stepper import scenarios
+    from pystack.cli.scenario import scenario_errors, scenario_of
     from pystack.stepper.timeline import Timeline
     from pystack.trace.errors import TraceError
 
-    if what in scenarios.NAMES and not os.path.isfile(what):
-        from pystack.sim.scheduler import SimError
-
-        found = scenarios.get(what)
-        try:
+    found = scenario_of(what)
+    if found is not None:
+        with scenario_errors(what):
             return found.timeline(seed), found
-        except (ImportError, SimError) as error:  # an extra is missing; the text names it
-            raise click.ClickException(f"the scenario {what}: {error}") from None
     if not os.path.exists(what):
         raise click.UsageError(f"{what}: there is no such file or scenario; `pystack step --list` lists the scenarios")
     try:

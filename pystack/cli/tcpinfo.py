@@ -10,22 +10,20 @@ NO_RTT = 0xFFFFFFFF
 #: bits of tcpi_options, in the order in which ss names them
 OPTIONS = ((1, "ts"), (2, "sack"), (8, "ecn"), (16, "ecnseen"))
 WSCALE = 4
-#: fields that are printed as they are if they are not 0, in the order of ss
+#: fields that are printed as they are if they are not 0, in the order of ss: sums, and losses at the end of the line
 COUNTS = (
     "bytes_sent", "bytes_retrans", "bytes_acked", "bytes_received", "segs_out", "segs_in", "data_segs_out",
     "data_segs_in",
 )  # fmt: skip
-#: fields at the end of the line; ss has shorter names for some
-TAIL = (
-    ("unacked", "unacked"), ("retrans", ""), ("lost", "lost"), ("sacked", "sacked"), ("dsack_dups", "dsack_dups"),
-    ("reord_seen", "reord_seen"), ("rcv_ooopack", "rcv_ooopack"),
-)  # fmt: skip
+LOSSES = ("lost", "sacked", "dsack_dups", "reord_seen", "rcv_ooopack")
 
 
 def line(info: dict[str, Any], congestion: str = "") -> str:
     """Return a socket's tcp_info as ss prints it: rates with units, times in ms, and nothing that is 0 or not set."""
     values = {name.removeprefix("tcpi_"): value for name, value in info.items()}
-    return " ".join([*_options(values, congestion), *_path(values), *_sums(values), *_rates(values), *_tail(values)])
+    return " ".join(
+        [*_options(values, congestion), *_path(values), *_set(values, COUNTS), *_rates(values), *_tail(values)]
+    )
 
 
 def _ms(us: int) -> str:
@@ -53,8 +51,8 @@ def _path(v: dict[str, Any]) -> Iterator[str]:
         yield f"ssthresh:{v['snd_ssthresh']}"
 
 
-def _sums(v: dict[str, Any]) -> Iterator[str]:
-    yield from (f"{name}:{v[name]}" for name in COUNTS if v[name])
+def _set(v: dict[str, Any], names: tuple[str, ...]) -> Iterator[str]:
+    yield from (f"{name}:{v[name]}" for name in names if v[name])
 
 
 def _rate(value: float) -> str:
@@ -86,12 +84,10 @@ def _rates(v: dict[str, Any]) -> Iterator[str]:
 
 
 def _tail(v: dict[str, Any]) -> Iterator[str]:
-    for name, short in TAIL:
-        if name == "retrans":
-            if v["retrans"] or v["total_retrans"]:
-                yield f"retrans:{v['retrans']}/{v['total_retrans']}"
-        elif v[name]:
-            yield f"{short}:{v[name]}"
+    yield from _set(v, ("unacked",))
+    if v["retrans"] or v["total_retrans"]:
+        yield f"retrans:{v['retrans']}/{v['total_retrans']}"
+    yield from _set(v, LOSSES)
     if v["rcv_rtt"]:
         yield f"rcv_rtt:{_ms(v['rcv_rtt'])}"
     yield f"rcv_space:{v['rcv_space']} rcv_ssthresh:{v['rcv_ssthresh']}"

@@ -135,7 +135,7 @@ class Cursor:
         elif unit == "rtt":
             target = rounds.next_round(self.timeline, self.conn, self.position, direction)
         elif unit == "frame":
-            target = rounds.following(self.timeline._collector.frame_events, self.position, direction)
+            target = rounds.following(self.timeline.frame_events, self.position, direction)
         else:
             here = self.entry
             for index in self._ahead(direction):

@@ -24,7 +24,7 @@ def boundaries(timeline: "Timeline", conn: str) -> Sequence[int]:
     """Return the events at which a round trip of the connection ended (its acknowledgement arrived) and the next one
     began.
     """
-    return timeline._collector.rounds.get(timeline._numbers.get(conn, -1), ())
+    return timeline.rounds.get(timeline._numbers.get(conn, -1), ())
 
 
 def next_round(timeline: "Timeline", conn: str, position: int, direction: int) -> int | None:

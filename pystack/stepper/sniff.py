@@ -9,15 +9,20 @@ _MAGICS = (
     (b"<!DOCTYPE html", "an HTML page"),
 )
 MAGIC = b"PYSTACKT"
-#: the beginnings of pcapng and pcap files (both byte orders, times in us and in ns)
-CAPTURES = (
-    b"\x0a\x0d\x0d\x0a", b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\xc3\xd4", b"\x4d\x3c\xb2\xa1", b"\xa1\xb2\x3c\x4d",
-)  # fmt: skip
+#: the beginning of a pcapng file
+PCAPNG = b"\x0a\x0d\x0d\x0a"
+#: the beginning of a pcap file -> its byte order, and nanoseconds per unit of its times
+PCAP = {
+    b"\xd4\xc3\xb2\xa1": ("<", 1000),
+    b"\xa1\xb2\xc3\xd4": (">", 1000),
+    b"\x4d\x3c\xb2\xa1": ("<", 1),
+    b"\xa1\xb2\x3c\x4d": (">", 1),
+}
 
 
 def is_capture(head: bytes) -> bool:
     """Return True if a file with these first bytes is a capture, which pystack.stepper.capture opens."""
-    return head.startswith(CAPTURES)
+    return head.startswith((PCAPNG, *PCAP))
 
 
 def foreign(head: bytes) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from pystack.stepper import snapshot
 from pystack.stepper.cursor import Cursor
+from pystack.stepper.keys import ConnKey
 from pystack.stepper.records import Entry, Frame
 from pystack.stepper.timeline import Timeline
 from pystack.trace import annotate
@@ -142,7 +143,7 @@ def place(cursor: Cursor, whole: bool = False) -> str:
         lines.extend(f"  changed: {line}" for line in changes(timeline, index))
     known = [e.conn for e in timeline.events[entry.index : last + 1] if e.conn]
     # What a SYN made says more than the listener that it came to.
-    key = next((conn for conn in known if not conn.endswith("-0.0.0.0:0")), known[0] if known else "")
+    key = next((conn for conn in known if not ConnKey.of(conn).unconnected), known[0] if known else "")
     if key:
         lines.extend(connection(timeline, last, key))
     lines.extend(_why(timeline, entry))

@@ -7,13 +7,16 @@ deltas. You can ask for any index at any time, in any order.
 import io
 import os
 import traceback
+from array import array
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, BinaryIO, ClassVar
 
 from pystack.stepper import snapshot
 from pystack.stepper import store as snapshot_store
 from pystack.stepper.collect import CONN, FIELDS, HOST, KIND, Collector, StepReplay, object_name
 from pystack.stepper.flight import EVERYBODY
+from pystack.stepper.keys import ConnKey
 from pystack.stepper.links import link
 from pystack.stepper.records import Entry, Frame, Kind
 from pystack.stepper.sniff import foreign, is_capture
@@ -42,6 +45,26 @@ class Timeline:
     #: the class for a capture (pystack/stepper/__init__.py sets it)
     of_capture: "ClassVar[type[Timeline]]"
 
+    def _begin(self, name: str) -> None:
+        """Set what a timeline has before anything is read into it."""
+        self.name = name
+        self.meta: dict[str, Any] = {}
+        self.crash = ""
+        self.complete = False  # the recording is complete: it has an end record
+        self.hosts: list[str] = []
+        self.boxes: list[str] = []  # the names of the middleboxes among the hosts
+        self.peer = ""
+        self.events: Packed[Entry] = Packed(self._entry)
+        self.frames: Packed[Frame] = Packed(self._frame, 128)
+        #: the indices of the events at which a frame was sent or arrived
+        self.frame_events = array("q")
+        #: by the number of a connection, the indices of the events at which a round trip ended
+        self.rounds: dict[int, array[int]] = {}
+        #: by number: the key, the kind ("tcp" or "arp") and the host of each object in the states
+        self._keys: list[str] = []
+        self._kinds: list[str] = []
+        self._host_of: list[int] = []
+
     def __init__(
         self,
         source: BinaryIO,
@@ -52,20 +75,16 @@ class Timeline:
         size: int = 0,
         trusted: bool = False,
     ):
-        self.name = name
-        self.meta: dict[str, Any] = {}
-        self.crash: str = ""
-        self.complete = False  # the recording is complete: it has an end record
-        self.events: Packed[Entry] = Packed(self._entry)
-        self.frames: Packed[Frame] = Packed(self._frame, 128)
+        self._begin(name)
         self._collector = Collector(self.events, self.frames)
         self._replay(source, partial, progress, size, trusted)
         self.states = self._collector.states
         self.ways = self._collector.ways
-        self.hosts: list[str] = list(self._collector.names)
+        self.hosts = list(self._collector.names)
+        self.rounds = self._collector.rounds
+        self.frame_events = self._collector.frame_events
         self._flights = self._collector.flights
         self._flights.pending.clear()
-        #: the names of the middleboxes among the hosts
         self.boxes = [name for name, host in self._collector.hosts.items() if host.box]
         for host in self._collector.hosts.values():
             host.stack = None  # the replayed stack is no longer needed
@@ -168,7 +187,6 @@ class Timeline:
     def _name_objects(self) -> None:
         """Make the keys of connections. If a name is taken, the key gets a number after it."""
         collector = self._collector
-        self._keys: list[str] = []
         seen: dict[str, int] = {}
         for (host, what, ident), subject in zip(collector.objects, collector.subjects):
             name = object_name(self.hosts[host], what, ident, subject)
@@ -192,6 +210,25 @@ class Timeline:
     def connections(self) -> list[str]:
         """The keys of all TCP connections (and listeners), in the order in which they appeared."""
         return [key for key, kind in zip(self._keys, self._kinds) if kind == "tcp"]
+
+    @cached_property
+    def _of_ends(self) -> dict[tuple[str, str], list[str]]:
+        """The keys of connections by their local and remote ends."""
+        found: dict[tuple[str, str], list[str]] = {}
+        for key in self.connections:
+            parts = ConnKey.of(key)
+            if not parts.unconnected:
+                found.setdefault((parts.local, parts.remote), []).append(key)
+        return found
+
+    def other_end(self, conn: str) -> str:
+        """Return the key of the other end of a connection, or "". Between networks that translate addresses, it is not found.
+
+        If the ends had several connections, it is the one with the same number.
+        """
+        parts = ConnKey.of(conn)
+        found = self._of_ends.get((parts.remote, parts.local), [])
+        return next((key for key in found if ConnKey.of(key).number == parts.number), found[0] if found else "")
 
     def _entry(self, index: int, row: tuple[Any, ...]) -> Entry:
         entry = Entry()

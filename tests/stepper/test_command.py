@@ -30,11 +30,12 @@ def run(*argv, status=0):
 )
 def test_a_scenario_that_needs_a_missing_extra(module, name, extra):
     code = f"import sys; sys.modules[{module!r}] = None; from pystack.cli.main import main; main(sys.argv[1:])"
-    done = subprocess.run(
-        [sys.executable, "-c", code, "step", name, "--text"], capture_output=True, text=True, timeout=60, cwd=ROOT
-    )
-    assert done.returncode == 1 and done.stderr.startswith(f"Error: the scenario {name}: ")
-    assert done.stderr.endswith(f"pip install 'pystack[{extra}]'\n"), done.stderr
+    for command in (["step", name, "--text"], ["plot", name, "-o", "x.svg"], ["replay", name]):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *command], capture_output=True, text=True, timeout=60, cwd=ROOT
+        )
+        assert done.returncode == 1 and done.stderr.startswith(f"Error: the scenario {name}: "), done.stderr
+        assert done.stderr.endswith(f"pip install 'pystack[{extra}]'\n"), done.stderr
 
 
 def test_list():

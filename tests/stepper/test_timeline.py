@@ -4,7 +4,10 @@ import json
 
 import pytest
 
+from pystack.sim.network import MS, Network
+from pystack.sim.programs import sleep, spawn, stream
 from pystack.stepper import Cursor, scenarios
+from pystack.stepper.scenarios.base import _Kept, finish, listener, pair
 from pystack.stepper.timeline import Timeline
 
 
@@ -188,3 +191,34 @@ def test_a_drop_after_the_route_of_the_answer_is_the_frames():
     first = timeline.frames[0]
     assert first.fate == "dropped" and "forward-ttl" in first.drops[0]
     assert [frame.fate for frame in timeline.frames].count("dropped") == 2
+
+
+def test_the_other_end_of_a_connection_whose_ports_were_used_before():
+    """Two connections between the same ends: each has its own other end, and a listener has none."""
+    out = _Kept()
+    with Network(1) as net:
+        net.record(out)
+        a, b, _ = pair(net, delay=MS)
+        waiting = listener(b)
+
+        def serve():
+            for _ in range(2):
+                sock = yield waiting.accept()
+                yield sock.recv_all()
+                sock.close()
+
+        def ask():
+            for _ in range(2):
+                sock = stream(a)
+                sock.bind("", 40000)
+                yield sock.connect("10.0.0.2", 80)
+                sock.close()
+                yield sleep(70_000 * MS)  # TIME-WAIT lasts for 60 s
+
+        finish(net, spawn(net, serve()), spawn(net, ask()))
+    timeline = Timeline.of(out.kept)
+    one, two = "a tcp 10.0.0.1:40000-10.0.0.2:80", "b tcp 10.0.0.2:80-10.0.0.1:40000"
+    assert [key for key in timeline.connections if "40000" in key] == [one, two, f"{one} #2", f"{two} #2"]
+    for end, other in ((one, two), (f"{one} #2", f"{two} #2")):
+        assert timeline.other_end(end) == other and timeline.other_end(other) == end
+    assert timeline.other_end("b tcp 10.0.0.2:80-0.0.0.0:0") == timeline.other_end("") == ""

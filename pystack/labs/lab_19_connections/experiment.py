@@ -43,7 +43,12 @@ def requests(keep: bool, rtt: int = R) -> tuple[int, int]:
 
     lab.spawn(serve())
     (end,) = lab.run(ask())
-    return end, sum(1 for seg in lab.log.sent["a"] if seg.has(SYN) and not seg.has(ACK))
+    return end, syns(lab)
+
+
+def syns(lab: Lab) -> int:
+    """Return how many connections the client opened: its SYNs without an ACK."""
+    return sum(1 for seg in lab.log.sent["a"] if seg.has(SYN) and not seg.has(ACK))
 
 
 def contexts(version: ssl.TLSVersion) -> tuple[ssl.SSLContext, ssl.SSLContext]:

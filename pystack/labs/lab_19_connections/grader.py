@@ -3,11 +3,10 @@
 from types import ModuleType
 from typing import Any
 
-from pystack.labs.lab_19_connections.experiment import TIMES, R
+from pystack.labs.lab_19_connections.experiment import TIMES, R, syns
 from pystack.labs.values import WrongAnswer
 from pystack.sim.programs import stream
 from pystack.testing.lab import B, Lab, S, lab_net
-from pystack.testing.segments import ACK, SYN
 
 PORTS = (80, 5432)
 HINTS = [
@@ -77,10 +76,6 @@ class Users:
             self.busy.remove(sock)
             self.answer.give(self.idle, port, sock)
 
-    def syns(self) -> int:
-        """Return the number of connections that were opened."""
-        return sum(1 for seg in self.lab.log.sent["a"] if seg.has(SYN) and not seg.has(ACK))
-
 
 def check(answer: ModuleType) -> None:
     """Raise WrongAnswer unless the exercise is solved."""
@@ -89,10 +84,10 @@ def check(answer: ModuleType) -> None:
             raise WrongAnswer(f"Your file has no function `{name}`. Start again from `pystack lab start 19`.")
     users = Users(lab_net(R // 2), answer)
     users.lab.run(users.user(1, 80, TIMES), limit=60 * S)
-    took, syns = users.lab.net.now, users.syns()
-    if syns != 1:
+    took, opened = users.lab.net.now, syns(users.lab)
+    if opened != 1:
         raise WrongAnswer(
-            f"{TIMES} requests, one after the other, opened {syns} connections. One is enough if `give` keeps it."
+            f"{TIMES} requests, one after the other, opened {opened} connections. One is enough if `give` keeps it."
         )
     if took != R + TIMES * R:
         raise WrongAnswer(f"{TIMES} requests took {took / S:g} s, and R + {TIMES} R is {(TIMES + 1) * R / S:g} s.")
@@ -101,7 +96,6 @@ def check(answer: ModuleType) -> None:
         users.lab.run(users.user(1, port, 2), limit=60 * S)
     users = Users(lab_net(R // 2), answer)
     users.lab.run(*(users.user(number, port, 10) for port in PORTS for number in (1, 2, 3)), limit=60 * S)
-    if users.syns() != 6:
-        raise WrongAnswer(
-            f"Three requests at a time to each of two ports opened {users.syns()} connections, and need 6."
-        )
+    opened = syns(users.lab)
+    if opened != 6:
+        raise WrongAnswer(f"Three requests at a time to each of two ports opened {opened} connections, and need 6.")

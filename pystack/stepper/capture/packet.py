@@ -11,15 +11,15 @@ from pystack.trace.summary import tcp_flags_text
 #: LINKTYPE numbers (draft-ietf-opsawg-pcaplinktype)
 NULL, ETHERNET, LOOP, SLL, SLL2 = 0, 1, 108, 113, 276
 RAW = (12, 14, 101, 228, 229)
-IPV4, IPV6, ARP = 0x0800, 0x86DD, 0x0806
-VLAN = (0x8100, 0x88A8, 0x9100)
+IPV4, IPV6, ARP = C.ETH_P_IP, 0x86DD, C.ETH_P_ARP
+VLAN = (C.ETH_P_8021Q, 0x88A8, 0x9100)
 #: the kind of link of bytes that the dissection knows no structure for
 OTHER = 0
 #: the address families that systems write for IPv6 into a null header
 FAMILIES = {2: IPV4, 10: IPV6, 24: IPV6, 28: IPV6, 30: IPV6}
 #: extension headers of IPv6 that only need to be skipped (RFC 8200 section 4)
 EXTENSIONS = (0, 43, 60, 135)
-FIN, SYN, RST, ACK = 1, 2, 4, 16
+FIN, SYN, RST, ACK = C.FIN, C.SYN, C.RST, C.ACK
 
 
 class CapturedSegment(NamedTuple):

@@ -4,18 +4,11 @@ import struct
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
+from pystack.stepper.sniff import PCAP, PCAPNG
 from pystack.trace.errors import TraceError
 from pystack.trace.format import TRUST
 from pystack.trace.pcapng import PcapngReader
 
-PCAPNG = b"\x0a\x0d\x0d\x0a"
-#: magic number of a pcap file -> byte order, and nanoseconds per unit of its times
-PCAP = {
-    b"\xd4\xc3\xb2\xa1": ("<", 1000),
-    b"\xa1\xb2\xc3\xd4": (">", 1000),
-    b"\x4d\x3c\xb2\xa1": ("<", 1),
-    b"\xa1\xb2\x3c\x4d": (">", 1),
-}
 #: the most frames of one capture, and the most bytes of its file
 MAX_FRAMES, MAX_SIZE = 1_000_000, 1 << 30
 #: times are nanoseconds since 1970 in 63 bits

@@ -2,15 +2,14 @@
 
 import os
 from array import array
-from types import SimpleNamespace
 from typing import Any, BinaryIO, NamedTuple
 
 from pystack.stepper.capture.packet import ACK, CapturedPacket, parse
 from pystack.stepper.capture.reader import CaptureReader
 from pystack.stepper.capture.tcp import FINDINGS, Conversation, Inference
 from pystack.stepper.flight import Flights
-from pystack.stepper.records import Entry, Frame
-from pystack.stepper.store import Packed, States
+from pystack.stepper.records import Frame
+from pystack.stepper.store import States
 from pystack.stepper.timeline import Progress, Timeline
 from pystack.stepper.ways import Ways
 from pystack.trace.errors import TraceError
@@ -58,22 +57,11 @@ class CaptureTimeline(Timeline):
         size: int = 0,
         trusted: bool = False,
     ):
-        self.name = name
-        self.meta: dict[str, Any] = {"title": os.path.basename(name)}
-        self.crash = ""
-        self.peer = ""
-        self.boxes: list[str] = []
-        self.hosts: list[str] = []
-        self.events: Packed[Entry] = Packed(self._entry)
-        self.frames: Packed[Frame] = Packed(self._frame, 128)
+        self._begin(name)
+        self.meta["title"] = os.path.basename(name)
         self.states = States()
         self.ways = Ways()
         self._flights = Flights(self.ways)
-        self._collector: Any = SimpleNamespace(frame_events=array("q"), rounds={}, objects=[], outside=False)
-        self._series: dict[str, list[tuple[int, dict[str, Any]]]] = {}
-        self._keys: list[str] = []
-        self._kinds: list[str] = []
-        self._host_of: list[int] = []
         self._places: dict[str, int] = {}
         self._ends: dict[tuple[str, int, str, int], int] = {}  # ends -> number of the conversation, from the first one
         self._talks: list[tuple[Conversation, tuple[str, int], tuple[str, int]]] = []
@@ -110,15 +98,13 @@ class CaptureTimeline(Timeline):
     def _take(self, packet: CapturedPacket, time: int, length: int, iface: str, trusted: bool) -> None:
         host, to = self._host(packet.source), self._host(packet.target)
         number = self.frames.total
-        way, conns, result = 0, (-1, -1), None
+        conns, result = (-1, -1), None
         if packet.segment is not None:
-            found = self._conversation(packet, time, host, to, trusted)
-            if found is not None:
-                place, way = found
-                conns = (2 * place + way, 2 * place + 1 - way)
-                result = self._talks[place][0].take(way, packet.segment, time, number)
+            place, way = self._conversation(packet, time, host, to, trusted)
+            conns = (2 * place + way, 2 * place + 1 - way)
+            result = self._talks[place][0].take(way, packet.segment, time, number)
         first = self._event(time, host, "frame.out", number, conns[0], {"iface": iface, "length": length})
-        self._collector.frame_events.append(first)
+        self.frame_events.append(first)
         why: tuple[int, ...] = ()
         if result is not None:
             why = self._tcp(packet, result, time, host, number, conns)
@@ -157,7 +143,7 @@ class CaptureTimeline(Timeline):
             reason = f"frame {result.acked + 1} is acknowledged after {result.rtt / 1e6:g} ms"
             rtt = {"sample": result.rtt, "frame": result.acked}
             event = self._event(time, host, "tcp.rtt", frame, conns[1], rtt, reason)
-            self._collector.rounds.setdefault(conns[1], array("q")).append(event)
+            self.rounds.setdefault(conns[1], array("q")).append(event)
         place, way = divmod(conns[0], 2)
         flows = self._talks[place][0].flows
         for key, flow, other in ((conns[0], flows[way], flows[1 - way]), (conns[1], flows[1 - way], flows[way])):
@@ -192,9 +178,7 @@ class CaptureTimeline(Timeline):
         self.hosts.append(name)
         return self._places[address]
 
-    def _conversation(
-        self, packet: CapturedPacket, time: int, host: int, to: int, trusted: bool
-    ) -> "tuple[int, int] | None":
+    def _conversation(self, packet: CapturedPacket, time: int, host: int, to: int, trusted: bool) -> tuple[int, int]:
         """Return the number of the conversation of a packet, and its direction."""
         segment = packet.segment
         assert segment is not None
@@ -216,8 +200,8 @@ class CaptureTimeline(Timeline):
         self._talks.append((talk, here, there))
         for at, one, other in ((host, here, there), (to, there, here)):
             key = f"{self.hosts[at]} tcp {_end(one)}-{_end(other)}"
-            again = sum(1 for known in self._keys[-2:] if known == key)
-            if number is not None or again:
+            # Both ends have the same key if they are one socket, or share a column.
+            if number is not None or key in self._keys[-1:]:
                 key = f"{key} #{len(self._talks)}"
             self._keys.append(key)
             self._kinds.append("tcp")

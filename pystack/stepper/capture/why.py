@@ -6,7 +6,7 @@ Everything is inferred from the frames, so each sentence says what was seen, and
 from typing import TYPE_CHECKING, Any
 
 from pystack.stepper.capture.packet import ACK, FIN, RST, SYN
-from pystack.stepper.explain.base import Explanation
+from pystack.stepper.explain.base import Explanation, ms
 from pystack.stepper.plot.data import short
 
 if TYPE_CHECKING:
@@ -22,21 +22,15 @@ _MECHANISMS = {
 }  # fmt: skip
 
 
-def why(timeline: "CaptureTimeline", *, event: "int | None" = None, frame: "int | None" = None) -> Explanation:
-    """Explain an event (by its index) or a frame (by its number, from 1) of a capture."""
-    if frame is not None:
-        return _frame(timeline, timeline.frames[frame - 1])
-    if event is None:
-        raise ValueError("why() needs event=index or frame=number")
-    if event < 0:
-        return Explanation("told", "Nothing has happened yet.")
-    entry = timeline.events[event]
+def of_event(timeline: "CaptureTimeline", entry: "Entry") -> Explanation:
+    """Explain an event of a capture."""
     if str(entry.kind) == "tcp.inferred":
         return Explanation(_MECHANISMS[entry.fields["name"]], _finding(timeline, entry))
-    return _frame(timeline, timeline.frames[entry.frame])
+    return of_frame(timeline, timeline.frames[entry.frame])
 
 
-def _frame(timeline: "CaptureTimeline", frame: "Frame") -> Explanation:
+def of_frame(timeline: "CaptureTimeline", frame: "Frame") -> Explanation:
+    """Explain a frame of a capture."""
     segment, findings, trip = None, [], None
     for index in range(frame.event, frame.arrived):
         entry = timeline.events[index]
@@ -57,7 +51,7 @@ def _frame(timeline: "CaptureTimeline", frame: "Frame") -> Explanation:
     if trip is not None:
         answered = (
             f"It acknowledges all up to the end of frame {trip.fields['frame'] + 1}, "
-            f"{_time(trip.fields['sample'])} after that frame was captured."
+            f"{ms(trip.fields['sample'])} after that frame was captured."
         )
     flight = segment.fields["bytes_in_flight"]
     fly = f"After it, {flight} bytes of {frame.host} have no acknowledgement yet." if flight > 0 else ""
@@ -86,31 +80,18 @@ def _meaning(frame: "Frame", entry: "Entry") -> tuple[str, str]:
     return "ack", f"{host} acknowledges all that {to} sent before byte {ack}."
 
 
-def _time(ns: int) -> str:
-    return f"{ns / 1e6:g} ms"
-
-
 def _finding(timeline: "CaptureTimeline", entry: "Entry") -> str:
     """Return the sentence for one finding, with the values that decided."""
     facts: dict[str, Any] = entry.fields
     frame = timeline.frames[entry.frame]
-    host, to = frame.host, frame.to
-    text: str = _SENTENCES[facts["name"]]
-    values = {
-        "host": host,
-        "to": to,
-        "missing": facts.get("missing"),
-        "beyond": facts.get("beyond"),
-        "window": facts.get("window"),
-    }
-    values["number"] = facts.get("number")
-    values["dupacks"] = facts.get("dupacks")
-    values["first"] = facts.get("first", -2) + 1
-    values["acked_by"] = facts.get("acked_by", -2) + 1
-    values["highest"] = facts.get("highest", -2) + 1
-    values["since"] = _time(facts.get("since", 0))
-    old, new = facts.get("windows", (0, 0))
-    return text.format(**values, old=old, new=new)
+    values = {**facts, "host": frame.host, "to": frame.to}
+    for name in facts.keys() & {"first", "acked_by", "highest"}:
+        values[name] = facts[name] + 1
+    if "since" in facts:
+        values["since"] = ms(facts["since"])
+    if "windows" in facts:
+        values["old"], values["new"] = facts["windows"]
+    return _SENTENCES[facts["name"]].format(**values)
 
 
 _SENTENCES = {
@@ -135,5 +116,3 @@ _SENTENCES = {
     "keep_alive_ack": "It answers the keep-alive: {host} is alive.",
     "reused_ports": "Another connection had the same addresses and ports before. Its first sequence number was a different one.",
 }
-
-__all__ = ["why"]

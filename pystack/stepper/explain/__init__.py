@@ -8,6 +8,8 @@ The answer comes from the events and states around it, not from a list of answer
 
 from collections.abc import Callable
 
+from pystack.stepper.capture import CaptureTimeline
+from pystack.stepper.capture import why as captured
 from pystack.stepper.explain import arrival, below, flow, loss, names, opening, queue, translating
 from pystack.stepper.explain.base import Explanation, Look
 from pystack.stepper.records import Frame
@@ -38,6 +40,7 @@ _KINDS: dict[str, Explain] = {
     "arp.in": below.arp,
     "icmp.in": below.icmp,
     "icmp.out": below.icmp,
+    "ip.forward": below.forwarded,
     "ip.fragment": below.fragments,
     "ip.held": below.fragments,
     "ip.reassembled": below.fragments,
@@ -64,16 +67,14 @@ def why(timeline: Timeline, *, event: "int | None" = None, frame: "int | None" =
 
     ValueError if neither is given.
     """
-    if timeline.inferred:
-        from pystack.stepper.capture import why as capture
-
-        return capture.why(timeline, event=event, frame=frame)  # type: ignore[arg-type]
     if frame is not None:
         return _frame(timeline, timeline.frames[frame - 1])
     if event is None:
         raise ValueError("why() needs event=index or frame=number")
     if event < 0:
         return Explanation("told", "Nothing has happened yet.")
+    if isinstance(timeline, CaptureTimeline):
+        return captured.of_event(timeline, timeline.events[event])
     look = Look(timeline, event)
     kind = str(look.entry.kind)
     if kind in ("frame.out", "frame.in"):
@@ -87,11 +88,6 @@ def why(timeline: Timeline, *, event: "int | None" = None, frame: "int | None" =
     except KeyError:
         # A state or field is missing because the connection is gone, so the answer is the core's own reason.
         pass
-    if kind == "ip.forward":
-        return Explanation(
-            "told",
-            f"{look.host} is a router: {look.entry.text()}. The TTL is one less now, {look.entry.fields['ttl']}.",
-        )
     return Explanation("told", f"On {look.host}, {look.entry.text()}.")
 
 
@@ -124,6 +120,8 @@ def _segment(look: Look) -> Explanation:
 
 def _frame(timeline: Timeline, frame: Frame) -> Explanation:
     """Explain why a frame was sent, and what happened to it."""
+    if isinstance(timeline, CaptureTimeline):
+        return captured.of_frame(timeline, frame)
     fate = ""
     if frame.fate == "lost":
         fate = (

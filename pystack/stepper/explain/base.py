@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pystack.stepper.keys import ConnKey
 from pystack.stepper.records import Entry, Frame
 from pystack.stepper.timeline import Timeline
 
@@ -87,20 +88,11 @@ class Look:
 
     def peer(self) -> str:
         """Return the host at the other end of the connection, or "the peer"."""
-        local, _, remote = self.conn.partition(" tcp ")[2].partition("-")
-        for key in self.timeline.connections:
-            host, _, ends = key.partition(" tcp ")
-            if ends.split(" #")[0] == f"{remote.split(' #')[0]}-{local}":
-                return host
-        return "the peer"
+        return ConnKey.of(self.peer_conn()).host or "the peer"
 
     def peer_conn(self) -> str:
         """Return the key of the connection's other end, or ""."""
-        local, _, remote = self.conn.partition(" tcp ")[2].partition("-")
-        for key in self.timeline.connections:
-            if key.partition(" tcp ")[2].split(" #")[0] == f"{remote.split(' #')[0]}-{local}":
-                return key
-        return ""
+        return self.timeline.other_end(self.conn)
 
     def first_sent(self, seq: int) -> "Entry | None":
         """Return the first tcp.out that carried the data at `seq`, before this event."""

@@ -106,6 +106,12 @@ def _smaller(look: Look) -> str:
     )
 
 
+def forwarded(look: Look) -> Explanation:
+    """Explain a packet that a router forwards."""
+    ttl = look.entry.fields["ttl"]
+    return Explanation("told", f"{look.host} is a router: {look.entry.text()}. The TTL is one less now, {ttl}.")
+
+
 def fragments(look: Look) -> Explanation:
     """Explain fragmentation or reassembly."""
     fields = look.entry.fields

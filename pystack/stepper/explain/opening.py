@@ -127,16 +127,13 @@ def closed(look: Look, old: str) -> Explanation:
 
 def _asks_for_cookie(look: Look) -> str:
     """Say that a SYN carries an empty Fast Open option."""
-    for index in range(look.index - 1, max(look.index - 12, -1), -1):
-        entry = look.timeline.events[index]
-        if entry.host == look.host and entry.kind == "tcp.fastopen" and entry.fields.get("action") == "asked":
-            return (
-                "Its Fast Open option is empty: it asks the server for a cookie, with which the next connection can carry data in its SYN "
-                "(RFC 7413 4.1.1)."
-            )
-        if str(entry.kind) in ("frame.out", "frame.in"):
-            break
-    return ""
+    before = look.last("tcp.fastopen", "frame.out", "frame.in", host=look.host, reach=12)
+    if before is None or before.fields.get("action") != "asked":
+        return ""
+    return (
+        "Its Fast Open option is empty: it asks the server for a cookie, with which the next connection can carry data in its SYN "
+        "(RFC 7413 4.1.1)."
+    )
 
 
 def syn_out(look: Look) -> "Explanation | None":

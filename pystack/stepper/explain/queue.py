@@ -1,9 +1,6 @@
 """Explains why a queue dropped or marked a packet."""
 
-from pystack.stepper.explain.base import Explanation, Look, ms
-
-#: how far back a measured round trip is looked for, in events
-_REACH = 20_000
+from pystack.stepper.explain.base import REACH, Explanation, Look, ms
 
 
 def discipline(look: Look) -> Explanation:
@@ -33,11 +30,9 @@ def discipline(look: Look) -> Explanation:
 
 def _round_trip(look: Look) -> str:
     """Compare the round trip now with the shortest one."""
-    samples = []
-    for index in range(look.index, max(look.index - _REACH, -1), -1):
-        entry = look.timeline.events[index]
-        if str(entry.kind) == "tcp.rtt":
-            samples.append(entry.fields["sample"])
+    timeline = look.timeline
+    near = range(look.index, max(look.index - REACH, -1), -1)
+    samples = [timeline.events[index].fields["sample"] for index in near if timeline.kind(index) == "tcp.rtt"]
     if not samples:
         return ""
     return (

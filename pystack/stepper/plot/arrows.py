@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from pystack import charts
 from pystack.stepper.plot import data
-from pystack.stepper.plot.ladder import Ladder, gaps, ladder, spread
+from pystack.stepper.plot.ladder import Ladder, gaps, is_again, ladder, later, spread
 from pystack.visible import one_line
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class _Drawing:
         found: dict[int, tuple[str, str]] = {}
         for i in self.shown:
             frame = self.timeline.frames[i]
-            again = "again: " if _again(frame) else ""
+            again = "again: " if is_again(self.timeline, frame) else ""
             fate = {"lost": "  LOST", "dropped": f"  dropped: {_reason(frame)}"}.get(frame.fate, "")
             text = f"{frame.number}  {again}{data.short(frame.summary)}"
             found[self.ladder.departs[i]] = (_cut(text, LONGEST - len(fate)) + fate, self.colour(i))
@@ -79,7 +79,7 @@ class _Drawing:
         frame = self.timeline.frames[i]
         if frame.fate == "lost":
             return RED
-        if _again(frame):
+        if is_again(self.timeline, frame):
             return ORANGE
         return GREY if self.ladder.flows[i] < 0 else FLOWS[self.ladder.flows[i] % len(FLOWS)]
 
@@ -102,7 +102,7 @@ class _Drawing:
                 middle = y - 1.3 * LINE
                 for x in self.x:
                     self.axes.plot([x - 0.05, x + 0.05], [middle + 0.03, middle - 0.03], color=GREY, lw=1)
-                text = f"{_duration(gap)} later"
+                text = later(gap)
                 self.axes.text(self.column, middle, text, va="center", fontsize=7.5, fontstyle="italic", color=GREY)
 
     def arrow(self, i: int) -> None:
@@ -149,7 +149,7 @@ class _Drawing:
         legend = ["a colour for each conversation"] if len({self.ladder.flows[i] for i in shown}) > 1 else []
         legend += ["cross: lost"] if "lost" in fates else []
         legend += ["square: dropped by its receiver"] if "dropped" in fates else []
-        legend += ["orange: sent again"] if any(_again(self.timeline.frames[i]) for i in shown) else []
+        legend += ["orange: sent again"] if any(is_again(self.timeline, self.timeline.frames[i]) for i in shown) else []
         self.axes.text(0.1, self.bottom + 0.25, "; ".join(legend), fontsize=7.5, color=GREY)
 
 
@@ -168,11 +168,6 @@ def draw(figure: Any, timeline: "Timeline", first: int, last: int, to_scale: boo
     drawing.title()
 
 
-def _again(frame: Any) -> bool:
-    events = frame._timeline.events
-    return any(str(events[index].kind) == "tcp.retransmit" for index in frame.why)
-
-
 def _reason(frame: Any) -> str:
     """Return the name of the first drop of a frame."""
     found = re.match(r"dropped \(([^()]*)\)", frame.drops[0]) if frame.drops else None
@@ -182,7 +177,3 @@ def _reason(frame: Any) -> str:
 def _cut(text: str, most: int) -> str:
     text = one_line(text)
     return text if len(text) <= most else text[: most - 1] + "…"
-
-
-def _duration(ns: int) -> str:
-    return f"{ns / 1e9:.3g} s" if ns >= 1_000_000_000 else f"{ns / 1e6:.3g} ms"

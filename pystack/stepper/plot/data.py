@@ -181,11 +181,8 @@ def find_connection(timeline: "Timeline", wanted: str | None) -> str:
     """Return the connection whose key contains `wanted`, or the one that sent most; ValueError if there is none."""
     keys = connections(timeline)
     if not keys:
-        raise ValueError(
-            f"{timeline.name}: there is no TCP connection in it, so draw it with --kind ladder"
-            if timeline.frames
-            else f"{timeline.name}: there is no TCP connection in it"
-        )
+        hint = ", so draw it with --kind ladder" if timeline.frames else ""
+        raise ValueError(f"{timeline.name}: there is no TCP connection in it{hint}")
     for key in keys:
         if wanted is None or wanted in key:
             return key

@@ -9,6 +9,7 @@ from pystack.stepper.plot.data import LadderNote, index_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pystack.stepper.records import Frame
     from pystack.stepper.timeline import Timeline
 
 _ENDS = re.compile(r"IP (\S+) > (\S+):")
@@ -62,14 +63,25 @@ def ladder(timeline: "Timeline") -> Ladder:
             moments.append((frame.arrived, 1, frame.index, frame.arrival or frame.time, to))
         sender.append(at)
         receiver.append(to)
-        ends = _ENDS.match(frame.summary)
-        flows.append(-1 if ends is None else known.setdefault(frozenset(ends.groups()), len(known)))
+        ends = ends_of(frame)
+        flows.append(known.setdefault(ends, len(known)) if ends else -1)
     notes = index_of(timeline).notes
     moments += [(note.event, 2, i, note.time, place.get(note.host, 0)) for i, note in enumerate(notes)]
     moments.sort()
     found = Ladder(lines, [], [], [-1] * len(sender), [-1] * len(sender), sender, receiver, flows, [])
     _fill(found, timeline, moments, notes)
     return found
+
+
+def ends_of(frame: "Frame") -> frozenset[str]:
+    """Return both ends of a frame's conversation, as in its summary, or no ends for a frame that is not IP."""
+    found = _ENDS.match(frame.summary)
+    return frozenset(found.groups() if found else ())
+
+
+def is_again(timeline: "Timeline", frame: "Frame") -> bool:
+    """Return True for a retransmission."""
+    return any(timeline.kind(index) == "tcp.retransmit" for index in frame.why)
 
 
 def _fill(
@@ -97,6 +109,11 @@ def gaps(times: "Sequence[int]") -> list[int]:
     usual = [step for step in steps if step > 0]
     limit = UNUSUAL * statistics.median(usual) if usual else 0
     return [step if step > limit else 0 for step in steps]
+
+
+def later(gap: int) -> str:
+    """Return a gap in words."""
+    return f"{gap / 1e9:.3g} s later" if gap >= 1_000_000_000 else f"{gap / 1e6:.3g} ms later"
 
 
 def spread(times: "Sequence[int]", to_scale: bool) -> list[float]:

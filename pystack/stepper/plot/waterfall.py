@@ -8,8 +8,8 @@ from pystack.stepper.timing import Path, path
 from pystack.stepper.timing.text import ms, rows, what
 from pystack.visible import one_line
 
-#: cause -> its colour; other causes are grey
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY = charts.COLORS
+#: cause -> its colour; other causes are grey
 COLORS = {
     "propagation": BLUE,
     "on the way": BLUE,

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from pystack.stepper.branch import ChangeError, branch
 from pystack.stepper.changes import parse
+from pystack.stepper.keys import ConnKey
 from pystack.stepper.scenarios.base import Scenario
 from pystack.stepper.timeline import Timeline
 from pystack.stepper.timing.path import Path, PathError
@@ -82,8 +83,7 @@ def candidates(found: Path, client: str, server: str) -> Iterator[tuple[str, str
 
 def hosts_of(timeline: Timeline, found: Path) -> tuple[str, str]:
     """Return the hosts at the two ends of a path's connection ("" for one that is not recorded)."""
-    client = found.conn.partition(" tcp ")[0]
-    return client, peer_of(timeline, found.conn).partition(" tcp ")[0]
+    return ConnKey.of(found.conn).host, ConnKey.of(timeline.other_end(found.conn)).host
 
 
 def tried(scenario: Scenario, timeline: Timeline, found: Path, seed: int = 1) -> list[Advice]:

@@ -6,6 +6,7 @@ place for the input, and goes on where the input came from: along the frame's wa
 program's step to what woke the program. On a link, a frame that waited goes on behind the frames ahead of it.
 """
 
+from pystack.stepper.keys import ConnKey
 from pystack.stepper.records import Entry, Frame
 from pystack.stepper.timeline import Timeline
 from pystack.stepper.timing.causes import TIMERS
@@ -54,7 +55,7 @@ def client_of(timeline: Timeline, index: Lookup) -> str:
 
 def end_of(timeline: Timeline, index: Lookup, conn: str) -> int:
     """Return the event at which the last data of a connection arrived; if the client received none, at the other side."""
-    other = peer_of(timeline, conn)
+    other = timeline.other_end(conn)
     for kind, key in (("tcp.data", conn), ("tcp.data", other), ("tcp.acked", conn)):
         found = index.all(kind, key)
         if found:
@@ -62,16 +63,9 @@ def end_of(timeline: Timeline, index: Lookup, conn: str) -> int:
     raise PathError(f"no data arrived on {conn or 'the connection'}: say where the path ends")
 
 
-def peer_of(timeline: Timeline, conn: str) -> str:
-    """Return the key of the other end of a connection, or "". Between networks that translate addresses, it is not found."""
-    local, _, remote = conn.partition(" tcp ")[2].partition("-")
-    wanted = f"{remote.split(' #')[0]}-{local}"
-    return next((key for key in timeline.connections if key.partition(" tcp ")[2].split(" #")[0] == wanted), "")
-
-
 def begin_of(timeline: Timeline, index: Lookup, conn: str) -> int:
     """Return the first call of a connection, or its first event."""
-    host = conn.partition(" tcp ")[0]
+    host = ConnKey.of(conn).host
     if host in timeline.hosts:
         for at in index.inputs[timeline.hosts.index(host)]:
             entry = timeline.events[at]

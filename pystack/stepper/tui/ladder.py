@@ -3,11 +3,11 @@
 Between the frames are lines for timers, calls and changes of state, and for unusually long waits.
 """
 
-import re
 from dataclasses import dataclass
 
 from rich.text import Text
 
+from pystack.stepper.plot.ladder import ends_of, is_again, later
 from pystack.stepper.records import Frame
 from pystack.stepper.tui import rows, words
 from pystack.stepper.tui.session import TerminalSession
@@ -22,7 +22,6 @@ DROPPED = "bold magenta"
 NOTE = "italic"
 #: styles of the conversations, one after another
 FLOWS = ("", "cyan", "green", "bright_blue", "bright_cyan", "bright_green")
-_ENDS = re.compile(r"IP (\S+) > (\S+):")
 
 
 @dataclass(frozen=True)
@@ -42,6 +41,13 @@ class Columns:
             return cls(names, [n * room // gaps for n in range(len(names))], 0)
         space = max(4, min(12, (room - 26) // gaps))
         return cls(names, [n * space for n in range(len(names))], gaps * space + 2)
+
+    def lines(self) -> list[str]:
+        """Return the letters of a row with nothing but the hosts' lines."""
+        cells = [" "] * (self.x[-1] + 1)
+        for x in self.x:
+            cells[x] = "│"
+        return cells
 
 
 def lines(session: TerminalSession, width: int, height: int) -> tuple[list[Text], list[int]]:
@@ -76,8 +82,7 @@ def _here(ladder: list[rows.LadderRow], position: int, frame: int) -> int:
 
 def _gap(row: rows.LadderRow, width: int) -> Text:
     """Return a line for a wait that is much longer than the others."""
-    took = f"{row.gap / 1e9:.3g} s" if row.gap >= 1_000_000_000 else f"{row.gap / 1e6:.3g} ms"
-    text = Text(f"{'⋮':>15} {took} later", style="dim", no_wrap=True, end="")
+    text = Text(f"{'⋮':>15} {later(row.gap)}", style="dim", no_wrap=True, end="")
     text.truncate(width)
     return text
 
@@ -86,9 +91,7 @@ def _note(session: TerminalSession, columns: Columns, row: rows.LadderRow, curre
     """Return a line for what a host did: its mark is in the host's column, and the words are beside it."""
     time = words.since(row.time, session.timeline.start)
     text = Text(f"{'>' if current else ' '}{'':>4} {time:>9} ", no_wrap=True, end="")
-    cells = [" "] * (columns.x[-1] + 1)
-    for x in columns.x:
-        cells[x] = "│"
+    cells = columns.lines()
     at = _column(columns, row.host, 0)
     cells[at] = "●"
     said = ", ".join(row.texts)
@@ -104,11 +107,16 @@ def _note(session: TerminalSession, columns: Columns, row: rows.LadderRow, curre
         start = at + 2 if right else at - 1 - len(said)
         cells[start : start + len(said)] = said
         text.append("".join(cells), NOTE)
+    return _shown(session, text, row.event, current, width)
+
+
+def _shown(session: TerminalSession, text: Text, event: int, current: bool, width: int) -> Text:
+    """Cut a line to the width. The cursor's line is reverse, and lines after it are dim."""
     text.truncate(width)
     if current:
         text.pad_right(max(width - len(text), 0))
         text.stylize("reverse")
-    elif row.event > session.cursor.position:
+    elif event > session.cursor.position:
         text.stylize("dim")
     return text
 
@@ -130,12 +138,9 @@ def style(session: TerminalSession, frame: Frame) -> str:
         return LOST
     if frame.fate == "dropped":
         return DROPPED
-    events = session.timeline.events
-    if any(str(events[index].kind) == "tcp.retransmit" for index in frame.why):
+    if is_again(session.timeline, frame):
         return AGAIN
-    ends = _ENDS.match(frame.summary)
-    number = 0 if ends is None else session.flows.get(frozenset(ends.groups()), 0)
-    return FLOWS[number % len(FLOWS)]
+    return FLOWS[session.flows.get(ends_of(frame), 0) % len(FLOWS)]
 
 
 def _row(session: TerminalSession, columns: Columns, frame: Frame, current: bool, width: int) -> Text:
@@ -147,22 +152,14 @@ def _row(session: TerminalSession, columns: Columns, frame: Frame, current: bool
         text.pad_right(max(PREFIX + columns.words - len(text), 0))
         room = width - len(text)
         text.append(words.label(frame.summary, room) if room > 3 else "", look)
-    text.truncate(width)
-    if current:
-        text.pad_right(max(width - len(text), 0))
-        text.stylize("reverse")
-    elif frame.event > session.cursor.position:
-        text.stylize("dim")
-    return text
+    return _shown(session, text, frame.event, current, width)
 
 
 def arrow(columns: Columns, frame: Frame) -> str:
     """Return the columns with the arrow of one frame: to its receiver, to an x if it was lost, with a ! if it was
     dropped.
     """
-    cells = [" "] * (columns.x[-1] + 1)
-    for x in columns.x:
-        cells[x] = "│"
+    cells = columns.lines()
     start = _column(columns, frame.host, 0)
     stop = _column(columns, frame.to, columns.x[-1] if start != columns.x[-1] else columns.x[0])
     if start == stop:

@@ -5,6 +5,7 @@ Only the events around the cursor are read, so a long recording costs no more th
 
 from dataclasses import dataclass, field
 
+from pystack.stepper.keys import ConnKey
 from pystack.stepper.plot.data import NOTED, note
 from pystack.stepper.plot.ladder import gaps
 from pystack.stepper.timeline import Timeline
@@ -74,7 +75,7 @@ def flows(timeline: Timeline) -> dict[frozenset[str], int]:
     """Return a number for each pair of ends that have a connection, written as in a frame's summary: 10.0.0.1.80."""
     found: dict[frozenset[str], int] = {}
     for key in timeline.connections:
-        local, _, remote = key.partition(" tcp ")[2].partition(" #")[0].partition("-")
-        if remote and not remote.startswith("0.0.0.0"):
-            found.setdefault(frozenset(end.replace(":", ".") for end in (local, remote)), len(found))
+        parts = ConnKey.of(key)
+        if not parts.unconnected:
+            found.setdefault(frozenset(end.replace(":", ".") for end in (parts.local, parts.remote)), len(found))
     return found

@@ -285,6 +285,7 @@ def test_the_keys_and_the_numbers_are_those_of_the_terminal(browser, timeline, e
         page.page.keyboard.type("tcb.cwnd")
         page.page.keyboard.press("Enter")
         page.page.wait_for_selector(".break code")
+        assert page.text(".break .sort") == "watch"
         page.page.keyboard.press("Escape")
         page.page.keyboard.press("r")
         cursor.watch("tcb.cwnd")

@@ -19,13 +19,15 @@ export class BreaksPane implements Pane {
     this.input = h("input", {
       id: "expression", spellcheck: "false", autocomplete: "off", list: "ideas", placeholder: 'event.kind == "retransmit"',
       title: "an expression over event, tcb, state, frame, time, host, and the hosts' names",
+      onblur: () => { this.watching = false; },
     }) as HTMLInputElement;
     const form = h(
       "form",
       { class: "bar", onsubmit: (event: Event) => { event.preventDefault(); void this.add(this.watching); } },
       this.input,
       h("datalist", { id: "ideas" }, ...IDEAS.map((text) => h("option", { value: text }))),
-      h("button", { id: "add-break", title: "stop when it is true", onclick: () => { this.watching = false; } }, "Break"),
+      // Not a submit button: Enter would click it, and "w" asks for a watchpoint.
+      h("button", { type: "button", id: "add-break", title: "stop when it is true", onclick: () => void this.add(false) }, "Break"),
       h("button", { type: "button", id: "add-watch", title: "stop when its value changes", onclick: () => void this.add(true) }, "Watch"),
       h("button", { type: "button", id: "show-value", title: "show its value here", onclick: () => void this.showValue() }, "="),
     );
