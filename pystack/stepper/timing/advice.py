@@ -9,7 +9,7 @@ from pystack.stepper.keys import ConnKey
 from pystack.stepper.scenarios.base import Scenario
 from pystack.stepper.timeline import Timeline
 from pystack.stepper.timing.path import Path, PathError
-from pystack.stepper.timing.walk import path, peer_of
+from pystack.stepper.timing.walk import path
 
 #: a larger initial window, in segments, and larger buffers, in bytes
 LARGE_WINDOW, LARGE_BUFFER = 40, 4 << 20
