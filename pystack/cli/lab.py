@@ -80,7 +80,7 @@ def show(number: str) -> None:
 
     one = _lab(number)
     echo(one.before("Explanation"))
-    echo("\n## Network\n\n" + draw(one.module("experiment").network().net).rstrip())
+    echo("\n## Network\n\n" + draw(one.network()).rstrip())
 
 
 def _predict(one: "LabFolder") -> dict[str, Any]:
@@ -202,7 +202,8 @@ def _chosen(what: str | None, progress: "LabProgress") -> "list[tuple[LabFolder,
 @lab.command()
 @click.argument("what", metavar="[N|FILE|all]", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print the grades as JSON.")
-def check(what: str | None, as_json: bool) -> None:
+@click.option("--lab", "itself", is_flag=True, help="Check lab N itself, for those who write it, as `check all` does.")
+def check(what: str | None, as_json: bool, itself: bool) -> None:
     """Grade your exercise of lab N, or the file FILE, or all that you have started.
 
     `check all` checks the labs themselves: each value and control, and each grader with the solution and with wrong answers.
@@ -214,8 +215,8 @@ def check(what: str | None, as_json: bool) -> None:
     from pystack.labs.grading import grade
 
     records: list[dict[str, Any]] = []
-    if what == "all":
-        for one in labs():
+    if what == "all" or itself:
+        for one in labs() if what in ("all", None) else [_lab(what)]:
             found = list(faults(one))
             records.append({"lab": one.number, "verdict": "wrong" if found else "right", "text": "; ".join(found)})
             if not as_json:

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pystack.labs
 import pystack_c
 from pystack.labs.folders import HERE, lab_of
 from pystack.labs.values import WrongAnswer
@@ -46,7 +47,7 @@ REFUSED = {
 def roots() -> tuple[str, ...]:
     """Return the folders of the libraries, which an import must be able to read."""
     paths = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    paths |= {str(HERE.parent), str(Path(pystack_c.__file__).resolve().parent)}
+    paths |= {str(HERE.parent), str(Path(pystack_c.__file__).resolve().parent), *pystack.labs.__path__}
     return tuple(os.path.realpath(path) + "/" for path in sorted(paths))
 
 

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pystack.labs
 from pystack.labs.values import LabControl, LabValue
 
 HERE = Path(__file__).resolve().parent
@@ -67,6 +68,11 @@ class LabFolder:
         """The name of the learner's file."""
         return f"{self.path.name}.py"
 
+    def network(self) -> Any:
+        """Return the network of the experiment: a Network, or the `net` of what `network()` returns."""
+        built = self.module("experiment").network()
+        return getattr(built, "net", built)
+
     def values(self) -> list[LabValue]:
         """Return the values that the experiment measures."""
         return list(self.module("experiment").VALUES)
@@ -100,11 +106,11 @@ class LabFolder:
 def labs() -> tuple[LabFolder, ...]:
     """Return all labs, by number."""
     found = []
-    for path in sorted(HERE.iterdir()):
+    for path in (path for place in map(Path, pystack.labs.__path__) if place.is_dir() for path in place.iterdir()):
         match = _NAME.fullmatch(path.name)
         if match and (path / "page.md").exists():
             found.append(LabFolder(int(match[1]), match[2], path))
-    return tuple(found)
+    return tuple(sorted(found, key=lambda lab: lab.number))
 
 
 def lab_of(text: str) -> LabFolder:

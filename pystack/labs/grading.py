@@ -56,7 +56,7 @@ def grade(lab: LabFolder, path: Path, limits: GradeLimits | None = None) -> LabG
     command += [str(limits.cpu), str(limits.memory)]
     # The file gets none of the caller's environment, which may hold secrets.
     env = {"PYTHONPATH": str(HERE.parents[1]), "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
-    env |= {name: os.environ[name] for name in ("PATH", "PYSTACK_PURE") if name in os.environ}
+    env |= {name: os.environ[name] for name in ("PATH", "PYSTACK_PURE", "PYSTACK_LABS") if name in os.environ}
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         process = subprocess.Popen(
             command, env=env, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True

@@ -82,9 +82,12 @@ def test_a_result_that_is_not_the_formulas_is_status_1(monkeypatch):
 
 @pytest.mark.once
 def test_check_all_checks_the_labs_themselves(monkeypatch):
+    some = tuple(one for one in folders.labs() if one.number in (12, 17))  # test_labs.py checks each lab
+    monkeypatch.setattr(folders, "labs", lambda: some)
     done = lab("check", "all")
     assert done.exit_code == 0
-    assert done.output.splitlines() == [f"lab {one.number}: right" for one in folders.labs()]
+    assert done.output.splitlines() == [f"lab {one.number}: right" for one in some]
+    assert lab("check", "17", "--lab").output == "lab 17: right\n"
     experiment = folders.lab_of("17").module("experiment")
     monkeypatch.setattr(experiment, "control", lambda name: 7_000_000)
     done = lab("check", "all", "--json")

@@ -1,4 +1,4 @@
-"""docs/howto/labs.md: its commands do what the page says, and its example of a lab is right."""
+"""docs/howto/labs.md: its commands do what the page says, and it lists all labs and limits."""
 
 import re
 from dataclasses import fields
@@ -21,30 +21,21 @@ def test_the_commands_of_the_page_run(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.chdir(tmp_path)
     lines = [line for block in re.findall(r"^```sh\n(.*?)^```", PAGE, re.M | re.S) for line in block.splitlines()]
-    assert len(lines) == 9
+    assert len(lines) == 8
     for line in lines:
         done = CliRunner().invoke(cli, line.split()[1:], prog_name="pystack")
         assert done.exit_code == (1 if line == "pystack lab check 17" else 0), done.output
         if line == "pystack lab check 17":
             assert "An exchange took 60 ms" in done.output  # as the page says
-            solution, _ = re.findall(r"^```python\n(.*?)^```", PAGE, re.M | re.S)
+            (solution,) = re.findall(r"^```python\n(.*?)^```", PAGE, re.M | re.S)
             (tmp_path / "lab_17_nagle.py").write_text(solution)
             done = CliRunner().invoke(cli, line.split()[1:], prog_name="pystack")
             assert done.output == "lab 17: right\n"
 
 
-def test_the_example_of_an_experiment_is_right():
-    _, example = re.findall(r"^```python\n(.*?)^```", PAGE, re.M | re.S)
-    names: dict = {}
-    exec(example, names)
-    for value in names["VALUES"]:
-        assert value.fits(names["measure"](value.name))
-    for control in names["CONTROLS"]:
-        assert control.value.fits(names["control"](control.value.name))
-
-
-def test_the_page_has_the_labs_the_limits_and_the_files():
-    assert all(f"({lab.number})" in PAGE for lab in labs())
+def test_the_page_has_the_labs_and_the_limits():
+    for lab in labs():
+        assert f"| {lab.number} | [{lab.title}](../../pystack/labs/{lab.path.name}/page.md) |" in PAGE
     limits = GradeLimits()
     assert [field.name for field in fields(limits)] == ["cpu", "wall", "memory"]
     for text in (
@@ -54,8 +45,3 @@ def test_the_page_has_the_labs_the_limits_and_the_files():
     ):
         assert text in PAGE
     assert f"more than {child.OUTPUT >> 20} MiB" in PAGE
-    for lab in labs():
-        for path in lab.path.iterdir():
-            name = "wrong_*.py" if path.name.startswith("wrong_") else path.name
-            if path.is_file() and name not in ("tls.py",):  # a helper of lab 19
-                assert f"`{name}`" in PAGE

@@ -6,12 +6,12 @@ import pytest
 
 import pystack_c.const as C
 from pystack.sim.programs import datagram, spawn, stream
+from pystack.testing.routed import Chain
 from pystack.testing.segments import OUTBOUND
 from pystack_c.ip import options as ip_options
 from pystack_c.sockets import udp
 from tests import frames as f
 from tests.support.peer import Peer, S
-from tests.support.routed import Chain
 
 MS = 1_000_000
 LSRR, SSRR = 131, 137

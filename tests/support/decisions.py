@@ -9,6 +9,7 @@ from pystack.sim.programs import datagram, raw, sleep, spawn, stream
 from pystack.testing.lab import Lab, lab_net, pattern
 from pystack.testing.peer import Peer, PeerConn, mss_option, with_tos
 from pystack.testing.peer import build as segment
+from pystack.testing.routed import Chain, echo
 from pystack_c.base.address import addr_bytes, addr_text
 from pystack_c.link import acd
 from pystack_c.probe import Event, ListProbe, Probe
@@ -19,7 +20,6 @@ from tests import frames as f
 from tests.sim import scenario
 from tests.sim.sessions import Sessions
 from tests.support.peer import Peer as UdpPeer
-from tests.support.routed import Chain, echo
 
 ECE, CWR, SYN, ACK = 0x40, 0x80, 0x02, 0x10
 MSG_OOB = 1

@@ -3,6 +3,7 @@
 import contextlib
 from types import ModuleType
 
+from pystack.labs.judging import function
 from pystack.labs.lab_17_nagle.experiment import MS, SOL_TCP, TCP_CORK, D, R
 from pystack.labs.values import WrongAnswer
 from pystack.sim.scheduler import SimError
@@ -24,9 +25,7 @@ WRONG = {
 
 def check(answer: ModuleType) -> None:
     """Raise WrongAnswer unless the exercise is solved."""
-    send = getattr(answer, "send_request", None)
-    if not callable(send):
-        raise WrongAnswer("Your file has no function `send_request`. Start again from `pystack lab start 17`.")
+    send = function(answer, "send_request")
     lab = lab_net(R // 2)
     client, server = lab.connected()
     requests = [(bytes([65 + number]) * 100, bytes([97 + number]) * 100) for number in range(TIMES)]

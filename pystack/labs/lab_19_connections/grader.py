@@ -3,6 +3,7 @@
 from types import ModuleType
 from typing import Any
 
+from pystack.labs.judging import function
 from pystack.labs.lab_19_connections.experiment import TIMES, R, syns
 from pystack.labs.values import WrongAnswer
 from pystack.sim.programs import stream
@@ -80,8 +81,7 @@ class Users:
 def check(answer: ModuleType) -> None:
     """Raise WrongAnswer unless the exercise is solved."""
     for name in ("take", "give"):
-        if not callable(getattr(answer, name, None)):
-            raise WrongAnswer(f"Your file has no function `{name}`. Start again from `pystack lab start 19`.")
+        function(answer, name)
     users = Users(lab_net(R // 2), answer)
     users.lab.run(users.user(1, 80, TIMES), limit=60 * S)
     took, opened = users.lab.net.now, syns(users.lab)

@@ -5,7 +5,7 @@ import errno
 import pytest
 
 from pystack.sim.network import MS, S
-from tests.support.routed import Chain, echo, ping
+from pystack.testing.routed import Chain, echo, ping
 
 LINKS = [{"delay": 5 * MS}, {"delay": 10 * MS}, {"delay": 20 * MS}]
 

@@ -8,9 +8,9 @@ from pystack.addresses import parse_addr
 from pystack.phy.match import is_arp
 from pystack.sim.network import MS, Network, S
 from pystack.sim.programs import datagram, sleep, spawn
+from pystack.testing.routed import ping
 from pystack_c.config import Config
 from pystack_c.link import arp
-from tests.support.routed import ping
 
 VIP = "10.0.0.100"
 

@@ -8,10 +8,10 @@ from pystack.phy.match import is_icmp
 from pystack.sim.network import MS, S
 from pystack.sim.programs import sleep, spawn, stream
 from pystack.testing.lab import pattern
+from pystack.testing.routed import Chain
 from pystack.testing.segments import WireLog
 from pystack_c.probe import Probe
 from pystack_c.tcp.sockopt import tcp_info
-from tests.support.routed import Chain
 
 
 def chain_of(*mtus, **settings):

@@ -9,10 +9,10 @@ import pystack_c.const as C
 from pystack.sim.network import MS, Network, S
 from pystack.sim.programs import datagram, raw, sleep, spawn, stream
 from pystack.testing.lab import A, B, lab_net, pattern
+from pystack.testing.routed import Chain, ping
 from pystack_c.link import acd
 from pystack_c.tcp import sockopt, user
 from tests.support import build
-from tests.support.routed import Chain, ping
 
 A_ADDR, B_ADDR = 0x0A000001, 0x0A000002
 TCP_FASTOPEN = 23

@@ -1,0 +1,55 @@
+"""docs/howto/writing-a-lab.md: the blocks of the page are a whole lab, which lives outside of the package."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from pystack.labs.folders import HERE, labs
+
+ROOT = HERE.parents[1]
+PAGE = (ROOT / "docs" / "howto" / "writing-a-lab.md").read_text()
+BLOCKS = dict(re.findall(r"^`(\w+\.\w+)`:\n\n```\w+\n(.*?)^```$", PAGE, re.M | re.S))
+
+
+@pytest.fixture
+def place(tmp_path):
+    folder = tmp_path / "labs" / "lab_90_distance"
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").write_text('"""Lab 90: distance and rate."""\n')
+    for name, text in BLOCKS.items():
+        (folder / name).write_text(text)
+    return folder
+
+
+def lab(place, *args):
+    env = {**os.environ, "PYSTACK_LABS": str(place.parent), "XDG_STATE_HOME": str(place.parent.parent)}
+    command = [sys.executable, "-m", "pystack.cli", "lab", *args]
+    done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, timeout=100)
+    return done.returncode, done.stdout
+
+
+def test_the_lab_of_the_page_is_right(place):
+    assert lab(place, "check", "90", "--lab") == (0, "lab 90: right\n")
+    status, said = lab(place, "run", "90", "--no-predict")
+    assert status == 0 and "measured   11.112 ms\n    formula    R / 2 + bits / rate = 11.112 ms" in said
+    assert (
+        "    measured   22.112 ms" in said and "    measured   11.2112 ms" in said
+    )  # 10.9 ms earlier, as its page says
+    assert "  Distance and rate" in lab(place, "list")[1]
+
+
+def test_control_a_wrong_lab_is_noticed(place):
+    (place / "solution.py").write_text(BLOCKS["starter.py"])
+    status, said = lab(place, "check", "90", "--lab")
+    assert status == 1 and said.startswith("lab 90: the grader refuses the solution: `arrival(1, 10000000, 1000000)`")
+
+
+def test_the_page_names_the_files_of_each_lab():
+    for one in labs():
+        for path in one.path.iterdir():
+            name = "wrong_*.py" if path.name.startswith("wrong_") else path.name
+            if path.is_file() and name not in ("tls.py",):  # a helper of lab 19
+                assert f"`{name}`" in PAGE
