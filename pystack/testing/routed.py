@@ -1,11 +1,10 @@
 """A chain of links with routers between two hosts, and an ICMP echo client for it."""
 
 import struct
-from collections.abc import Generator
 from typing import Any
 
 from pystack.sim.network import Network, SimHost
-from pystack.sim.programs import raw
+from pystack.sim.programs import Program, raw
 from pystack.testing.segments import ones
 
 IPPROTO_ICMP = 1
@@ -44,7 +43,7 @@ def echo(number: int, size: int = 56) -> bytes:
     return body[:2] + struct.pack(">H", ones(body) ^ 0xFFFF) + body[4:]
 
 
-def ping(host: SimHost, addr: str, number: int = 1, size: int = 56, ttl: int = 64, df: bool = False) -> Generator:
+def ping(host: SimHost, addr: str, number: int = 1, size: int = 56, ttl: int = 64, df: bool = False) -> Program:
     """Send one echo request; (round trip time, ICMP type, who answered, the answer), or None after 2 s."""
     sock = raw(host, IPPROTO_ICMP)
     sock.setsockopt(SOL_IP, IP_TTL, ttl)
