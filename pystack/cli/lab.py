@@ -88,7 +88,8 @@ def _predict(one: "LabFolder") -> dict[str, Any]:
     found: dict[str, Any] = {}
     for value in one.values():
         while True:
-            text = click.prompt(f"{value.question}  [{value.unit}]", default="", show_default=False).strip()
+            unit = f"  [{value.unit}]" if value.unit else ""
+            text = click.prompt(value.question + unit, default="", show_default=False).strip()
             try:
                 found[value.name] = value.parse(text) if text else None
                 break

@@ -6,6 +6,7 @@ and gives the hint of the file that returns the same as the learner's function.
 
 import copy
 import importlib
+import inspect
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
@@ -22,6 +23,16 @@ def function(answer: ModuleType, name: str) -> Callable[..., Any]:
     if not callable(found):
         raise WrongAnswer(f"Your file has no `{name}`. Keep the names and the parameters of the starter file.")
     return found  # type: ignore[no-any-return]
+
+
+def program(answer: ModuleType, name: str) -> Callable[..., Any]:
+    """Return the learner's program: a function with `yield`. WrongAnswer if there is none."""
+    found = function(answer, name)
+    if not inspect.isgeneratorfunction(found):
+        raise WrongAnswer(
+            f"`{name}` has no `yield`, so it cannot wait for anything. Keep the form of the starter file."
+        )
+    return found
 
 
 def plain(value: Any) -> Any:

@@ -1,0 +1,1 @@
+"""Lab 3: ICMP, ping and traceroute."""
