@@ -2,12 +2,15 @@
 
 import shutil
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 #: unit of the display -> its size in the unit of the measurement (times are measured in ns)
 SCALES = {"us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 #: program that an experiment may need -> the Debian package that has it
-PACKAGES = {"openssl": "openssl"}
+PACKAGES = {"openssl": "openssl", "tcpdump": "tcpdump"}
+#: Python module that an experiment may need -> the extra of pystack that installs it
+EXTRAS = {"cypcap": "filter"}
 
 
 @dataclass(frozen=True)
@@ -15,7 +18,7 @@ class LabValue:
     """One value of an experiment. Times are in ns; `unit` is the unit in which the learner sees and predicts them.
 
     `expected` is a number, or a list of numbers. A number is exact unless `tolerance` (in the unit of the measurement) is given.
-    `needs` names a program without which the value cannot be measured.
+    `needs` names the programs and Python modules without which the value cannot be measured, with blanks between them.
     """
 
     name: str
@@ -66,9 +69,13 @@ class LabValue:
 
     def missing(self) -> str:
         """Return what this machine lacks to measure the value, with the package that has it, or ""."""
-        if not self.needs or shutil.which(self.needs):
-            return ""
-        return f"needs {self.needs}, which the Debian package {PACKAGES[self.needs]} has"
+        for name in self.needs.split():
+            if name in EXTRAS:
+                if find_spec(name) is None:
+                    return f"needs {name}, which pip install 'pystack[{EXTRAS[name]}]' installs"
+            elif not shutil.which(name):
+                return f"needs {name}, which the Debian package {PACKAGES[name]} has"
+        return ""
 
 
 @dataclass(frozen=True)

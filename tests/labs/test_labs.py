@@ -117,3 +117,12 @@ def test_labs_are_found_by_number_name_and_file():
         folders.lab_of("99")
     with pytest.raises(LabError, match="does not say to which lab"):
         folders.lab_of_file(Path("/x/mine.py"))
+
+
+def test_a_module_that_is_missing_is_named_with_its_extra(monkeypatch):
+    value = LabValue("v", "How many?", "2", 2, needs="cypcap tcpdump")
+    monkeypatch.setattr("pystack.labs.values.find_spec", lambda name: None)
+    assert value.missing() == "needs cypcap, which pip install 'pystack[filter]' installs"
+    monkeypatch.setattr("pystack.labs.values.find_spec", lambda name: True)
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert value.missing() == "needs tcpdump, which the Debian package tcpdump has"
