@@ -13,7 +13,7 @@ from typing import Any
 
 from pystack.labs.values import WrongAnswer
 
-#: calls the learner's function with one case, and returns what is compared
+#: calls the learner's function (or gets the module) with one case, and returns what is compared
 Play = Callable[..., Any]
 
 
@@ -42,13 +42,13 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _call(learners: Callable[..., Any], *case: Any) -> Any:
+def _call(learners: Any, *case: Any) -> Any:
     return learners(*case)
 
 
 def results(module: ModuleType, name: str, cases: Sequence[tuple[Any, ...]], play: Play = _call) -> list[Any]:
     """Return what a module's function gives in each case. It gets copies, so that it cannot change the cases."""
-    learners = function(module, name)
+    learners = function(module, name) if name else module
     return [plain(play(learners, *copy.deepcopy(case))) for case in cases]
 
 
@@ -89,7 +89,7 @@ def compare(
 ) -> None:
     """Raise WrongAnswer unless the learner's function `name` returns `right(*case)` in each case.
 
-    `wrong` is the grader's WRONG with whole hints, and `package` is the lab's package (`__package__`). `play(function, *case)` runs the
+    An exercise with several functions has the empty `name`, and `play` gets the learner's module. `wrong` is the grader's WRONG with whole hints, and `package` is the lab's package (`__package__`). `play(function, *case)` runs the
     function in another way than with the case as its arguments. `say(*case)` describes a case that is too long to show.
     """
     expected = [plain(right(*copy.deepcopy(case))) for case in cases]
@@ -98,7 +98,7 @@ def compare(
     if not failed:
         return
     if all(got[number] is None for number in failed) and None not in expected:
-        raise WrongAnswer(f"`{name}` returned None. Is there a `return` at its end?")
+        raise WrongAnswer(f"{f'`{name}`' if name else 'Your file'} returned None. Is there a `return` at its end?")
     # A mistake shows in all cases. If the learner made a second one, the cases that fail decide.
     for chosen in (list(range(len(cases))), failed):
         hint = hint_for(package, wrong, name, [cases[i] for i in chosen], [got[i] for i in chosen], play)

@@ -1,0 +1,15 @@
+"""A typical wrong answer: a new port for each packet."""
+
+
+def leaving(table, inside, server, ports):
+    """Return the port outside, or None."""
+    for port in ports:
+        if (port, server) not in table:
+            table[port, server] = inside
+            return port
+    return None
+
+
+def coming(table, port, sender):
+    """Return the inside end, or None."""
+    return table.get((port, sender))
