@@ -135,6 +135,10 @@ class TerminalSession:
         chosen = [changes.parse(text) for text in texts]
         at = self.cursor if self.cursor.position >= 0 else None
         timeline = branch(self.scenario, at, *chosen, seed=self.seed)
+        self.compare_with(timeline)
+
+    def compare_with(self, timeline: Timeline) -> None:
+        """Take another run to compare with."""
         self.other = Cursor(timeline)
         self.other.breakpoints = self.cursor.breakpoints
         self.rows = compare(self.timeline, timeline)
