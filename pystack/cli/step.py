@@ -55,6 +55,12 @@ Examples:
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port for --web; 0 takes a free one.")
 @click.option("--no-browser", is_flag=True, help="Do not open a browser for --web.")
 @click.option("--export", metavar="FILE", help="Write one HTML page that works without a server.")
+@click.option(
+    "--against",
+    metavar="FILE|SCENARIO",
+    default="",
+    help="Another run to compare with: where the time went (--web and terminal), and frame by frame (terminal).",
+)
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of a scenario's network.")
 @click.option("--partial", is_flag=True, help="Accept a recording that was cut off, for example by a crash.")
 @click.option("--trusted", is_flag=True, help="Set no limits on the recording's size and on what it creates.")
@@ -80,11 +86,12 @@ def step(what: str | None, **options: Any) -> int:
         return _verify(timeline, what, scenario, options["seed"])
     cursor = Cursor(timeline)
     hit = _place(cursor, options)
+    against: Timeline | None = None
     if options["changes"]:
         other = _what_if(cursor, scenario, options)
         if not options["web"] and not options["export"] and not options["why"]:
             return _side_by_side(timeline, other)
-        timeline, cursor = other, Cursor(other)
+        against, timeline, cursor = timeline, other, Cursor(other)
     if options["export"]:
         export = _face("pystack.stepper.export", "export", "web", "--export")
         try:
@@ -95,12 +102,21 @@ def step(what: str | None, **options: Any) -> int:
         return 0
     if options["text"] or options["why"] or (hit and not options["web"]):
         return _text(cursor, scenario, options)
+    if options["against"]:
+        against = _open(options["against"], options["seed"], options["partial"], options["trusted"])[0]
     if options["web"]:
         serve = _face("pystack.stepper.web", "serve", "web", "--web")
-        serve(timeline, port=options["port"], browser=not options["no_browser"], cursor=cursor, scenario=scenario)
+        serve(
+            timeline,
+            port=options["port"],
+            browser=not options["no_browser"],
+            cursor=cursor,
+            scenario=scenario,
+            against=against,
+        )
         return 0
     run = _face("pystack.stepper.tui", "run", "tui", "the terminal stepper")
-    run(timeline, cursor=cursor, scenario=scenario, seed=options["seed"])
+    run(timeline, cursor=cursor, scenario=scenario, seed=options["seed"], against=against)
     return 0
 
 

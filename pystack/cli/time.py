@@ -100,53 +100,24 @@ def time(what: str, **options: Any) -> int:
 
 def _path(timeline: "Timeline", options: dict[str, Any]) -> "Path":
     from pystack.stepper.timing import PathError, path
+    from pystack.stepper.timing.places import connection
 
     try:
-        conn = _connection(timeline, options["conn"])
+        conn = connection(timeline, options["conn"])
         begin, end = (_place(timeline, options[name], name == "end") for name in ("begin", "end"))
         return path(timeline, conn, begin, end)
     except PathError as error:
         raise click.ClickException(str(error)) from None
 
 
-def _connection(timeline: "Timeline", text: str) -> str:
-    if not text:
-        return ""
-    keys = timeline.connections
-    if text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= len(keys) and len(text) < 10:
-        return keys[int(text) - 1]
-    found = [key for key in keys if text in key]
-    if not found:
-        names = "".join(f"\n  {number} {one_line(key)}" for number, key in enumerate(keys[:40], 1))
-        raise click.ClickException(f"no connection has {one_line(text)!r} in its name; there are:{names or ' none'}")
-    return found[0]
-
-
 def _place(timeline: "Timeline", text: str, end: bool) -> int:
-    """Return the index of an event. A frame begins where it is sent, and ends where it arrives."""
-    from pystack.stepper.cursor import Cursor
+    from pystack.stepper.timing import PathError
+    from pystack.stepper.timing.places import place
 
-    unit, _, value = text.partition("=")
-    if not text:
-        return -1
-    option = "--to" if end else "--from"
     try:
-        if unit == "event":
-            return int(value)
-        if unit == "frame":
-            number = int(value)
-            if not 1 <= number <= len(timeline.frames):
-                raise click.BadParameter(f"there are frames 1 to {len(timeline.frames)}", param_hint=option)
-            frame = timeline.frames[number - 1]
-            return frame.arrived if end and frame.arrived >= 0 else frame.event
-        if unit == "time":
-            # The end is the last event up to the time, and the beginning the first one from it on.
-            cursor = Cursor(timeline)
-            cursor.goto(time=timeline.start + round(float(value) * 1e9) - (not end))
-            return max(0, min(cursor.position + (not end), len(timeline.events) - 1))
-    except (ValueError, OverflowError):
-        pass
-    raise click.BadParameter(f"{text!r}: write frame=N, event=N or time=SECONDS", param_hint=option)
+        return place(timeline, text, end)
+    except PathError as error:
+        raise click.BadParameter(str(error), param_hint="--to" if end else "--from") from None
 
 
 def _other(timeline: "Timeline", scenario: Any, options: dict[str, Any]) -> "Timeline | None":

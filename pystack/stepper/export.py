@@ -13,7 +13,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from pystack.stepper.cursor import Cursor
-from pystack.stepper.web import bundle
+from pystack.stepper.web import bundle, timing
 from pystack.stepper.web.data import EVENT_CHUNK, FRAME_CHUNK, Trace
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ def contents(trace: Trace) -> dict[str, Any]:
         "events": [trace.events(n) for n in range(-(-len(timeline.events) // EVENT_CHUNK))],
         "frames": [trace.frames(n) for n in range(-(-len(timeline.frames) // FRAME_CHUNK))],
         "plots": {key: trace.plots(key) for key in trace.connections[:MOST_PLOTS]},
+        "time": {key: timing.answer_or_error(trace.requests, key) for key in ("", *trace.connections[:MOST_PLOTS])},
         "why": [trace.why(index) for index in range(len(timeline.events))],
         "steps": {unit: [_steps(timeline, unit, 1), _steps(timeline, unit, -1)] for unit in UNITS},
     }

@@ -5,7 +5,7 @@ import { valueText } from "./format";
 import type { Source } from "./source";
 import { apply } from "./store";
 import type {
-  Breakpoint, Entry, EventChunk, FilterResult, Frame, Overview, Plots, RunResult, State, Unit,
+  Breakpoint, Entry, EventChunk, FilterResult, Frame, Overview, Plots, RequestTime, RunResult, State, Unit,
 } from "./types";
 
 interface Bundle {
@@ -13,6 +13,8 @@ interface Bundle {
   events: EventChunk[];
   frames: Frame[][];
   plots: Record<string, Plots>;
+  /** Connection ("" for the first one) -> its request, or why there is none. */
+  time: Record<string, RequestTime | { error: string }>;
   why: string[];
   /** Unit -> the position that a step forwards, and backwards, leads to from each event (the first is for -1). */
   steps: Record<string, [number[], number[]]>;
@@ -46,6 +48,12 @@ export class EmbeddedSource implements Source, Whole {
   async plots(key: string): Promise<Plots> {
     const found = this.bundle.plots[key];
     if (!found) throw new Error(`this page has no plots of ${key}`);
+    return found;
+  }
+  async time(connection: string): Promise<RequestTime> {
+    const found = this.bundle.time[connection];
+    if (!found) throw new Error(`this page has no times of ${connection}`);
+    if ("error" in found) throw new Error(found.error);
     return found;
   }
   async why(index: number): Promise<string> {

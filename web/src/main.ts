@@ -13,6 +13,7 @@ import type { Context } from "./panes/pane";
 import { SequencePane, WindowsPane } from "./panes/plots";
 import { StatesPane } from "./panes/states";
 import { TcbPane } from "./panes/tcb";
+import { TimePane } from "./panes/time";
 import { TimersPane } from "./panes/timers";
 import { WhatIfPane } from "./panes/whatif";
 import { Why } from "./panes/why";
@@ -32,6 +33,7 @@ const HELP: [string, string][] = [
   ["/", "filter the events"],
   ["g", "go to: 12 (frame), e40 (event), 0.25s (time)"],
   ["c", "the next connection"],
+  ["s", "spans: where the time of a request went"],
   ["z", "show one pane alone, and back"],
   ["d", "dark or light colours"],
   ["1 … 9", "the panes, one after another"],
@@ -70,7 +72,7 @@ class App implements Context {
     this.tcb = new TcbPane(this);
     this.plots = [new SequencePane(this), new WindowsPane(this)];
     this.layout.add("left", [new LadderPane(this), this.events]);
-    this.layout.add("upper", [...this.plots, new StatesPane(this)]);
+    this.layout.add("upper", [...this.plots, new StatesPane(this), new TimePane(this)]);
     this.layout.add("lower", [new FramePane(this), new WhatIfPane(this)]);
     this.layout.add("right", [this.tcb]);
     this.layout.add("corner", [this.breaks, new TimersPane(this)]);
@@ -257,6 +259,7 @@ class App implements Context {
       w: () => (this.layout.open("breaks"), this.breaks.begin(true)),
       "/": () => (this.layout.open("events"), this.events.filter.focus()),
       g: () => this.askWhere(),
+      s: () => this.layout.open("time"),
       z: () => this.layout.zoom(),
       c: () => this.tcb.next(),
       d: () => this.theme(),

@@ -1,6 +1,6 @@
 // The source of the data: the server (pystack step --web), or the page itself (--export).
 import type {
-  Branch, Breakpoint, EventChunk, FilterResult, Frame, Overview, Plots, RunResult, Unit,
+  Branch, Breakpoint, EventChunk, FilterResult, Frame, Overview, Plots, RequestTime, RunResult, Unit,
 } from "./types";
 
 export interface Source {
@@ -16,6 +16,8 @@ export interface Source {
   why(index: number): Promise<string>;
   /** Evaluate an expression at one event. If the expression is wrong, the thrown error has a message for the reader. */
   evaluate(text: string, at: number): Promise<any>;
+  /** Return where the time of a request went; of another run, if `trace` is its id. */
+  time(connection: string, from: string, to: string, trace?: string): Promise<RequestTime>;
   branch?(at: number, change: string, argument: string): Promise<Branch>;
 }
 
@@ -25,13 +27,13 @@ export class ServedSource implements Source {
 
   constructor(readonly trace: string) {}
 
-  private async ask(what: string, body?: object): Promise<any> {
+  private async ask(what: string, body?: object, trace = this.trace): Promise<any> {
     const options = body && {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify(body),
     };
-    const answer = await fetch(`api/${encodeURIComponent(this.trace)}/${what}`, options || undefined);
+    const answer = await fetch(`api/${encodeURIComponent(trace)}/${what}`, options || undefined);
     if (answer.ok) return answer.json();
     const problem = await answer.json().catch(() => ({}));
     throw new Error(problem.error ?? `the server answered ${answer.status}`);
@@ -48,6 +50,9 @@ export class ServedSource implements Source {
   }
   plots(key: string): Promise<Plots> {
     return this.ask(`plots?connection=${encodeURIComponent(key)}`);
+  }
+  time(connection: string, from: string, to: string, trace?: string): Promise<RequestTime> {
+    return this.ask(`time?${new URLSearchParams({ connection, from, to })}`, undefined, trace);
   }
   async why(index: number): Promise<string> {
     return (await this.ask(`why/${index}`)).text;

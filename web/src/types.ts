@@ -151,6 +151,39 @@ export interface Plots {
   samples: { time: number[]; value: number[]; event: number[] };
 }
 
+/** A stretch of time with one cause (Span in pystack/stepper/timing/path.py). */
+export interface TimeSpan {
+  start: number;
+  end: number;
+  cause: string;
+  why: string;
+  host: string;
+  /** Number of a frame, or 0; the event that ended the span; the event to which a click leads. */
+  frame: number;
+  event: number;
+  go: number;
+  text: string;
+  inferred: boolean;
+}
+
+/** Where the time of a request went (pystack/stepper/web/timing.py). Times are in ns from the start. */
+export interface RequestTime {
+  connection: string;
+  begin: number;
+  end: number;
+  first: number;
+  last: number;
+  spans: TimeSpan[];
+  /** Cause, why, ns: the largest first. */
+  totals: [string, string, number][];
+  /** Cause -> its group and its meaning; why -> its meaning; group -> words for the legend. */
+  causes: Record<string, [string, string]>;
+  whys: Record<string, string>;
+  groups: Record<string, string>;
+  /** The other runs that the server has: id and label. */
+  runs?: [string, string][];
+}
+
 export interface Breakpoint {
   text: string;
   watch: boolean;

@@ -5,26 +5,13 @@ from typing import Any
 from pystack import charts
 from pystack.stepper.plot import data
 from pystack.stepper.timing import Path, path
+from pystack.stepper.timing.causes import group
 from pystack.stepper.timing.text import ms, rows, what
 from pystack.visible import one_line
 
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY = charts.COLORS
-#: cause -> its colour; other causes are grey
-COLORS = {
-    "propagation": BLUE,
-    "on the way": BLUE,
-    "serialization": SKY,
-    "queueing": PURPLE,
-    "jitter": PURPLE,
-    "client thinking": GREEN,
-    "server thinking": GREEN,
-    "delayed ACK": ORANGE,
-    "pacing": ORANGE,
-    "RTO": RED,
-    "tail loss probe": RED,
-    "reordering wait": RED,
-    "zero-window probe": RED,
-}
+#: group of causes -> its colour
+COLORS = {"way": BLUE, "bits": SKY, "queue": PURPLE, "program": GREEN, "held": ORANGE, "loss": RED, "other": GREY}
 #: the most bars that can be read
 BARS = 45
 
@@ -38,7 +25,7 @@ def draw(figure: Any, timeline: Any, connection: str) -> None:
     figure.set_size_inches(10, 1.4 + 0.22 * len(spans))
     axes = figure.add_subplot()
     for place, span in enumerate(spans):
-        color = COLORS.get(span.cause, GREY)
+        color = COLORS[group(span.cause)]
         axes.barh(place, span.duration / 1e6, left=(span.start - found.begin) / 1e6, height=0.7, color=color)
         frame = f", frame {span.frame}" if span.frame else f", {span.host}" if span.host else ""
         axes.annotate(

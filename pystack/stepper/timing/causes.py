@@ -23,6 +23,23 @@ CAUSES = {
     "unknown": "the recording does not say",
 }
 
+#: the groups in which views draw causes: name -> (words for a legend, causes); all other causes are "other"
+GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "way": ("on its way", ("propagation", "on the way", "peer")),
+    "bits": ("being sent", ("serialization",)),
+    "queue": ("waits on a link", ("queueing", "jitter", "ARP retry")),
+    "program": ("a program works", ("client thinking", "server thinking")),
+    "held": ("held back", ("delayed ACK", "pacing", "keep-alive")),
+    "loss": ("a loss is found out", ("RTO", "tail loss probe", "reordering wait", "zero-window probe")),
+    "other": ("something else", ()),
+}
+
+
+def group(cause: str) -> str:
+    """Return the name of the group of a cause."""
+    return next((name for name, (_, causes) in GROUPS.items() if cause in causes), "other")
+
+
 #: why the time was waited for: the wait that was open, walking backwards
 WHYS = {
     "connection": "the handshake of a connection",

@@ -35,9 +35,9 @@ def what(span: Span) -> str:
     return f"{span.cause} ({span.why})" if span.why else span.cause
 
 
-def rows(path: Path) -> list[Span]:
-    """Return the spans to draw: neighbours with the same cause and why are one row if there are too many."""
-    if len(path.spans) <= ROWS:
+def rows(path: Path, most: int = ROWS) -> list[Span]:
+    """Return the spans to draw: neighbours with the same cause and why are one row if there are more than `most`."""
+    if len(path.spans) <= most:
         return path.spans
     found: list[Span] = []
     for span in path.spans:
@@ -78,13 +78,17 @@ def sums(path: Path) -> Iterator[str]:
     yield f"{ms(total):>16} 100.0 %  in all"
 
 
+def changes(one: Path, two: Path) -> list[tuple[str, str, int, int]]:
+    """Return (cause, why, time in the one path, in the other) for all that they have, the largest change first."""
+    before, after = one.totals(), two.totals()
+    found = [(*key, before.get(key, 0), after.get(key, 0)) for key in {**before, **after}]
+    return sorted(found, key=lambda row: (-abs(row[3] - row[2]), row[0], row[1]))
+
+
 def compared(one: Path, two: Path) -> Iterator[str]:
     """Yield which causes grew and which shrank from one path to another."""
-    before, after = one.totals(), two.totals()
     yield f"{'before':>16} {'after':>16} {'change':>16}"
-    grown = {key: after.get(key, 0) - before.get(key, 0) for key in {**before, **after}}
-    for key, change in sorted(grown.items(), key=lambda item: (-abs(item[1]), item[0])):
-        cause, why = key
+    for cause, why, before, after in changes(one, two):
         name = f"{cause} ({why})" if why else cause
-        yield f"{ms(before.get(key, 0)):>16} {ms(after.get(key, 0)):>16} {ms(change):>16}  {name}"
+        yield f"{ms(before):>16} {ms(after):>16} {ms(after - before):>16}  {name}"
     yield f"{ms(one.elapsed):>16} {ms(two.elapsed):>16} {ms(two.elapsed - one.elapsed):>16}  in all"

@@ -17,12 +17,17 @@ def run(
     cursor: "Cursor | None" = None,
     scenario: "Scenario | None" = None,
     seed: int = 1,
+    against: "Timeline | None" = None,
     **options: Any,
 ) -> None:
     """Step through a timeline on this terminal until the user quits. `seed` is that of the scenario's network.
+    `against` is another run to compare with.
 
     If standard output is no terminal, the program exits with a message.
     """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         sys.exit("pystack step: the stepper needs a terminal; --text prints the same text")
-    StepperApp(TerminalSession(timeline, cursor, scenario, seed)).run()
+    session = TerminalSession(timeline, cursor, scenario, seed)
+    if against is not None:
+        session.compare_with(against)
+    StepperApp(session).run()

@@ -19,12 +19,13 @@ from pystack.stepper.tui.details import ConnectionPane, Hex, Reason, Timers
 from pystack.stepper.tui.fields import Fields
 from pystack.stepper.tui.panes import Compare, Events, LadderPane, Pane
 from pystack.stepper.tui.session import TerminalSession
+from pystack.stepper.tui.waterfall import Waterfall
 from pystack.visible import pictures
 
 #: from this size on, everything is on one screen
 WIDE, TALL = 120, 32
 #: the pane that has the focus first
-FIRST = {"ladder": "#ladder", "frame": "#fields", "events": "#events", "compare": "#compare"}
+FIRST = {"ladder": "#ladder", "frame": "#fields", "events": "#events", "compare": "#compare", "time": "#time"}
 #: key and its effect: the first half of the help page
 KEYS = (
     ("n p", "next, previous event (also right, left)"),
@@ -38,6 +39,7 @@ KEYS = (
     ("g", "go to a frame, an event or a time"),
     (":", "a command (below); Esc leaves the line, up recalls older commands"),
     ("1 2 3 4", "ladder and connection; frame and bytes; events and timers; both runs"),
+    ("5 s", "the spans of a request: where its time went"),
     ("x", "switch to the other run after `whatif`, and back"),
     ("Tab", "go to the next pane; the arrows scroll it"),
     ("y", "show the whole explanation if it is long, and back"),
@@ -51,7 +53,7 @@ FOOTER = "  ".join(
     f"[b]{key}[/] {what}" if what else f"[b]{key}[/]"
     for key, what in (
         ("n/p", "event"), ("f/F", "frame"), ("t/T", "rtt"), ("r/R", "run"), ("b", "break"), ("g", "goto"), (":", "cmd"),
-        ("1-4", "view"), ("?", "help"),
+        ("1-5", "view"), ("?", "help"),
     )
 )  # fmt: skip
 EXAMPLES = (
@@ -73,7 +75,7 @@ Pane:focus, Fields:focus { border-top: heavy $accent; }
 #right { width: 31; border-left: solid $secondary; }
 #fields { background: $background; scrollbar-size-horizontal: 0; }
 #hex { height: 6; }
-#events, #timers, #compare { display: none; }
+#events, #timers, #compare, #time { display: none; }
 #why { height: 8; }
 #line { height: auto; max-height: 2; min-height: 1; }
 #message { height: auto; max-height: 2; padding: 0 1; }
@@ -108,6 +110,12 @@ Pane:focus, Fields:focus { border-top: heavy $accent; }
 .view-compare #left, .view-compare #middle, .view-compare #right { display: none; }
 .wide.view-compare #left, .wide.view-compare #middle, .wide.view-compare #right { display: none; }
 .view-compare #compare { display: block; }
+
+.view-time #left, .view-time #middle, .view-time #right { display: none; }
+.wide.view-time #middle, .wide.view-time #right, .wide.view-time #events { display: none; }
+.wide.view-time #left { display: block; width: 2fr; }
+.wide.view-time #time { width: 3fr; border-left: solid $secondary; }
+.view-time #time { display: block; }
 
 Help { align: center middle; }
 Help > VerticalScroll { width: 80; max-width: 100%; height: auto; max-height: 100%; border: round $accent; padding: 0 1; }
@@ -211,6 +219,8 @@ class StepperApp(App[None]):
         Binding("2", "do('view frame')", show=False, priority=True),
         Binding("3", "do('view events')", show=False, priority=True),
         Binding("4", "do('view compare')", show=False, priority=True),
+        Binding("5", "do('view time')", show=False, priority=True),
+        Binding("s", "do('view time')", show=False, priority=True),
         Binding("x", "do('swap')", show=False, priority=True),
         Binding("c", "connection", show=False, priority=True),
         Binding("y", "why", show=False, priority=True),
@@ -248,6 +258,7 @@ class StepperApp(App[None]):
                 yield ConnectionPane(session, id="tcb")
                 yield Timers(session, id="timers")
             yield Compare(session, id="compare")
+            yield Waterfall(session, id="time")
         yield Reason(session, id="why")
         with Horizontal(id="line"):
             prompt = Static(":", id="prompt")
@@ -305,7 +316,7 @@ class StepperApp(App[None]):
             base.set_class(name == view, f"view-{name}")
         self.view = view
         focused = self.focused
-        if focused is None or not focused.display or not _shown(focused.ancestors):
+        if view == "time" or focused is None or not focused.display or not _shown(focused.ancestors):
             base.query_one(FIRST[view]).focus()
 
     def choose(self, node: Node) -> None:

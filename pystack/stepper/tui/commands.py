@@ -6,10 +6,12 @@ from collections.abc import Callable
 from pystack.stepper.changes import FORMS
 from pystack.stepper.cursor import Breakpoint
 from pystack.stepper.expr import ExpressionError
+from pystack.stepper.timing.path import PathError
+from pystack.stepper.tui import spans
 from pystack.stepper.tui.session import TerminalSession
 
 #: the views to choose from if not everything fits on the screen
-VIEWS = ("ladder", "frame", "events", "compare")
+VIEWS = ("ladder", "frame", "events", "compare", "time")
 #: name -> (arguments, effect)
 COMMANDS = {
     "break": ("EXPR", "stop when this becomes true"),
@@ -31,6 +33,8 @@ COMMANDS = {
     "field": ("NAME", "choose a field, such as tcp.ack"),
     "whatif": ("CHANGE ...", "run the scenario again with a change"),
     "swap": ("", "switch to the other run, and back"),
+    "time": ("[CONN] [from P] [to P]", "where the time of a request went"),
+    "span": ("N | +N | -N", "go to a span of it"),
     "view": ("NAME", f"what to show: {', '.join(VIEWS)}"),
     "help": ("", "show all keys and commands"),
     "quit": ("", "quit"),
@@ -270,6 +274,19 @@ class Commands:
         self.session.what_if(text.split())
         self.act("view", "compare")
         return "x switches to the other run; 1, 2, 3 then show it"
+
+    def _time(self, text: str) -> str:
+        before, self.session.request = self.session.request, spans.request_of(text)
+        try:
+            path = self.session.path()
+        except PathError:
+            self.session.request = before
+            raise
+        self.act("view", "time")
+        return f"{path.conn or 'the request'}: {len(path.spans)} spans"
+
+    def _span(self, text: str) -> str:
+        return spans.go_to_span(self.session, text)
 
     def _swap(self, text: str) -> str:
         if not self.session.swap():

@@ -9,6 +9,8 @@ from pystack.stepper.dissect import Node, Tree, dissect
 from pystack.stepper.records import Entry, Frame
 from pystack.stepper.scenarios import Scenario
 from pystack.stepper.timeline import Timeline
+from pystack.stepper.timing.path import Path, PathError
+from pystack.stepper.timing.requests import Requests, span_at
 from pystack.stepper.tui import rows
 
 
@@ -37,6 +39,11 @@ class TerminalSession:
         self.changed = False
         self.rows: list[Row] = []
         self.numbers: list[str] = []
+        #: the request whose time is shown: connection, from, to (see timing/places.py)
+        self.request: tuple[str, str, str] = ("", "", "")
+        #: the span that the user chose, and where the cursor was then
+        self.clicked: tuple[int, int] = (-1, -1)
+        self._requests: list[Requests] = []
         self._tree: tuple[int, Tree] | None = None
         self._flows: tuple[Timeline, dict[frozenset[str], int]] | None = None
 
@@ -120,6 +127,38 @@ class TerminalSession:
         self.pinned = known[here] if here < len(known) else ""
         return self.pinned
 
+    # -- where the time went -------------------------------------------------------------------------------------------
+
+    def _requests_of(self, timeline: Timeline) -> Requests:
+        found = next((one for one in self._requests if one.timeline is timeline), None)
+        if found is None:
+            found = Requests(timeline)
+            self._requests = [*self._requests[-3:], found]
+        return found
+
+    def path(self) -> Path:
+        """Return the path of the chosen request. PathError: there is none."""
+        return self._requests_of(self.timeline).path(*self.request)
+
+    def other_path(self) -> "Path | None":
+        """Return that of the other run, if there is one. There, the connection may have another name."""
+        if self.other is None:
+            return None
+        requests = self._requests_of(self.other.timeline)
+        for request in (self.request, ("", "", "")):
+            try:
+                return requests.path(*request)
+            except PathError:
+                continue
+        return None
+
+    def span(self, path: Path) -> int:
+        """Return the index of the span at the cursor: the one that the user chose, or the one in which the event lies; or -1."""
+        position, chosen = self.clicked
+        if position == self.cursor.position >= 0 and chosen < len(path.spans):
+            return chosen
+        return span_at(self.timeline, path.spans, self.cursor.position)
+
     # -- what if -------------------------------------------------------------------------------------------------------
 
     def what_if(self, texts: list[str]) -> None:
@@ -135,6 +174,10 @@ class TerminalSession:
         chosen = [changes.parse(text) for text in texts]
         at = self.cursor if self.cursor.position >= 0 else None
         timeline = branch(self.scenario, at, *chosen, seed=self.seed)
+        self.compare_with(timeline)
+
+    def compare_with(self, timeline: Timeline) -> None:
+        """Take another run to compare with."""
         self.other = Cursor(timeline)
         self.other.breakpoints = self.cursor.breakpoints
         self.rows = compare(self.timeline, timeline)
@@ -148,6 +191,7 @@ class TerminalSession:
         self.cursor, self.other = self.other, self.cursor
         self.timeline = self.cursor.timeline
         self.cursor.goto(time=time)
+        self.clicked = (-1, -1)
         self.since, self.pinned, self._tree = self.cursor.position - 1, "", None
         self.changed = not self.changed
         return True

@@ -11,6 +11,7 @@ from pystack.stepper import explain, figure5, snapshot
 from pystack.stepper.dissect import dissect
 from pystack.stepper.plot import data as plot
 from pystack.stepper.plot.ladder import gaps, ladder
+from pystack.stepper.timing.requests import Requests
 from pystack_c.probe import KINDS
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Trace:
         self.note = note
         self.scan = _Scan(timeline)
         self.connections = plot.connections(timeline)
+        self.requests = Requests(timeline)
         self._overview: dict[str, Any] | None = None
         self._plots: dict[str, dict[str, Any]] = {}
 

@@ -141,6 +141,7 @@ def application(session: WebSession, port: int, secret: str) -> Any:
         Route(f"{api}/frames/{{number:int}}", asked(session.frames)),
         Route(f"{api}/why/{{index:int}}", asked(session.why)),
         Route(f"{api}/plots", asked(session.plots)),
+        Route(f"{api}/time", asked(session.time)),
         Route(f"{api}/export", download),
         *(Route(f"{api}/{name}", asked(getattr(session, name)), methods=["POST"]) for name in posted),
     ]
@@ -172,8 +173,9 @@ def serve(
     browser: bool = True,
     cursor: "Cursor | None" = None,
     scenario: "Scenario | None" = None,
+    against: "Timeline | None" = None,
 ) -> None:
-    """Serve the page on 127.0.0.1 until Ctrl-C, and print its address."""
+    """Serve the page on 127.0.0.1 until Ctrl-C, and print its address. `against` is another run to compare with."""
     bundle.text("stepper.js")  # fails now if the bundle is missing
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     with listener:
@@ -182,7 +184,8 @@ def serve(
         listener.listen(64)
         port = listener.getsockname()[1]
         secret = secrets.token_urlsafe(16)
-        session = WebSession(Trace(timeline, scenario or scenario_of(timeline)), cursor)
+        other = None if against is None else Trace(against, scenario_of(against), f"compared with {timeline.name}")
+        session = WebSession(Trace(timeline, scenario or scenario_of(timeline)), cursor, other)
         address = f"http://127.0.0.1:{port}/{secret}/"
         print(f"{address}\nCtrl-C ends it.", flush=True)
         if browser:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from pystack.stepper.cursor import UNITS, Breakpoint, Cursor
 from pystack.stepper.expr import Expression
 from pystack.stepper.scope import Scope
-from pystack.stepper.web import whatif
+from pystack.stepper.web import timing, whatif
 from pystack.stepper.web.data import Trace, is_words, words
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ SLICE = 0.25
 MOST_STEPS = 10_000
 MOST_BREAKPOINTS = 100
 MOST_MATCHES = 20_000
+#: the id of the run that the command line gives to compare with
+AGAINST = "against"
 #: how many branches are kept; a new one replaces the oldest
 MOST_BRANCHES = 8
 
@@ -29,8 +31,10 @@ class WebSession:
     ValueError and LookupError say what was wrong with a request.
     """
 
-    def __init__(self, trace: Trace, cursor: Cursor | None = None):
+    def __init__(self, trace: Trace, cursor: Cursor | None = None, against: Trace | None = None):
         self.traces: dict[str, Trace] = {"0": trace}
+        if against is not None:
+            self.traces[AGAINST] = against
         self.branches = 0
         self.begin = -1 if cursor is None else cursor.position
         given = [] if cursor is None else cursor.breakpoints
@@ -78,6 +82,16 @@ class WebSession:
     def plots(self, trace: str, connection: str) -> dict[str, Any]:
         """Return the data of a connection's plots."""
         return self.trace(trace).plots(connection)
+
+    def time(self, trace: str, connection: str = "", **ends: Any) -> dict[str, Any]:
+        """Return where the time of a request went, and the other runs with which it can be compared."""
+        found = timing.answer(self.trace(trace).requests, connection, ends.get("from", ""), ends.get("to", ""))
+        runs = [
+            [ident, one.timeline.name if ident == AGAINST or not one.note else one.note]
+            for ident, one in self.traces.items()
+            if ident != trace
+        ]
+        return {**found, "runs": runs}
 
     def why(self, trace: str, index: int) -> dict[str, str]:
         """Explain in sentences why an event happened."""
@@ -154,8 +168,8 @@ class WebSession:
         self.branches += 1
         ident = str(self.branches)
         self.traces[ident] = branched
-        if len(self.traces) > MOST_BRANCHES + 1:
-            del self.traces[next(key for key in self.traces if key != "0")]
+        if len(self.traces) > MOST_BRANCHES + 1 + (AGAINST in self.traces):
+            del self.traces[next(key for key in self.traces if key not in ("0", AGAINST))]
         return {"id": ident, "label": branched.note, **compared}
 
 

@@ -141,7 +141,7 @@ def test_wrong_expressions_give_one_line(size):
 def test_the_keys_are_shown(size):
     async def story(person):
         last = person.lines()[-1]
-        for key in ("n/p event", "f/F frame", "t/T rtt", "r/R run", "b break", "g goto", ": cmd", "1-4 view", "? help"):
+        for key in ("n/p event", "f/F frame", "t/T rtt", "r/R run", "b break", "g goto", ": cmd", "1-5 view", "? help"):
             assert key in last
         await person.press("question_mark")
         assert "next, previous layer or host" in person.text()

@@ -64,6 +64,7 @@ export class WhatIfPane implements Pane {
       this.context.say((error as Error).message, true);
       return;
     }
+    document.dispatchEvent(new Event("runs")); // the pane Time can compare them
     const { rows, label, id, first, figures } = this.branch;
     const differ = rows.filter((row) => !row.same).length;
     clear(
