@@ -19,7 +19,7 @@ from pystack.stepper.timeline import Timeline
 MECHANISMS = (
     "ack", "arp", "bufferbloat", "close", "congestion-avoidance", "congestion-window", "cork", "cwnd", "data", "delayed-ack", "dhcp", "dns", "drop",
     "fast-open", "fast-retransmit", "firewall", "fragment", "give-up", "handshake", "icmp", "keep-alive", "load-balancing", "loss", "loss-window",
-    "nagle", "ping", "pmtud", "reset", "retransmission", "rto", "silly-window", "simultaneous-open", "slow-start",
+    "nagle", "pacing", "ping", "pmtud", "reset", "retransmission", "rto", "silly-window", "simultaneous-open", "slow-start",
     "syn-again", "syn-cookie", "syn-timeout", "tail-loss-probe", "time-wait", "timer", "told", "traceroute", "translation",
     "window", "window-update", "zero-window",
 )  # fmt: skip

@@ -212,7 +212,12 @@ def timer(look: Look) -> Explanation:
         return Explanation("timer", f"The {name} timer of {look.host} is set to {wait} from now: {look.entry.text()}.")
     if look.entry.kind != "timer.fired":
         return Explanation("timer", f"The {name} timer of {look.host} is cancelled: {look.entry.text()}.")
-    mechanism = {"retransmission": "rto", "delayed-ack": "delayed-ack", "persist": "zero-window"}.get(name, "timer")
+    mechanism = {
+        "retransmission": "rto",
+        "delayed-ack": "delayed-ack",
+        "persist": "zero-window",
+        "pacing": "pacing",
+    }.get(name, "timer")
     says = {
         "retransmission": "no acknowledgement arrived in time, so all outstanding segments count as lost (RFC 6298 5.4)",
         "delayed-ack": "nothing could carry the delayed acknowledgement in time, so it is sent alone (RFC 9293 3.8.6.3)",

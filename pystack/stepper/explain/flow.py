@@ -5,36 +5,60 @@ from pystack.stepper.records import Entry
 
 
 def hold(look: Look) -> Explanation:
-    """Explain, from the state, by which rule the sender held data back."""
+    """Explain by which rules the sender held data back: the first one in full, and the others with the core's words."""
+    first, *others = str(look.entry.fields["by"]).split(", ")
+    lost = look.entry.fields["data"] == "lost"
+    found = _hold_of_lost(look, first) if lost else _HOLDS.get(first, _held)(look)
+    reasons = look.entry.reason.split(", and ")
+    if others and len(reasons) == len(others) + 1:
+        text = f"Another condition held it back at the same time: {'; '.join(reasons[1:])}. The data leaves when the last condition is satisfied."
+        found.sentences.append(text)
+    return found
+
+
+def _held(look: Look) -> Explanation:
+    """Explain a hold by the core's own reason."""
+    name = str(look.entry.fields["by"]).split(", ")[0]
+    text = f"{look.host} holds {look.entry.fields['length']} bytes back: {look.entry.reason.split(', and ')[0]}"
+    return Explanation(_MECHANISMS.get(name, "told"), f"{text} ({look.entry.rfc}).", _goes_on(look))
+
+
+def _hold_of_lost(look: Look, name: str) -> Explanation:
+    text = f"{look.host} cannot retransmit all lost data yet, and {look.entry.fields['length']} bytes wait: {look.entry.reason.split(', and ')[0]}"
+    return Explanation(_MECHANISMS.get(name, "told"), f"{text} ({look.entry.rfc}).")
+
+
+def _window_full(look: Look) -> Explanation:
+    tcb = look.tcb
+    return Explanation(
+        "window",
+        f"{look.host} stopped because the window of {look.peer()} is full: all {tcb['snd_wnd']} bytes that it offered are "
+        f"outstanding, and {tcb['unsent']} more bytes wait (RFC 9293 3.8.6).",
+        _goes_on(look),
+    )
+
+
+def _cwnd_full(look: Look) -> Explanation:
+    tcb = look.tcb
+    return Explanation(
+        "congestion-window",
+        f"{look.host} stopped because its congestion window is full: {tcb['in_flight']} of {tcb['cwnd']} bytes are in "
+        f"flight, and {tcb['unsent']} more bytes wait. The network, not the receiver, is the limit (RFC 5681 3.1).",
+        _goes_on(look),
+    )
+
+
+def _corked(look: Look) -> Explanation:
+    text = f"TCP_CORK: the application announced more data, so {look.tcb['unsent']} bytes wait (Linux tcp(7))."
+    return Explanation("cork", text, _goes_on(look))
+
+
+def _silly(look: Look) -> Explanation:
     tcb = look.tcb
     usable = ((tcb["snd_una"] + tcb["snd_wnd"] - tcb["snd_nxt"]) + (1 << 31)) % (1 << 32) - (1 << 31)
-    room = tcb["cwnd"] - tcb["in_flight"]
-    unsent, mss = tcb["unsent"], tcb["mss"]
-    if tcb["snd_wnd"] == 0:
-        return zero_window(look)
-    if usable <= 0:
-        return Explanation(
-            "window",
-            f"{look.host} stopped because the window of {look.peer()} is full: all {tcb['snd_wnd']} bytes that it offered are "
-            f"outstanding, and {unsent} more bytes wait (RFC 9293 3.8.6).",
-            _goes_on(look),
-        )
-    if room <= 0 or (room < mss and room < unsent):
-        return Explanation(
-            "congestion-window",
-            f"{look.host} stopped because its congestion window is full: {tcb['in_flight']} of {tcb['cwnd']} bytes are in "
-            f"flight, and {unsent} more bytes wait. The network, not the receiver, is the limit (RFC 5681 3.1).",
-            _goes_on(look),
-        )
-    if tcb["cork"]:
-        return Explanation(
-            "cork", f"TCP_CORK: the application announced more data, so {unsent} bytes wait (Linux tcp(7))."
-        )
-    if unsent <= usable and unsent < mss and not tcb["nodelay"]:
-        return nagle(look)
     return Explanation(
         "silly-window",
-        f"Silly window avoidance: the window has room for only {usable} bytes, and a full segment has {mss} bytes (RFC 9293 3.8.6.2.1).",
+        f"Silly window avoidance: the window has room for only {usable} bytes, and a full segment has {tcb['mss']} bytes (RFC 9293 3.8.6.2.1).",
         _goes_on(look),
     )
 
@@ -44,6 +68,8 @@ def _goes_on(look: Look) -> str:
     following = next_data(look)
     if following is None:
         return "It continues when an acknowledgement makes room."
+    if following.time == look.entry.time:
+        return f"It continued at once, with {number(look.frame(following))}."
     return f"It continued {ms(following.time - look.entry.time)} later with {number(look.frame(following))}."
 
 
@@ -111,6 +137,16 @@ def nagle(look: Look) -> Explanation:
             )
     lines.append("TCP_NODELAY avoids the wait, and so does one write instead of two.")
     return Explanation("nagle", *lines)
+
+
+_HOLDS = {
+    "window": _window_full, "zero-window": zero_window, "cwnd": _cwnd_full, "cork": _corked, "silly-window": _silly, "nagle": nagle,
+}  # fmt: skip
+#: name of a condition in tcp.hold -> mechanism
+_MECHANISMS = {
+    "window": "window", "zero-window": "zero-window", "cwnd": "congestion-window", "cork": "cork", "silly-window": "silly-window",
+    "nagle": "nagle", "pacing": "pacing", "group": "congestion-window", "mtu-probe": "pmtud", "route": "told",
+}  # fmt: skip
 
 
 def acknowledge(look: Look) -> Explanation:

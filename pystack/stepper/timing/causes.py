@@ -35,6 +35,8 @@ WHYS = {
     "receive window": "the receiver's window was full",
     "zero window": "the receiver's window was closed",
     "silly window": "the window had no room for a segment of a useful size",
+    "pacing": "the pace of the congestion control held the data back",
+    "route": "there was no route to the other side",
     "loss, retransmission timeout": "a segment was lost, and the retransmission timer found out",
     "loss, tail probe": "the last segments were lost, and a probe found out",
     "loss, fast retransmit": "a segment was lost, and acknowledgements of later ones showed it",

@@ -4,13 +4,15 @@ from bisect import bisect_left, bisect_right
 from typing import Any
 
 import pystack_c.const as C
-from pystack.stepper.collect import CONN, FIELDS, HOST, KIND, REASON, RECORD, SUBJECT
+from pystack.stepper.collect import CONN, FIELDS, HOST, KIND, RECORD, SUBJECT
 from pystack.stepper.records import Entry
 from pystack.stepper.timeline import Timeline
 
 INPUTS = ("frame.in", "timer.fired", "call")
 #: the events of connections that the walk looks up by their kind
-WANTED = ("tcp.out", "tcp.ooo", "tcp.rtt", "tcp.data", "tcp.acked", "frame.out")
+WANTED = ("tcp.out", "tcp.ooo", "tcp.rtt", "tcp.data", "tcp.acked", "tcp.lost", "frame.out")
+#: how many rows of holds, and how many marks of lost segments, are looked at for one frame
+MOST_ROWS, MOST_MARKS = 16, 512
 
 
 class Lookup:
@@ -32,6 +34,10 @@ class Lookup:
         self.sent: dict[str, list[int]] = {}
         #: connection -> its holds of new data: indices, and the sequence numbers (not wrapped) after the data that was written then
         self.holds: dict[str, tuple[list[int], list[int]]] = {}
+        #: connection -> for each of its holds, the number of the first one in the row of holds with the same conditions
+        self.rows: dict[str, list[int]] = {}
+        #: connection -> its holds of lost data
+        self.lost_holds: dict[str, list[int]] = {}
         for index in range(len(timeline.events)):
             self._take(index)
 
@@ -40,13 +46,15 @@ class Lookup:
         row: Any = timeline.events.raw(index)
         if isinstance(row, Entry):
             kind, host, subject, record = str(row.kind), timeline.hosts.index(row.host), row.subject, row.record
-            conn, fields, reason = row.conn, row.fields, row.reason
+            conn, fields = row.conn, row.fields
         else:
             kind, host, subject, record = row[KIND], row[HOST], row[SUBJECT], row[RECORD]
-            conn, fields, reason = timeline._keys[row[CONN]] if row[CONN] >= 0 else "", row[FIELDS], row[REASON]
+            conn, fields = timeline._keys[row[CONN]] if row[CONN] >= 0 else "", row[FIELDS]
         if kind in INPUTS:
             self.inputs[host].append(index)
             self.records[host].append(record)
+            if kind == "timer.fired" and conn and fields["timer"] == "retransmission":
+                self.kinds.setdefault(("rto", conn), []).append(index)
         elif kind == "timer.set":
             self.sets.setdefault((host, subject, fields["timer"]), []).append(index)
         elif conn and kind in WANTED:
@@ -56,10 +64,20 @@ class Lookup:
                 highest = self.sent.setdefault(conn, [])
                 before = highest[-1] if highest else after
                 highest.append(before + max(0, signed(after - before)))
-        elif kind == "tcp.hold" and conn in self.sent and "lost data" not in reason:
-            places, ends = self.holds.setdefault(conn, ([], []))
-            places.append(index)
-            ends.append(max(self.sent[conn][-1] + fields["length"], ends[-1] if ends else 0))
+        elif kind == "tcp.hold" and conn in self.sent:
+            self._hold(index, conn, fields)
+
+    def _hold(self, index: int, conn: str, fields: dict[str, Any]) -> None:
+        """Take a hold. A row of holds with the same conditions is one wait."""
+        if fields["data"] == "lost":
+            self.lost_holds.setdefault(conn, []).append(index)
+            return
+        places, ends = self.holds.setdefault(conn, ([], []))
+        rows = self.rows.setdefault(conn, [])
+        same = bool(places) and conditions(self.timeline.events[places[-1]].fields) == conditions(fields)
+        rows.append(rows[-1] if same else len(places))
+        places.append(index)
+        ends.append(max(self.sent[conn][-1] + fields["length"], ends[-1] if ends else 0))
 
     def input_of(self, index: int) -> int:
         """Return the index of the input during which an event happened, or -1: itself, if it is one."""
@@ -111,15 +129,36 @@ class Lookup:
         at = bisect_left(found, before)
         return found[at - 1] if at else -1
 
-    def held_since(self, conn: str, seq: int, before: int) -> tuple[int, int]:
-        """Return the first and the last hold, before an event, of the data with a sequence number; (-1, -1) if it was not held."""
+    def held(self, conn: str, seq: int, before: int) -> list[int]:
+        """Return the holds, before an event, of the data with a sequence number: the first one of each row with the same conditions, the latest first."""
         places, ends = self.holds.get(conn, ([], []))
         last = bisect_left(places, before) - 1
         if last < 0:
-            return -1, -1
+            return []
         number = ends[last] + signed(seq - ends[last])
         first = bisect_right(ends, number)
-        return (places[first], places[last]) if first <= last else (-1, -1)
+        found = []
+        while last >= first and len(found) < MOST_ROWS:
+            begin = max(first, self.rows[conn][last])
+            found.append(places[begin])
+            last = begin - 1
+        return found
+
+    def lost_and_held(self, conn: str, seq: int, before: int) -> int:
+        """Return the first hold of lost data after a sequence number was marked lost, or -1: its retransmission was not held."""
+        places = self.lost_holds.get(conn, [])
+        if not places or places[0] >= before:
+            return -1
+        mark = self.last("rto", conn, before)  # a timeout marks all data that is in flight
+        marks = self.kinds.get(("tcp.lost", conn), [])
+        end = bisect_left(marks, before)
+        for at in reversed(marks[max(0, end - MOST_MARKS) : end]):
+            fields = self.timeline.events[at].fields
+            if at < mark or (seq - fields["seq"]) & 0xFFFFFFFF < fields["length"]:
+                mark = max(mark, at)
+                break
+        found = bisect_left(places, mark)
+        return places[found] if mark >= 0 and found < len(places) and places[found] < before else -1
 
     def first_sent(self, conn: str, seq: int) -> int:
         """Return the first tcp.out that carried the byte with a sequence number, which a connection has sent."""
@@ -138,6 +177,12 @@ class Lookup:
     def all(self, kind: str, conn: str) -> list[int]:
         """Return all events of a kind of a connection."""
         return self.kinds.get((kind, conn), [])
+
+
+def conditions(fields: dict[str, Any]) -> list[str]:
+    """Return the conditions of a hold, the first one first. Pacing counts only alone: beside others, it does not last as long as they do."""
+    found = str(fields["by"]).split(", ")
+    return [name for name in found if name != "pacing"] or found
 
 
 def signed(number: int) -> int:

@@ -4,31 +4,26 @@ from bisect import bisect_right
 from typing import Any
 
 import pystack_c.const as C
-from pystack.stepper.explain.base import Look
-from pystack.stepper.explain.flow import hold
 from pystack.stepper.records import Entry, Frame
 from pystack.stepper.timeline import Timeline
-from pystack.stepper.timing.index import Lookup
+from pystack.stepper.timing.index import Lookup, conditions
 
-#: mechanism of an explained hold -> why
+#: a condition in tcp.hold -> why
 HOLDS = {
-    "nagle": "Nagle",
-    "cork": "cork",
-    "congestion-window": "congestion window",
-    "window": "receive window",
-    "zero-window": "zero window",
-    "silly-window": "silly window",
-}
+    "window": "receive window", "zero-window": "zero window", "silly-window": "silly window", "cwnd": "congestion window", "group": "congestion window",
+    "mtu-probe": "congestion window", "nagle": "Nagle", "cork": "cork", "pacing": "pacing", "route": "route",
+}  # fmt: skip
 ARP, IPV4, DNS_PORT = 0x0806, 0x0800, 53
 
 
 class Wait:
-    """A wait that opened at a time: why, and in words."""
+    """A wait that opened at a time: why, and in words. `also` names other conditions that were satisfied at its end, too."""
 
-    def __init__(self, opened: int, why: str, text: str):
+    def __init__(self, opened: int, why: str, text: str, also: tuple[str, ...] = ()):
         self.opened = opened
         self.why = why
         self.text = text
+        self.also = also
 
 
 class Waits:
@@ -51,9 +46,13 @@ class Waits:
         """Return the wait that is open in words."""
         return self.open[-1].text if self.open else ""
 
-    def push(self, opened: int, why: str, text: str) -> None:
+    def also(self) -> tuple[str, ...]:
+        """Return what else was waited for in the wait that is open."""
+        return self.open[-1].also if self.open else ()
+
+    def push(self, opened: int, why: str, text: str, also: tuple[str, ...] = ()) -> None:
         """A wait was open until the place where the walk is."""
-        self.open.append(Wait(opened, why, text))
+        self.open.append(Wait(opened, why, text, also))
 
     # -- where waits show --------------------------------------------------------------------------------------------
 
@@ -95,14 +94,14 @@ class Waits:
         if why:
             self.push(frame.time, why, text)
 
-    def before_sending(self, frame: Frame) -> None:
-        """The walk has come to where a frame was sent: what had to happen before?"""
+    def before_sending(self, frame: Frame, piece: int = 0) -> None:
+        """The walk has come to where a frame was sent, of which the device made pieces: what had to happen before this piece?"""
         out = next((self.events[i] for i in frame.why if self.events[i].kind == "tcp.out"), None)
         again = next((self.events[i] for i in frame.why if self.events[i].kind == "tcp.retransmit"), None)
         if out is not None and again is not None:
             self._retransmitted(frame, out)
         elif out is not None and out.fields["length"] > 0 and out.conn:
-            self._held(frame, out)
+            self._held(frame, out, (out.fields["seq"] + piece * frame.gso_size) & 0xFFFFFFFF)
 
     def _retransmitted(self, frame: Frame, out: Entry) -> None:
         sent = self.index.first_sent(out.conn, out.fields["seq"])
@@ -118,14 +117,20 @@ class Waits:
             why = "loss, fast retransmit" if cause.kind == "frame.in" else "loss"
         text = f"frame {frame.number} repeats what frame {self.events[sent].frame + 1} carried"
         self.push(self.events[sent].time, why, text)
+        held = self.index.lost_and_held(out.conn, out.fields["seq"], cause.index)
+        if held >= 0:
+            entry = self.events[held]
+            also = tuple(HOLDS[name] for name in conditions(entry.fields))
+            self.push(entry.time, why, f"{text}, and it waited: {entry.reason}", also)
 
-    def _held(self, frame: Frame, out: Entry) -> None:
-        """Push the wait of new data that the sender held back."""
-        first, last = self.index.held_since(out.conn, out.fields["seq"], self.index.input_of(frame.event))
-        if first >= 0:
-            mechanism = hold(Look(self.timeline, last)).mechanism
-            text = f"the data of frame {frame.number} waited: {self.events[last].reason}"
-            self.push(self.events[first].time, HOLDS.get(mechanism, ""), text)
+    def _held(self, frame: Frame, out: Entry, seq: int) -> None:
+        """Push the waits of new data that the sender held back: one for each row of conditions, so that the latest is on top."""
+        held = self.index.held(out.conn, seq, self.index.input_of(frame.event))
+        for at in reversed(held):
+            entry = self.events[at]
+            first, *others = conditions(entry.fields)
+            text = f"the data of frame {frame.number} waited: {entry.reason}"
+            self.push(entry.time, HOLDS[first], text, tuple(HOLDS[name] for name in others))
 
     def _data_before(self, conn: str, before: int) -> int:
         at = before
