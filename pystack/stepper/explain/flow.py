@@ -139,16 +139,6 @@ def nagle(look: Look) -> Explanation:
     return Explanation("nagle", *lines)
 
 
-_HOLDS = {
-    "window": _window_full, "zero-window": zero_window, "cwnd": _cwnd_full, "cork": _corked, "silly-window": _silly, "nagle": nagle,
-}  # fmt: skip
-#: name of a condition in tcp.hold -> mechanism
-_MECHANISMS = {
-    "window": "window", "zero-window": "zero-window", "cwnd": "congestion-window", "cork": "cork", "silly-window": "silly-window",
-    "nagle": "nagle", "pacing": "pacing", "group": "congestion-window", "mtu-probe": "pmtud", "route": "told",
-}  # fmt: skip
-
-
 def acknowledge(look: Look) -> Explanation:
     """Explain an acknowledgement that was delayed, or sent at once."""
     if look.entry.fields["action"] != "delayed":
@@ -194,14 +184,46 @@ def probe(look: Look) -> Explanation:
     """Explain a zero-window probe or a keep-alive."""
     tcb = look.tcb
     if "keep-alive" in look.entry.reason:
-        return Explanation(
-            "keep-alive",
-            f"Keep-alive: nothing arrived for a long time, so {look.host} probes the peer ({look.entry.text()}).",
-        )
+        return keep_alive(look)
     return Explanation(
         "zero-window",
         f"Window probe {tcb['probes']}: {look.peer()} closed its window ({tcb['snd_wnd']} bytes), and {tcb['unsent']} bytes wait. The "
         f"persist timer sends a probe, so that a lost window update does not stop the connection for ever (RFC 9293 3.8.6.1).",
+    )
+
+
+def keep_alive(look: Look) -> Explanation:
+    """Explain a keep-alive probe: how long nothing arrived, and what follows if no answer does."""
+    count = look.entry.fields["count"]
+    heard = look.last("tcp.in")
+    silent = look.ago(heard) if heard is not None else "a long time"
+    text = (
+        f"Keep-alive: nothing arrived for {silent}, so {look.host} sends keep-alive probe {count}, to find out whether {look.peer()} is still there. The "
+        "segment has a sequence number that is acknowledged already, so it must be answered with an ACK (RFC 9293 3.8.4)."
+    )
+    answer = look.next("tcp.in")
+    nxt = look.next("tcp.probe")
+    end = look.next("tcp.state")
+    if answer is not None and (nxt is None or answer.index < nxt.index):
+        then = f"The answer arrived {ms(answer.time - look.entry.time)} later, so the connection lives, and the silence begins anew."
+    elif nxt is not None:
+        then = f"No answer arrived, so the next probe follows after {ms(nxt.time - look.entry.time)}."
+    elif end is not None and end.fields["new"] == "CLOSED":
+        then = f"No answer arrived. After {ms(end.time - look.entry.time)} more, {look.host} gives up, and the program gets ETIMEDOUT."
+    else:
+        then = ""
+    return Explanation("keep-alive", text, then)
+
+
+def pacing(look: Look) -> Explanation:
+    """Explain a segment that waits for the pace."""
+    return Explanation(
+        "pacing",
+        f"Pacing: {look.host} spreads the segments over time instead of sending a whole window at once, which would fill queues. "
+        f"{look.entry.fields['length']} bytes wait: {look.entry.reason.split(', and ')[0]} ({look.entry.rfc}).",
+        f"The rate is what the congestion control measured or the socket set. cwnd would admit more: {look.tcb['in_flight']} of "
+        f"{look.tcb['cwnd']} bytes are in flight (RFC 5681 3.1).",
+        _goes_on(look),
     )
 
 
@@ -239,3 +261,15 @@ def data(look: Look) -> Explanation:
             f"{tcb['cwnd'] // tcb['mss']} segments, so {look.host} may send that many at once (RFC 6928 2)."
         )
     return Explanation("data", text, first)
+
+
+#: name of the first condition in tcp.hold -> its explanation
+_HOLDS = {
+    "window": _window_full, "zero-window": zero_window, "cwnd": _cwnd_full, "cork": _corked, "silly-window": _silly, "nagle": nagle,
+    "pacing": pacing,
+}  # fmt: skip
+#: name of a condition in tcp.hold -> mechanism
+_MECHANISMS = {
+    "window": "window", "zero-window": "zero-window", "cwnd": "congestion-window", "cork": "cork", "silly-window": "silly-window",
+    "nagle": "nagle", "pacing": "pacing", "group": "congestion-window", "mtu-probe": "pmtud", "route": "told",
+}  # fmt: skip

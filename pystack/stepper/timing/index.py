@@ -137,7 +137,7 @@ class Lookup:
             return []
         number = ends[last] + signed(seq - ends[last])
         first = bisect_right(ends, number)
-        found = []
+        found: list[int] = []
         while last >= first and len(found) < MOST_ROWS:
             begin = max(first, self.rows[conn][last])
             found.append(places[begin])
