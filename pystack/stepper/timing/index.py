@@ -4,7 +4,7 @@ from bisect import bisect_left, bisect_right
 from typing import Any
 
 import pystack_c.const as C
-from pystack.stepper.collect import CONN, FIELDS, HOST, KIND, RECORD, SUBJECT
+from pystack.stepper.collect import CONN, FIELDS, HOST, KIND, REASON, RECORD, SUBJECT
 from pystack.stepper.records import Entry
 from pystack.stepper.timeline import Timeline
 
@@ -12,7 +12,7 @@ INPUTS = ("frame.in", "timer.fired", "call")
 #: the events of connections that the walk looks up by their kind
 WANTED = ("tcp.out", "tcp.ooo", "tcp.rtt", "tcp.data", "tcp.acked", "tcp.lost", "frame.out")
 #: how many rows of holds, and how many marks of lost segments, are looked at for one frame
-MOST_ROWS, MOST_MARKS = 16, 512
+MOST_ROWS, MOST_MARKS = 12, 512
 
 
 class Lookup:
@@ -36,6 +36,11 @@ class Lookup:
         self.holds: dict[str, tuple[list[int], list[int]]] = {}
         #: connection -> for each of its holds, the number of the first one in the row of holds with the same conditions
         self.rows: dict[str, list[int]] = {}
+        self._last_row: dict[str, tuple[list[str], str]] = {}
+        #: the first hold of a row -> in which phase the congestion window was, if it held the data
+        self.phases: dict[int, str] = {}
+        #: connection -> its first congestion window, the one that it has now, and why it has changed
+        self.windows: dict[str, tuple[int, int, str]] = {}
         #: connection -> its holds of lost data
         self.lost_holds: dict[str, list[int]] = {}
         for index in range(len(timeline.events)):
@@ -46,15 +51,18 @@ class Lookup:
         row: Any = timeline.events.raw(index)
         if isinstance(row, Entry):
             kind, host, subject, record = str(row.kind), timeline.hosts.index(row.host), row.subject, row.record
-            conn, fields = row.conn, row.fields
+            conn, fields, reason = row.conn, row.fields, row.reason
         else:
             kind, host, subject, record = row[KIND], row[HOST], row[SUBJECT], row[RECORD]
             conn, fields = timeline._keys[row[CONN]] if row[CONN] >= 0 else "", row[FIELDS]
+            reason = row[REASON]
         if kind in INPUTS:
             self.inputs[host].append(index)
             self.records[host].append(record)
             if kind == "timer.fired" and conn and fields["timer"] == "retransmission":
                 self.kinds.setdefault(("rto", conn), []).append(index)
+            elif kind == "call" and conn:
+                self.kinds.setdefault(("call", conn), []).append(index)
         elif kind == "timer.set":
             self.sets.setdefault((host, subject, fields["timer"]), []).append(index)
         elif conn and kind in WANTED:
@@ -66,18 +74,35 @@ class Lookup:
                 highest.append(before + max(0, signed(after - before)))
         elif kind == "tcp.hold" and conn in self.sent:
             self._hold(index, conn, fields)
+        elif kind == "tcp.cwnd":
+            first = self.windows[conn][0] if conn in self.windows else max(1, fields["new"])
+            self.windows[conn] = first, fields["new"], reason
 
     def _hold(self, index: int, conn: str, fields: dict[str, Any]) -> None:
-        """Take a hold. A row of holds with the same conditions is one wait."""
+        """Take a hold. A row of holds with the same conditions in the same phase is one wait."""
         if fields["data"] == "lost":
             self.lost_holds.setdefault(conn, []).append(index)
             return
         places, ends = self.holds.setdefault(conn, ([], []))
         rows = self.rows.setdefault(conn, [])
-        same = bool(places) and conditions(self.timeline.events[places[-1]].fields) == conditions(fields)
+        found = conditions(fields)
+        phase = self.phase(conn) if found[0] == "cwnd" else ""
+        same = bool(places) and self._last_row[conn] == (found, phase)
+        self._last_row[conn] = found, phase
         rows.append(rows[-1] if same else len(places))
+        if not same:
+            self.phases[index] = phase
         places.append(index)
         ends.append(max(self.sent[conn][-1] + fields["length"], ends[-1] if ends else 0))
+
+    def phase(self, conn: str) -> str:
+        """Return what the congestion window of a connection did last. Slow start doubles it in each round trip, so its size says which one it is."""
+        if conn not in self.windows:
+            return ""
+        initial, now, reason = self.windows[conn]
+        if "slow start" in reason or "initial window" in reason:
+            return f"slow start, round {1 + (-(-now // initial) - 1).bit_length()}"
+        return "congestion avoidance" if "avoidance" in reason else "after a loss or a mark"
 
     def input_of(self, index: int) -> int:
         """Return the index of the input during which an event happened, or -1: itself, if it is one."""
@@ -129,19 +154,21 @@ class Lookup:
         at = bisect_left(found, before)
         return found[at - 1] if at else -1
 
-    def held(self, conn: str, seq: int, before: int) -> list[int]:
-        """Return the holds, before an event, of the data with a sequence number: the first one of each row with the same conditions, the latest first."""
+    def held(self, conn: str, seq: int, before: int) -> list[tuple[int, str]]:
+        """Return the holds, before an event, of the data with a sequence number: the first one of each row, the latest first, with its phase."""
         places, ends = self.holds.get(conn, ([], []))
         last = bisect_left(places, before) - 1
         if last < 0:
             return []
         number = ends[last] + signed(seq - ends[last])
         first = bisect_right(ends, number)
-        found: list[int] = []
+        found: list[tuple[int, str]] = []
         while last >= first and len(found) < MOST_ROWS:
-            begin = max(first, self.rows[conn][last])
-            found.append(places[begin])
+            begin = self.rows[conn][last]
+            found.append((places[max(first, begin)], self.phases[places[begin]]))
             last = begin - 1
+        if last >= first:
+            found[-1] = places[first], found[-1][1]
         return found
 
     def lost_and_held(self, conn: str, seq: int, before: int) -> int:

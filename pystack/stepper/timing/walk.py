@@ -183,6 +183,7 @@ class Walk:
         if step.why != "ready" or not 0 <= step.woken < len(self.index.inputs):
             return -1
         woken = self.index.input_before(step.woken, step.after)
+        self.waits.relayed(entry, woken)
         return self.data_of_step(woken, entry) if step.began == entry.time else woken
 
     def thinking(self, host: str) -> str:
@@ -226,6 +227,7 @@ class Walk:
         if frame.outside:
             return self.from_outside(entry, frame)
         self.waits.on_the_way(frame)
+        self.waits.reassembled(entry)
         passage = self.timeline.ways.last_passage(frame.index, entry.time, self.piece_of(entry, frame))
         if passage is not None:
             return self.along(passage, entry)
@@ -256,6 +258,8 @@ class Walk:
             self.span(passage.begin, "serialization", "", number, entry.index, f"the {passage.length} bytes of {what}")
             if passage.begin > passage.sent:
                 passage = self.behind(passage, entry)
+            if not passage.parent and passage.frame >= 0:
+                passage = self.in_discipline(passage, entry)
             if not passage.parent:
                 return self.sent(passage.frame, passage.number)
             passage = self.timeline.ways.passage(passage.parent)
@@ -273,6 +277,28 @@ class Walk:
             other = "the rest of its group" if passage.frame + 1 == number else f"frame {passage.frame + 1}"
             what = f"frame {number} waited on {passage.link} while {other} was being sent"
             self.span(passage.begin, "queueing", "", number, entry.index, what)
+        return passage
+
+    def in_discipline(self, passage: Passage, entry: Entry) -> Passage:
+        """Go back through the queueing discipline of the sender: it gave the link a frame when the wire was free, or when the shaper allowed it.
+
+        Returns the passage of the first frame that did not wait.
+        """
+        ways, frames = self.timeline.ways, self.timeline.frames
+        while not passage.parent and passage.frame >= 0 and passage.sent > frames[passage.frame].time:
+            queued = frames[passage.frame].time
+            ahead = ways.passage(passage.ahead) if passage.ahead else None
+            what = f"frame {passage.frame + 1} waited in front of {passage.link}"
+            if ahead is None or ahead.frame < 0 or ahead.end <= queued:
+                self.span(queued, "shaping", "", passage.frame + 1, entry.index, f"{what}: the shaper held it back")
+                break
+            if ahead.end < passage.sent:
+                self.span(ahead.end, "shaping", "", passage.frame + 1, entry.index, f"{what}: the shaper held it back")
+            other = f"{what} while frame {ahead.frame + 1} was being sent"
+            self.span(ahead.begin, "queueing", "", passage.frame + 1, entry.index, other)
+            passage = ahead
+            if passage.begin > passage.sent:
+                passage = self.behind(passage, entry)
         return passage
 
     def sent(self, index: int, number: int = 0) -> int:
