@@ -127,6 +127,7 @@ COMPILED = [
     "pystack_c/tcp/schedule.py",
     "pystack_c/tcp/rtotimer.py",
     "pystack_c/tcp/nagle.py",
+    "pystack_c/tcp/hold.py",
     "pystack_c/tcp/congestion/idle.py",
     "pystack_c/tcp/output.py",
     "pystack_c/tcp/close.py",

@@ -219,7 +219,10 @@ KINDS: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "tcp.window": (("old", "new"), "the peer's window changed"),
     "tcp.ack": (("action",), "an acknowledgement was delayed, or is sent at once"),
-    "tcp.hold": (("length",), "the sender had data, but held it back"),
+    "tcp.hold": (
+        ("length", "by", "data"),
+        "the sender held back data, new or lost; `by` names all conditions: window, zero-window, cwnd, cork, silly-window, nagle, pacing, group, mtu-probe, route",
+    ),
     "tcp.ooo": (("seq", "length"), "a segment arrived out of order and was kept"),
     "tcp.memory": (
         ("action", "used"),

@@ -133,9 +133,10 @@ class Ways:
         due = self._due.get((host, time))
         return due.popleft() if due else -1
 
-    def last_passage(self, frame: int, arrival: int) -> Passage | None:
-        """Return the passage by which a frame reached a host at `arrival`; its parents lead to the sender. None: it is not known."""
-        todo = list(reversed(self.of_frame.get(frame, [])))
+    def last_passage(self, frame: int, arrival: int, piece: int = 0) -> Passage | None:
+        """Return the passage by which a frame, or a piece of it, reached a host at `arrival`; its parents lead to the sender. None: it is not known."""
+        begun = self.of_frame.get(frame, [])
+        todo = list(reversed(begun[piece:] + begun[:piece]))
         while todo:
             number = todo.pop()
             onward = self.onward.get(number, [])

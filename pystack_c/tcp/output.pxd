@@ -6,7 +6,7 @@ from pystack_c.base.seqnum cimport seq_add, seq_diff, seq_gt
 from pystack_c.tcp.congestion cimport chrono, rate
 from pystack_c.tcp.opening cimport fastopen
 from pystack_c.tcp.queues cimport memory
-from pystack_c.tcp cimport mtuprobe, tell
+from pystack_c.tcp cimport hold, mtuprobe, tell
 from pystack_c.tcp.loss.retransmit cimport retransmit_lost
 from pystack_c.tcp.queues.sentseg cimport SentSegment, sent_segment
 from pystack_c.tcp.loss.rtt cimport backed_off
@@ -35,7 +35,7 @@ cpdef send_new(Tcb tcb)
 cdef int64_t peer_room(Tcb tcb) noexcept
 @cython.locals(room=int64_t)
 cdef int64_t path_room(Tcb tcb, int64_t mss) noexcept
-@cython.locals(offset=int64_t, usable=int64_t, room=int64_t, n=int64_t, rest=int64_t)
+@cython.locals(offset=int64_t, usable=int64_t, room=int64_t, n=int64_t, rest=int64_t, why=str)
 cdef int64_t next_size(Tcb tcb, int64_t mss, int64_t unsent) except -2
 @cython.locals(offset=int64_t, room=int64_t, push=int)
 cdef send_next(Tcb tcb, int64_t mss, int64_t n, int64_t unsent)
@@ -44,12 +44,10 @@ cdef note_limits(Tcb tcb, int64_t mss, int64_t unsent, bint sent, bint held)
 @cython.locals(old=int64_t)
 cdef one_segment(Tcb tcb)
 cdef bint ends_burst(Tcb tcb, int64_t n, int64_t mss) except -1
-@cython.locals(offset=int64_t, unsent=int64_t, usable=int64_t, room=int64_t, n=int64_t)
+@cython.locals(offset=int64_t, unsent=int64_t, usable=int64_t, room=int64_t, n=int64_t, why=str)
 cpdef bint mtu_probe_waits(Tcb tcb, int64_t mss) except -1
 @cython.locals(gso_max=int64_t)
 cpdef int64_t group_size(Tcb tcb, int64_t n, int64_t mss, int64_t unsent) except? -1
-@cython.locals(core=Core, why=str, rfc=str)
-cpdef explain_hold(Tcb tcb, int64_t unsent, int64_t usable, int64_t room)
 @cython.locals(core=Core, flags=int, end=uint32_t, seq=uint32_t, seg=SentSegment)
 cpdef send_data(Tcb tcb, int64_t offset, int64_t n, int64_t mss, bint final, int last)
 @cython.locals(core=Core, seg=SentSegment)

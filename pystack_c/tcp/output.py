@@ -2,7 +2,7 @@
 
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_add, seq_diff, seq_gt
-from pystack_c.tcp import mtuprobe, tell
+from pystack_c.tcp import hold, mtuprobe, tell
 from pystack_c.tcp.congestion import chrono, rate
 from pystack_c.tcp.congestion.idle import after_idle, note_cwnd_use
 from pystack_c.tcp.loss.retransmit import retransmit_lost
@@ -36,6 +36,8 @@ def tcp_output(tcb: Tcb) -> None:
         tcb.soft_error = core.route_error
         if tcb.rtxq.lost_out > 0:
             core.counters.TcpExtTCPRetransFail += 1
+        if core.probe is not None and tcb.unsent() > 0:
+            hold.one(tcb, "route", "there is no route to the peer", "RFC 1122 3.3.1", tcb.unsent())
         if waiting(tcb) and not (tcb.rto_timer is not None and tcb.rto_timer.deadline >= 0):
             set_persist_timer(tcb)
         return
@@ -161,15 +163,21 @@ def next_size(tcb: Tcb, mss: int, unsent: int) -> int:
         n = rest
     if n >= mss:
         if tcb.chunks is not None and tcb.chunks.defers(tcb, offset, mss, usable, room):
+            if tcb.core.probe is not None:
+                why = "the next ACK is due soon, and a larger group of segments can leave then"
+                hold.one(tcb, "group", why, "Linux tcp_tso_should_defer", unsent)
             return _HELD
         n = group_size(tcb, n, mss, unsent)
     elif n > 0 and n == rest and rest < unsent:
         # A record ends here (MSG_EOR) and another follows, so waiting would not make this segment larger.
         pass
     elif n <= 0 or not may_send_small(tcb, n, unsent, usable):
-        explain_hold(tcb, unsent, usable, room)
+        if tcb.core.probe is not None:
+            hold.new_data(tcb, mss, unsent, usable, room)
         return 0
     if not rate.may_send_now(tcb) and (tcb.chunks is None or not tcb.chunks.within(offset)):
+        if tcb.core.probe is not None:
+            hold.waits_for_pace(tcb, unsent)
         return 0
     if n > mss and n > rate.quantum(tcb, mss):
         n = rate.quantum(tcb, mss) // mss * mss
@@ -236,7 +244,9 @@ def mtu_probe_waits(tcb: Tcb, mss: int) -> bool:
     room = tcb.cwnd - tcb.in_flight()
     n = mtuprobe.payload(tcb, mss, unsent, usable, room)
     if n < 0:
-        explain_hold(tcb, unsent, usable, 0)
+        if tcb.core.probe is not None:
+            why = "a probe of the path MTU waits until cwnd has room for it, and the data waits behind the probe"
+            hold.one(tcb, "mtu-probe", why, "RFC 4821 7.4", unsent)
         note_cwnd_use(tcb, True)
         return True
     if n > 0:
@@ -271,24 +281,6 @@ def group_size(tcb: Tcb, n: int, mss: int, unsent: int) -> int:
         return n
     n = n // mss * mss
     return n if n > 0 else mss
-
-
-def explain_hold(tcb: Tcb, unsent: int, usable: int, room: int) -> None:
-    """Emit the tcp.hold event, which says why data waits."""
-    core = tcb.core
-    if core.probe is None:
-        return
-    if usable <= 0:
-        why, rfc = "the peer's window is full", "RFC 9293 3.8.6"
-    elif room <= 0 or (room < tcb.mss and room < unsent):
-        why, rfc = f"the congestion window is full: {tcb.in_flight()} of {tcb.cwnd} bytes are in flight", "RFC 5681 3.1"
-    elif tcb.cork or tcb.more:
-        why, rfc = "the socket is corked, because the application announced more data", "Linux tcp(7) TCP_CORK"
-    elif unsent <= usable:
-        why, rfc = "Nagle's algorithm holds a small segment while data is unacknowledged", "RFC 9293 3.7.4"
-    else:
-        why, rfc = "silly window avoidance holds the data, because the usable window is too small", "RFC 9293 3.8.6.2.1"
-    core.emit("tcp.hold", tcb.subject(), tcb.ident, why, rfc, {"length": unsent})
 
 
 def send_data(tcb: Tcb, offset: int, n: int, mss: int, final: bool, last: int) -> None:

@@ -32,9 +32,10 @@ def test_the_list_of_scenarios():
 def test_all_that_the_issue_names_is_there():
     wanted = (
         "arp ping traceroute fragment handshake http-get simultaneous-open loss-fast-retransmit rto zero-window nagle "
-        "delayed-ack syn-flood reset time-wait pmtud tfo firewall-reject-or-drop dhcp dns-recursion bufferbloat load-balancer-l4 load-balancer-l7 docker-publish nat port-forward hairpin"
+        "delayed-ack syn-flood reset time-wait pmtud tfo firewall-reject-or-drop dhcp dns-recursion bufferbloat load-balancer-l4 load-balancer-l7 docker-publish nat port-forward hairpin "
+        "slow-start accept-queue udp routing keep-alive head-of-line pmtud-blackhole sack ecn bbr-vs-cubic"
     )
-    assert list(scenarios.NAMES) == wanted.split()
+    assert set(wanted.split()) <= set(scenarios.NAMES)
     for name in scenarios.NAMES:
         assert len(scenarios.get(name).story) > 100
 

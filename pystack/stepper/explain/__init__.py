@@ -10,16 +10,16 @@ from collections.abc import Callable
 
 from pystack.stepper.capture import CaptureTimeline
 from pystack.stepper.capture import why as captured
-from pystack.stepper.explain import arrival, below, flow, loss, names, opening, queue, translating
+from pystack.stepper.explain import arrival, below, flow, loss, names, opening, paths, queue, reports, translating
 from pystack.stepper.explain.base import Explanation, Look
 from pystack.stepper.records import Frame
 from pystack.stepper.timeline import Timeline
 
 #: the names of the mechanisms
 MECHANISMS = (
-    "ack", "arp", "bufferbloat", "close", "congestion-avoidance", "congestion-window", "cork", "cwnd", "data", "delayed-ack", "dhcp", "dns", "drop",
-    "fast-open", "fast-retransmit", "firewall", "fragment", "give-up", "handshake", "icmp", "keep-alive", "load-balancing", "loss", "loss-window",
-    "nagle", "ping", "pmtud", "reset", "retransmission", "rto", "silly-window", "simultaneous-open", "slow-start",
+    "ack", "arp", "backlog", "bufferbloat", "close", "congestion-avoidance", "congestion-window", "cork", "cwnd", "data", "delayed-ack", "dhcp", "dns", "drop", "ecn",
+    "fast-open", "fast-retransmit", "firewall", "fragment", "give-up", "handshake", "head-of-line", "icmp", "keep-alive", "load-balancing", "loss", "loss-window",
+    "nagle", "pacing", "ping", "pmtud", "reset", "retransmission", "routing", "rto", "sack", "silly-window", "simultaneous-open", "slow-start",
     "syn-again", "syn-cookie", "syn-timeout", "tail-loss-probe", "time-wait", "timer", "told", "traceroute", "translation",
     "window", "window-update", "zero-window",
 )  # fmt: skip
@@ -34,6 +34,12 @@ _KINDS: dict[str, Explain] = {
     "tcp.probe": flow.probe,
     "tcp.window": flow.window,
     "tcp.state": opening.state,
+    "tcp.sack": reports.sack,
+    "tcp.ooo": reports.early,
+    "tcp.ecn": reports.ecn,
+    "tcp.mtu": paths.mtu,
+    "route": paths.route,
+    "icmp.error": paths.error,
     "arp.queued": below.arp,
     "arp.send": below.arp,
     "arp.state": below.arp,

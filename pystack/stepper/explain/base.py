@@ -86,6 +86,11 @@ class Look:
         number = (self.entry if entry is None else entry).frame
         return self.timeline.frames[number] if number >= 0 else None
 
+    def frame_text(self) -> str:
+        """Return the frame that arrived and caused this event, or "an ACK"."""
+        cause = self.cause()
+        return number(self.frame(cause)) if cause is not None and cause.frame >= 0 else "an ACK"
+
     def peer(self) -> str:
         """Return the host at the other end of the connection, or "the peer"."""
         return ConnKey.of(self.peer_conn()).host or "the peer"

@@ -1,7 +1,7 @@
 """Explanations below TCP: ARP, ICMP, fragments, drops, timers."""
 
 import pystack_c.const as C
-from pystack.stepper.explain import queue
+from pystack.stepper.explain import paths, queue
 from pystack.stepper.explain.base import Explanation, Look, ms, number
 from pystack.stepper.records import Entry, Frame
 from pystack_c.base.address import addr_text
@@ -197,6 +197,10 @@ def dropped(look: Look) -> Explanation:
         return _filtered(look, name)
     if name.startswith("qdisc-"):
         return queue.discipline(look)
+    if name == "tcp-accept-queue-full":
+        return paths.full_queue(look)
+    if name == "forward-ttl":
+        return paths.expired(look)
     mechanism = "pmtud" if name == "forward-too-big" else "drop"
     text = f"{look.host} dropped it (counter {name}) because {look.entry.reason}" + (
         f" ({look.entry.rfc})." if look.entry.rfc else "."
@@ -212,7 +216,12 @@ def timer(look: Look) -> Explanation:
         return Explanation("timer", f"The {name} timer of {look.host} is set to {wait} from now: {look.entry.text()}.")
     if look.entry.kind != "timer.fired":
         return Explanation("timer", f"The {name} timer of {look.host} is cancelled: {look.entry.text()}.")
-    mechanism = {"retransmission": "rto", "delayed-ack": "delayed-ack", "persist": "zero-window"}.get(name, "timer")
+    mechanism = {
+        "retransmission": "rto",
+        "delayed-ack": "delayed-ack",
+        "persist": "zero-window",
+        "pacing": "pacing",
+    }.get(name, "timer")
     says = {
         "retransmission": "no acknowledgement arrived in time, so all outstanding segments count as lost (RFC 6298 5.4)",
         "delayed-ack": "nothing could carry the delayed acknowledgement in time, so it is sent alone (RFC 9293 3.8.6.3)",

@@ -5,36 +5,60 @@ from pystack.stepper.records import Entry
 
 
 def hold(look: Look) -> Explanation:
-    """Explain, from the state, by which rule the sender held data back."""
+    """Explain by which rules the sender held data back: the first one in full, and the others with the core's words."""
+    first, *others = str(look.entry.fields["by"]).split(", ")
+    lost = look.entry.fields["data"] == "lost"
+    found = _hold_of_lost(look, first) if lost else _HOLDS.get(first, _held)(look)
+    reasons = look.entry.reason.split(", and ")
+    if others and len(reasons) == len(others) + 1:
+        text = f"Another condition held it back at the same time: {'; '.join(reasons[1:])}. The data leaves when the last condition is satisfied."
+        found.sentences.append(text)
+    return found
+
+
+def _held(look: Look) -> Explanation:
+    """Explain a hold by the core's own reason."""
+    name = str(look.entry.fields["by"]).split(", ")[0]
+    text = f"{look.host} holds {look.entry.fields['length']} bytes back: {look.entry.reason.split(', and ')[0]}"
+    return Explanation(_MECHANISMS.get(name, "told"), f"{text} ({look.entry.rfc}).", _goes_on(look))
+
+
+def _hold_of_lost(look: Look, name: str) -> Explanation:
+    text = f"{look.host} cannot retransmit all lost data yet, and {look.entry.fields['length']} bytes wait: {look.entry.reason.split(', and ')[0]}"
+    return Explanation(_MECHANISMS.get(name, "told"), f"{text} ({look.entry.rfc}).")
+
+
+def _window_full(look: Look) -> Explanation:
+    tcb = look.tcb
+    return Explanation(
+        "window",
+        f"{look.host} stopped because the window of {look.peer()} is full: all {tcb['snd_wnd']} bytes that it offered are "
+        f"outstanding, and {tcb['unsent']} more bytes wait (RFC 9293 3.8.6).",
+        _goes_on(look),
+    )
+
+
+def _cwnd_full(look: Look) -> Explanation:
+    tcb = look.tcb
+    return Explanation(
+        "congestion-window",
+        f"{look.host} stopped because its congestion window is full: {tcb['in_flight']} of {tcb['cwnd']} bytes are in "
+        f"flight, and {tcb['unsent']} more bytes wait. The network, not the receiver, is the limit (RFC 5681 3.1).",
+        _goes_on(look),
+    )
+
+
+def _corked(look: Look) -> Explanation:
+    text = f"TCP_CORK: the application announced more data, so {look.tcb['unsent']} bytes wait (Linux tcp(7))."
+    return Explanation("cork", text, _goes_on(look))
+
+
+def _silly(look: Look) -> Explanation:
     tcb = look.tcb
     usable = ((tcb["snd_una"] + tcb["snd_wnd"] - tcb["snd_nxt"]) + (1 << 31)) % (1 << 32) - (1 << 31)
-    room = tcb["cwnd"] - tcb["in_flight"]
-    unsent, mss = tcb["unsent"], tcb["mss"]
-    if tcb["snd_wnd"] == 0:
-        return zero_window(look)
-    if usable <= 0:
-        return Explanation(
-            "window",
-            f"{look.host} stopped because the window of {look.peer()} is full: all {tcb['snd_wnd']} bytes that it offered are "
-            f"outstanding, and {unsent} more bytes wait (RFC 9293 3.8.6).",
-            _goes_on(look),
-        )
-    if room <= 0 or (room < mss and room < unsent):
-        return Explanation(
-            "congestion-window",
-            f"{look.host} stopped because its congestion window is full: {tcb['in_flight']} of {tcb['cwnd']} bytes are in "
-            f"flight, and {unsent} more bytes wait. The network, not the receiver, is the limit (RFC 5681 3.1).",
-            _goes_on(look),
-        )
-    if tcb["cork"]:
-        return Explanation(
-            "cork", f"TCP_CORK: the application announced more data, so {unsent} bytes wait (Linux tcp(7))."
-        )
-    if unsent <= usable and unsent < mss and not tcb["nodelay"]:
-        return nagle(look)
     return Explanation(
         "silly-window",
-        f"Silly window avoidance: the window has room for only {usable} bytes, and a full segment has {mss} bytes (RFC 9293 3.8.6.2.1).",
+        f"Silly window avoidance: the window has room for only {usable} bytes, and a full segment has {tcb['mss']} bytes (RFC 9293 3.8.6.2.1).",
         _goes_on(look),
     )
 
@@ -44,6 +68,8 @@ def _goes_on(look: Look) -> str:
     following = next_data(look)
     if following is None:
         return "It continues when an acknowledgement makes room."
+    if following.time == look.entry.time:
+        return f"It continued at once, with {number(look.frame(following))}."
     return f"It continued {ms(following.time - look.entry.time)} later with {number(look.frame(following))}."
 
 
@@ -158,14 +184,46 @@ def probe(look: Look) -> Explanation:
     """Explain a zero-window probe or a keep-alive."""
     tcb = look.tcb
     if "keep-alive" in look.entry.reason:
-        return Explanation(
-            "keep-alive",
-            f"Keep-alive: nothing arrived for a long time, so {look.host} probes the peer ({look.entry.text()}).",
-        )
+        return keep_alive(look)
     return Explanation(
         "zero-window",
         f"Window probe {tcb['probes']}: {look.peer()} closed its window ({tcb['snd_wnd']} bytes), and {tcb['unsent']} bytes wait. The "
         f"persist timer sends a probe, so that a lost window update does not stop the connection for ever (RFC 9293 3.8.6.1).",
+    )
+
+
+def keep_alive(look: Look) -> Explanation:
+    """Explain a keep-alive probe: how long nothing arrived, and what follows if no answer does."""
+    count = look.entry.fields["count"]
+    heard = look.last("tcp.in")
+    silent = look.ago(heard) if heard is not None else "a long time"
+    text = (
+        f"Keep-alive: nothing arrived for {silent}, so {look.host} sends keep-alive probe {count}, to find out whether {look.peer()} is still there. The "
+        "segment has a sequence number that is acknowledged already, so it must be answered with an ACK (RFC 9293 3.8.4)."
+    )
+    answer = look.next("tcp.in")
+    nxt = look.next("tcp.probe")
+    end = look.next("tcp.state")
+    if answer is not None and (nxt is None or answer.index < nxt.index):
+        then = f"The answer arrived {ms(answer.time - look.entry.time)} later, so the connection lives, and the silence begins anew."
+    elif nxt is not None:
+        then = f"No answer arrived, so the next probe follows after {ms(nxt.time - look.entry.time)}."
+    elif end is not None and end.fields["new"] == "CLOSED":
+        then = f"No answer arrived. After {ms(end.time - look.entry.time)} more, {look.host} gives up, and the program gets ETIMEDOUT."
+    else:
+        then = ""
+    return Explanation("keep-alive", text, then)
+
+
+def pacing(look: Look) -> Explanation:
+    """Explain a segment that waits for the pace."""
+    return Explanation(
+        "pacing",
+        f"Pacing: {look.host} spreads the segments over time instead of sending a whole window at once, which would fill queues. "
+        f"{look.entry.fields['length']} bytes wait: {look.entry.reason.split(', and ')[0]} ({look.entry.rfc}).",
+        f"The rate is what the congestion control measured or the socket set. cwnd would admit more: {look.tcb['in_flight']} of "
+        f"{look.tcb['cwnd']} bytes are in flight (RFC 5681 3.1).",
+        _goes_on(look),
     )
 
 
@@ -203,3 +261,15 @@ def data(look: Look) -> Explanation:
             f"{tcb['cwnd'] // tcb['mss']} segments, so {look.host} may send that many at once (RFC 6928 2)."
         )
     return Explanation("data", text, first)
+
+
+#: name of the first condition in tcp.hold -> its explanation
+_HOLDS = {
+    "window": _window_full, "zero-window": zero_window, "cwnd": _cwnd_full, "cork": _corked, "silly-window": _silly, "nagle": nagle,
+    "pacing": pacing,
+}  # fmt: skip
+#: name of a condition in tcp.hold -> mechanism
+_MECHANISMS = {
+    "window": "window", "zero-window": "zero-window", "cwnd": "congestion-window", "cork": "cork", "silly-window": "silly-window",
+    "nagle": "nagle", "pacing": "pacing", "group": "congestion-window", "mtu-probe": "pmtud", "route": "told",
+}  # fmt: skip

@@ -6,13 +6,27 @@ for name in scenarios.NAMES:
     print(name, scenarios.get(name).title)
 """
 
-from pystack.stepper.scenarios import balance, container, filtering, flow, link, loss, names, nat, opening, queue
+from pystack.stepper.scenarios import (
+    balance,
+    congestion,
+    container,
+    filtering,
+    flow,
+    link,
+    loss,
+    names,
+    nat,
+    opening,
+    paths,
+    queue,
+    sessions,
+)
 from pystack.stepper.scenarios.base import SCENARIOS, Scenario
 
 #: in an order that suits learners
 ORDER = (
-    "arp", "ping", "traceroute", "fragment", "handshake", "http-get", "simultaneous-open", "loss-fast-retransmit", "rto",
-    "zero-window", "nagle", "delayed-ack", "syn-flood", "reset", "time-wait", "pmtud", "tfo", "firewall-reject-or-drop", "dhcp", "dns-recursion", "bufferbloat", "load-balancer-l4", "load-balancer-l7",
+    "arp", "ping", "traceroute", "fragment", "routing", "udp", "handshake", "http-get", "simultaneous-open", "slow-start", "loss-fast-retransmit", "sack", "rto",
+    "head-of-line", "zero-window", "nagle", "delayed-ack", "accept-queue", "syn-flood", "reset", "time-wait", "keep-alive", "pmtud", "pmtud-blackhole", "tfo", "firewall-reject-or-drop", "dhcp", "dns-recursion", "bufferbloat", "ecn", "bbr-vs-cubic", "load-balancer-l4", "load-balancer-l7",
     "docker-publish", "nat", "port-forward", "hairpin",
 )  # fmt: skip
 NAMES = tuple(name for name in ORDER if name in SCENARIOS)
@@ -31,6 +45,7 @@ __all__ = [
     "Scenario",
     "filtering",
     "balance",
+    "congestion",
     "container",
     "flow",
     "get",
@@ -39,5 +54,7 @@ __all__ = [
     "names",
     "nat",
     "opening",
+    "paths",
     "queue",
+    "sessions",
 ]

@@ -21,6 +21,7 @@ class Span:
     event       index of the event that ended the span, or -1
     text        the span in words
     inferred    nobody recorded the other side: the span is a conclusion
+    also        other conditions that were satisfied at the same time as `why`: keys of WHYS
     """
 
     start: int
@@ -32,6 +33,7 @@ class Span:
     event: int
     text: str
     inferred: bool = False
+    also: tuple[str, ...] = ()
 
     @property
     def duration(self) -> int:

@@ -31,8 +31,8 @@ def bar(begin: int, start: int, end: int, elapsed: int, width: int = BAR) -> str
 
 
 def what(span: Span) -> str:
-    """Return the cause and why, such as "delayed ACK (Nagle)"."""
-    return f"{span.cause} ({span.why})" if span.why else span.cause
+    """Return the cause and why, such as "delayed ACK (Nagle)", with all conditions that were satisfied together."""
+    return f"{span.cause} ({' and '.join((span.why, *span.also))})" if span.why else span.cause
 
 
 def rows(path: Path, most: int = ROWS) -> list[Span]:
@@ -42,8 +42,10 @@ def rows(path: Path, most: int = ROWS) -> list[Span]:
     found: list[Span] = []
     for span in path.spans:
         before = found[-1] if found else None
-        if before is not None and (before.cause, before.why) == (span.cause, span.why):
-            found[-1] = Span(before.start, span.end, span.cause, span.why, span.host, 0, span.event, before.text)
+        if before is not None and (before.cause, before.why, before.also) == (span.cause, span.why, span.also):
+            found[-1] = Span(
+                before.start, span.end, span.cause, span.why, span.host, 0, span.event, before.text, also=span.also
+            )
         else:
             found.append(span)
     return found

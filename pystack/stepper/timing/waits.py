@@ -4,31 +4,30 @@ from bisect import bisect_right
 from typing import Any
 
 import pystack_c.const as C
-from pystack.stepper.explain.base import Look
-from pystack.stepper.explain.flow import hold
 from pystack.stepper.records import Entry, Frame
 from pystack.stepper.timeline import Timeline
-from pystack.stepper.timing.index import Lookup
+from pystack.stepper.timing.index import INPUTS, Lookup, conditions
 
-#: mechanism of an explained hold -> why
+#: a condition in tcp.hold -> why
 HOLDS = {
-    "nagle": "Nagle",
-    "cork": "cork",
-    "congestion-window": "congestion window",
-    "window": "receive window",
-    "zero-window": "zero window",
-    "silly-window": "silly window",
-}
+    "window": "receive window", "zero-window": "zero window", "silly-window": "silly window", "cwnd": "congestion window", "group": "congestion window",
+    "mtu-probe": "congestion window", "nagle": "Nagle", "cork": "cork", "pacing": "pacing", "route": "route",
+}  # fmt: skip
+#: the counter of a drop -> why
+DROPS = {"tcp-accept-queue-full": "backlog", "tcp-syn-queue-full": "backlog", "forward-too-big": "path MTU"}
+#: how many events, arrivals of data and hops are looked at for one wait
+REACH, MOST_READS, MOST_HOPS = 4000, 1000, 64
 ARP, IPV4, DNS_PORT = 0x0806, 0x0800, 53
 
 
 class Wait:
-    """A wait that opened at a time: why, and in words."""
+    """A wait that opened at a time: why, and in words. `also` names other conditions that were satisfied at its end, too."""
 
-    def __init__(self, opened: int, why: str, text: str):
+    def __init__(self, opened: int, why: str, text: str, also: tuple[str, ...] = ()):
         self.opened = opened
         self.why = why
         self.text = text
+        self.also = also
 
 
 class Waits:
@@ -51,9 +50,13 @@ class Waits:
         """Return the wait that is open in words."""
         return self.open[-1].text if self.open else ""
 
-    def push(self, opened: int, why: str, text: str) -> None:
+    def also(self) -> tuple[str, ...]:
+        """Return what else was waited for in the wait that is open."""
+        return self.open[-1].also if self.open else ()
+
+    def push(self, opened: int, why: str, text: str, also: tuple[str, ...] = ()) -> None:
         """A wait was open until the place where the walk is."""
-        self.open.append(Wait(opened, why, text))
+        self.open.append(Wait(opened, why, text, also))
 
     # -- where waits show --------------------------------------------------------------------------------------------
 
@@ -88,6 +91,56 @@ class Waits:
                 if arrived >= 0:
                     text = f"{state['recvbuf']} bytes waited until the program read them"
                     self.push(self.events[arrived].time, "reading late", text)
+        elif str(entry.fields.get("name", "")).startswith("send") and entry.conn:
+            before = self.index.last("call", entry.conn, entry.index)
+            if before >= 0 and _cut_short(self.events[before]):
+                self.push(
+                    self.events[before].time, "send buffer", "the send buffer was full when the program wrote before"
+                )
+
+    def relayed(self, entry: Entry, woken: int) -> None:
+        """A program on one connection was woken by data on another one: did data that it passes on wait for the last of it?"""
+        source = self.events[woken].conn if woken >= 0 else ""
+        size = entry.fields.get("result")
+        if not entry.conn or not source or source == entry.conn or not isinstance(size, int) or size <= 0:
+            return
+        if not str(entry.fields.get("name", "")).startswith("send") or self.events[woken].host != entry.host:
+            return
+        first, at = -1, entry.index
+        for _ in range(MOST_READS):
+            at = self.index.last("tcp.data", source, at)
+            if at < 0 or size <= 0:
+                break
+            first, size = at, size - self.events[at].fields["length"]
+        if first >= 0 and self.events[first].time < self.events[woken].time:
+            text = f"bytes that {entry.host} passes on waited there until it had more of them"
+            self.push(self.events[first].time, "proxy buffer", text)
+
+    def reassembled(self, entry: Entry) -> None:
+        """A frame arrived: was it the last missing fragment of a datagram?"""
+        done = self._during(entry, "ip.reassembled")
+        if done is None:
+            return
+        first = None
+        for at in range(entry.index - 1, max(entry.index - REACH, -1), -1):
+            other = self.events[at]
+            if other.kind == "ip.held" and other.host == entry.host and other.fields["ident"] == done.fields["ident"]:
+                first = other
+            elif other.kind == "ip.reassembled" and other.host == entry.host and first is not None:
+                break
+        if first is not None:
+            self.push(first.time, "reassembly", f"the first fragments waited for frame {entry.frame + 1}")
+
+    def _during(self, entry: Entry, kind: str) -> Entry | None:
+        """Return the first event of a kind while the host works on an input."""
+        for at in range(entry.index + 1, min(entry.index + 40, len(self.events))):
+            other = self.events[at]
+            if other.host == entry.host:
+                if other.kind in INPUTS:
+                    return None
+                if other.kind == kind:
+                    return other
+        return None
 
     def on_the_way(self, frame: Frame) -> None:
         """The walk goes back along a frame: what is it for, if it carries no data?"""
@@ -95,21 +148,26 @@ class Waits:
         if why:
             self.push(frame.time, why, text)
 
-    def before_sending(self, frame: Frame) -> None:
-        """The walk has come to where a frame was sent: what had to happen before?"""
+    def before_sending(self, frame: Frame, piece: int = 0) -> None:
+        """The walk has come to where a frame was sent, of which the device made pieces: what had to happen before this piece?"""
         out = next((self.events[i] for i in frame.why if self.events[i].kind == "tcp.out"), None)
         again = next((self.events[i] for i in frame.why if self.events[i].kind == "tcp.retransmit"), None)
         if out is not None and again is not None:
             self._retransmitted(frame, out)
         elif out is not None and out.fields["length"] > 0 and out.conn:
-            self._held(frame, out)
+            self._held(frame, out, (out.fields["seq"] + piece * frame.gso_size) & 0xFFFFFFFF)
 
     def _retransmitted(self, frame: Frame, out: Entry) -> None:
         sent = self.index.first_sent(out.conn, out.fields["seq"])
         cause = self.events[self.index.input_of(frame.event)]
         timer = cause.fields.get("timer", "") if cause.kind == "timer.fired" else ""
-        if out.fields["flags"] & C.SYN:
+        dropped = self._dropped(self.events[sent].frame)
+        if dropped:
+            why = dropped
+        elif out.fields["flags"] & C.SYN:
             why = "SYN retransmission"
+        elif "too large for the path" in out.reason:
+            why = "path MTU"
         elif timer == "retransmission" or "when the RTO expired" in out.reason:
             why = "loss, retransmission timeout"
         elif timer == "loss-probe":
@@ -118,14 +176,43 @@ class Waits:
             why = "loss, fast retransmit" if cause.kind == "frame.in" else "loss"
         text = f"frame {frame.number} repeats what frame {self.events[sent].frame + 1} carried"
         self.push(self.events[sent].time, why, text)
+        held = self.index.lost_and_held(out.conn, out.fields["seq"], cause.index)
+        if held >= 0:
+            entry = self.events[held]
+            also = tuple(HOLDS[name] for name in conditions(entry.fields))
+            self.push(entry.time, why, f"{text}, and it waited: {entry.reason}", also)
 
-    def _held(self, frame: Frame, out: Entry) -> None:
-        """Push the wait of new data that the sender held back."""
-        first, last = self.index.held_since(out.conn, out.fields["seq"], self.index.input_of(frame.event))
-        if first >= 0:
-            mechanism = hold(Look(self.timeline, last)).mechanism
-            text = f"the data of frame {frame.number} waited: {self.events[last].reason}"
-            self.push(self.events[first].time, HOLDS.get(mechanism, ""), text)
+    def _dropped(self, index: int) -> str:
+        """Return the why that a drop by a host on the way stands for: "backlog", "filter", "path MTU"; or "": the frame was lost, or arrived."""
+        for _ in range(MOST_HOPS):
+            frame = self.timeline.frames[index] if index >= 0 else None
+            if frame is None or frame.arrived < 0:
+                return ""
+            arrival = self.events[frame.arrived]
+            drop = self._during(arrival, "drop")
+            if drop is not None:
+                name = str(drop.fields["name"])
+                return DROPS.get(name, "filter" if name.startswith(("nft-", "filter-", "ct-", "nat-")) else "")
+            if self._during(arrival, "ip.forward") is None:
+                return ""
+            onward = self._during(arrival, "frame.out")
+            index = -1 if onward is None else onward.frame
+        return ""
+
+    def _held(self, frame: Frame, out: Entry, seq: int) -> None:
+        """Push the waits of new data that the sender held back: one for each row of conditions, so that the latest is on top."""
+        held = self.index.held(out.conn, seq, self.index.input_of(frame.event))
+        waits = []
+        for at, phase in reversed(held):
+            entry = self.events[at]
+            first, *others = conditions(entry.fields)
+            text = f"the data of frame {frame.number} waited: {entry.reason}"
+            text += f" ({phase})" if phase else ""
+            waits.append(Wait(entry.time, HOLDS[first], text, tuple(HOLDS[name] for name in others)))
+        # Frames of one write have most of their waits in common.
+        last = [(wait.opened, wait.why) for wait in self.open[-len(waits) :]] if waits else []
+        if last != [(wait.opened, wait.why) for wait in waits]:
+            self.open.extend(waits)
 
     def _data_before(self, conn: str, before: int) -> int:
         at = before
@@ -155,6 +242,18 @@ class Waits:
             if self.events[at].time <= time:
                 return at
         return -1
+
+
+def _cut_short(entry: Entry) -> bool:
+    """Return True if a call to send took less than all of its data."""
+    fields = entry.fields
+    if not str(fields.get("name", "")).startswith("send"):
+        return False
+    result, args = fields.get("result"), fields.get("args") or [""]
+    if not isinstance(result, int):
+        return "BlockingIOError" in str(result) or "EAGAIN" in str(result)
+    size = str(args[0]).partition(" ")[0]
+    return size.isdigit() and result < int(size)
 
 
 def frame_wait(frame: Frame) -> tuple[str, str]:

@@ -114,11 +114,12 @@ class Walk:
             cut = max(start, self.begin, opened)
             said = f"{text}; {self.waits.text()}" if why else text
             before = self.spans[-1] if self.spans else None
-            one = Span(cut, self.time, cause, why, host, frame, event, said, inferred)
+            also = self.waits.also()
+            one = Span(cut, self.time, cause, why, host, frame, event, said, inferred, also)
             if before is not None and (before.cause, before.why, before.frame, before.event, before.text) == (
                 cause, why, frame, event, said,
             ):  # fmt: skip
-                self.spans[-1] = Span(cut, before.end, cause, why, host, frame, before.event, said, inferred)
+                self.spans[-1] = Span(cut, before.end, cause, why, host, frame, before.event, said, inferred, also)
             else:
                 self.spans.append(one)
             self.time = cut
@@ -182,6 +183,7 @@ class Walk:
         if step.why != "ready" or not 0 <= step.woken < len(self.index.inputs):
             return -1
         woken = self.index.input_before(step.woken, step.after)
+        self.waits.relayed(entry, woken)
         return self.data_of_step(woken, entry) if step.began == entry.time else woken
 
     def thinking(self, host: str) -> str:
@@ -225,12 +227,24 @@ class Walk:
         if frame.outside:
             return self.from_outside(entry, frame)
         self.waits.on_the_way(frame)
-        passage = self.timeline.ways.last_passage(frame.index, entry.time)
+        self.waits.reassembled(entry)
+        passage = self.timeline.ways.last_passage(frame.index, entry.time, self.piece_of(entry, frame))
         if passage is not None:
             return self.along(passage, entry)
         what = f"frame {frame.number} went from {frame.host} to {entry.host}"
         self.span(frame.time, "on the way", frame.host, frame.number, entry.index, what)
         return self.sent(frame.index)
+
+    def piece_of(self, entry: Entry, frame: Frame) -> int:
+        """Return which piece of a frame arrived, from 0: the device makes several of one with offload. The sequence number says it."""
+        sent = next((self.events[at] for at in frame.why if self.events[at].kind == "tcp.out"), None)
+        if not frame.gso_size or sent is None:
+            return 0
+        for at in range(entry.index + 1, min(entry.index + 4, len(self.events))):
+            other = self.events[at]
+            if other.kind == "tcp.in" and other.host == entry.host:
+                return ((other.fields["seq"] - sent.fields["seq"]) & 0xFFFFFFFF) // frame.gso_size
+        return 0
 
     def along(self, passage: Passage, entry: Entry) -> int:
         """Go back along the links that a frame passed, from the last one to its sender."""
@@ -244,8 +258,10 @@ class Walk:
             self.span(passage.begin, "serialization", "", number, entry.index, f"the {passage.length} bytes of {what}")
             if passage.begin > passage.sent:
                 passage = self.behind(passage, entry)
+            if not passage.parent and passage.frame >= 0:
+                passage = self.in_discipline(passage, entry)
             if not passage.parent:
-                return self.sent(passage.frame)
+                return self.sent(passage.frame, passage.number)
             passage = self.timeline.ways.passage(passage.parent)
 
     def behind(self, passage: Passage, entry: Entry) -> Passage:
@@ -263,15 +279,38 @@ class Walk:
             self.span(passage.begin, "queueing", "", number, entry.index, what)
         return passage
 
-    def sent(self, index: int) -> int:
-        """Go on where a frame was sent. -1: nobody recorded its sender."""
+    def in_discipline(self, passage: Passage, entry: Entry) -> Passage:
+        """Go back through the queueing discipline of the sender: it gave the link a frame when the wire was free, or when the shaper allowed it.
+
+        Returns the passage of the first frame that did not wait.
+        """
+        ways, frames = self.timeline.ways, self.timeline.frames
+        while not passage.parent and passage.frame >= 0 and passage.sent > frames[passage.frame].time:
+            queued = frames[passage.frame].time
+            ahead = ways.passage(passage.ahead) if passage.ahead else None
+            what = f"frame {passage.frame + 1} waited in front of {passage.link}"
+            if ahead is None or ahead.frame < 0 or ahead.end <= queued:
+                self.span(queued, "shaping", "", passage.frame + 1, entry.index, f"{what}: the shaper held it back")
+                break
+            if ahead.end < passage.sent:
+                self.span(ahead.end, "shaping", "", passage.frame + 1, entry.index, f"{what}: the shaper held it back")
+            other = f"{what} while frame {ahead.frame + 1} was being sent"
+            self.span(ahead.begin, "queueing", "", passage.frame + 1, entry.index, other)
+            passage = ahead
+            if passage.begin > passage.sent:
+                passage = self.behind(passage, entry)
+        return passage
+
+    def sent(self, index: int, number: int = 0) -> int:
+        """Go on where a frame was sent, of which a passage carried this piece. -1: nobody recorded its sender."""
         if index < 0:
             return -1
         frame = self.timeline.frames[index]
         if self.time > frame.time:
             what = f"frame {frame.number} waited in {frame.host}"
             self.span(frame.time, "queueing", frame.host, frame.number, frame.event, what)
-        self.waits.before_sending(frame)
+        pieces = self.timeline.ways.of_frame.get(index, [])
+        self.waits.before_sending(frame, pieces.index(number) if number in pieces else 0)
         return frame.event
 
     def from_outside(self, entry: Entry, frame: Frame) -> int:

@@ -4,7 +4,7 @@ cimport pystack_c.const as C
 from pystack_c.core cimport Core
 from pystack_c.counters cimport Counters
 from pystack_c.base.seqnum cimport seq_add, seq_diff, seq_lt
-from pystack_c.tcp cimport mtuprobe
+from pystack_c.tcp cimport hold, mtuprobe
 from pystack_c.tcp.loss cimport rack, undo
 from pystack_c.tcp.congestion cimport rate
 from pystack_c.tcp.queues.rtxq cimport RtxQueue
@@ -15,7 +15,7 @@ from pystack_c.tcp.optionroom cimport sack_option_len
 from pystack_c.tcp.timestamps cimport ts_now
 from pystack_c.tcp.tcb cimport Tcb
 
-@cython.locals(q=RtxQueue, mss=int64_t, i=Py_ssize_t, seg=SentSegment, room=int64_t, why=str, head=bint)
+@cython.locals(q=RtxQueue, mss=int64_t, i=Py_ssize_t, seg=SentSegment, room=int64_t, head=bint)
 cpdef bint retransmit_lost(Tcb tcb) except -1
 @cython.locals(core=Core, n=int64_t, flags=int, offset=int64_t)
 cpdef resend(Tcb tcb, SentSegment seg, str why, str rfc)

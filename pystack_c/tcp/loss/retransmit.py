@@ -2,7 +2,7 @@
 
 import pystack_c.const as C
 from pystack_c.base.seqnum import seq_add, seq_diff, seq_lt
-from pystack_c.tcp import mtuprobe
+from pystack_c.tcp import hold, mtuprobe
 from pystack_c.tcp.congestion import rate
 from pystack_c.tcp.loss import rack, undo
 from pystack_c.tcp.opening.syn import send_syn
@@ -35,10 +35,11 @@ def retransmit_lost(tcb: Tcb) -> bool:
             q.split(i, seq_add(seg.seq, mss))
         if room < seq_diff(seg.end, seg.seq) and tcb.in_flight() > 0 and not tcb.force_retransmit:
             if tcb.core.probe is not None:
-                why = f"cwnd has no room for lost data: {tcb.in_flight()} of {tcb.cwnd} bytes are in flight"
-                tcb.core.emit("tcp.hold", tcb.subject(), tcb.ident, why, "RFC 5681 3.1", {"length": q.lost_out})
+                hold.lost_data(tcb, True)
             break
         if not tcb.force_retransmit and not rate.may_send_now(tcb):
+            if tcb.core.probe is not None:
+                hold.lost_data(tcb, False)
             break
         tcb.force_retransmit = False
         resend(tcb, seg, recovery_reason(tcb), recovery_rfc(tcb))

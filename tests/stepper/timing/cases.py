@@ -238,7 +238,8 @@ def _(net: Network) -> None:
 
 @case(
     "eight segments fill the window, and the ACKs that close it are sent before the program reads",
-    {HANDSHAKE: 20 * MS, ("propagation", "zero window"): 20 * MS, PLAIN: 20 * MS},
+    # The window is full from the eighth segment on. It is closed only at the moment at which it opens again.
+    {HANDSHAKE: 20 * MS, ("propagation", "receive window"): 20 * MS, PLAIN: 20 * MS},
 )
 def _(net: Network) -> None:
     a, b, _ = pair(net, a={**QUICK, "tcp_rmem": 8 * MSS, "tcp_moderate_rcvbuf": False}, b=QUICK, delay=10 * MS)

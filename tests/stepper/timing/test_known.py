@@ -1,4 +1,4 @@
-"""Forty runs whose answer is known by construction, to the nanosecond, each with its control."""
+"""Sixty runs whose answer is known by construction, to the nanosecond, each with its control."""
 
 import pytest
 
@@ -7,11 +7,22 @@ from pystack.sim.programs import spawn, stream
 from pystack.stepper import scenarios
 from pystack.stepper.scenarios.base import Scenario, finish, listener
 from pystack.stepper.timing import CAUSES, WHYS, path
+from tests.stepper.timing import causes
 from tests.stepper.timing.cases import CASES, SLOW
 
 
 def test_there_are_enough():
-    assert len({case.name for case in CASES}) == len(CASES) >= 30
+    assert len({case.name for case in CASES}) == len(CASES) >= 60
+    assert causes.D  # its cases are among them
+
+
+def test_every_cause_and_reason_has_a_run_that_shows_it():
+    """Except for those of recordings in real time, of one side, and of a recording that does not say enough."""
+    causes_shown = {cause for case in CASES for cause, _ in case.expected}
+    whys_shown = {why for case in CASES for _, why in case.expected}
+    # (What only a live recording has: tests/sim and the test of one side below.)
+    assert set(CAUSES) - causes_shown == {"on the way", "timer", "driver", "peer", "unknown"}
+    assert set(WHYS) - whys_shown == {"silly window", "route"}
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -21,6 +32,12 @@ def test_the_sums_are_the_known_ones(case):
     assert found.elapsed == sum(case.expected.values())
     for cause, why in found.totals():
         assert cause in CAUSES and why in WHYS
+
+
+def test_the_text_says_in_which_phase_the_congestion_window_was_full():
+    found = path(scenarios.get("slow-start").timeline())
+    phases = [span.text.rpartition("(")[2] for span in found if span.why == "congestion window"]
+    assert list(dict.fromkeys(phases)) == ["slow start, round 1)", "slow start, round 2)", "slow start, round 3)"]
 
 
 def test_after_a_timeout_the_other_lost_segments_waited_for_it_too():
