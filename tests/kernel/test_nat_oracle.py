@@ -63,6 +63,10 @@ RANGE = """table ip nat {
 }"""
 
 
+#: So few that the sources share the ports, and all are sometimes taken.
+NARROW = RANGE.replace("5000-5063", "5000-5007")
+
+
 def masquerade(router: r.StackRouter) -> None:
     """Translate what leaves by out0 to its address."""
     router.stack.add_nat(C.HOOK_POSTROUTING, C.NAT_MASQUERADE, iface=router.ifaces[OUTSIDE])
@@ -88,15 +92,20 @@ def forward(router: r.StackRouter) -> None:
     router.stack.add_nat(C.HOOK_POSTROUTING, C.NAT_MASQUERADE)
 
 
-def port_range(router: r.StackRouter) -> None:
+def port_range(router: r.StackRouter, last: int = 5063) -> None:
     """A range of ports for TCP, another address for UDP."""
     tcp, udp = parse_addr("198.51.100.7"), parse_addr("198.51.100.8")
     out = router.ifaces[OUTSIDE]
     # What is not translated back goes nowhere.
     router.stack.add_route(parse_addr("198.51.100.0"), 24, kind=C.RT_BLACKHOLE)
     router.choice.lowest = 5000
-    router.stack.add_nat(C.HOOK_POSTROUTING, C.NAT_SNAT, tcp, tcp, 5000, 5063, iface=out, proto=6)
+    router.stack.add_nat(C.HOOK_POSTROUTING, C.NAT_SNAT, tcp, tcp, 5000, last, iface=out, proto=6)
     router.stack.add_nat(C.HOOK_POSTROUTING, C.NAT_SNAT, udp, udp, iface=out, proto=17)
+
+
+def narrow(router: r.StackRouter) -> None:
+    """The same with eight ports."""
+    port_range(router, 5007)
 
 
 def nothing(router: r.StackRouter) -> None:
@@ -108,6 +117,7 @@ SCENARIOS = {
     "masquerade": (MASQUERADE, masquerade),
     "forward": (FORWARD, forward),
     "range": (RANGE, port_range),
+    "narrow": (NARROW, narrow),
 }
 
 

@@ -3,8 +3,8 @@
 The kernel gets each packet first. Where a translation chooses a port at random, the stack begins its search at the port that the
 kernel has chosen (`Follower`). So both must choose the same port, and no two connections share a port in only one of the routers.
 
-`Pair` is a packet in the form that each router saw it: the kernel cuts fragments otherwise if it translates. The functions below make
-the next packet from an earlier one, so that each router's peers answer what that router has sent.
+`Pair` is a packet in the form that each router saw it: the forms of what a router's own error quotes may differ. The functions below
+make the next packet from an earlier one, so that each router's peers answer what that router has sent.
 """
 
 import math
@@ -48,8 +48,7 @@ STATES = {C.CT_NEW: 1, C.CT_ESTABLISHED: 2, C.CT_RELATED: 3, C.CT_INVALID: 4, C.
 #: how long the kernel gets for a packet that the stack has sent, and for one that it has not. The kernel forwards a packet
 #: before the write to the TUN device returns, so these are only precautions.
 PATIENCE, DOUBT = 2.0, 0.002
-
-
+#: of a stack's random numbers
 SEED = 7
 
 
@@ -169,19 +168,20 @@ class Follower(Rng):
         """Raise AssertionError if the stack chose a port at random, although the kernel kept one.
 
         The kernel keeps the port of the packet if it can, or else the one that the newest connection of the same source has.
-        If it did not, one of the others has that port, and then a choice at random cannot lead to it.
+        It chooses one of these at random only if another connection had it, has ended, and gave it up.
         """
-        if self.entries is None or not theirs:
+        if self.entries is None or not theirs or later_fragment(packet):
             return
-        port, source, proto = ports_of(packet)[0], packet[12:16], transport(packet)[1]
-        outside = _text(int.from_bytes(theirs[0].packet[12:16], "big"))
-        kept = [port]
+        proto, (source, _), (outside, peer) = transport(packet)[1], flow(packet), flow(theirs[0].packet)
+        kept = [source[1]]
         for entry in self.entries:
-            way, back = entry.original, entry.reply
-            if (way.proto, way.sport, _text(way.src)) == (proto, port, _text(int.from_bytes(source, "big"))):
-                if _text(back.dst) == outside:
-                    kept[1:] = [back.sport if proto == C.IPPROTO_ICMP else back.dport]
-        assert ports_of(theirs[0].packet)[0] not in kept, ("the stack has not kept a port that the kernel kept", kept)
+            if entry.original.proto == proto:
+                back, front = flow_of(entry.reply)
+                if (back, front) == (peer, outside):
+                    return
+                if flow_of(entry.original)[0] == source and front[0] == outside[0]:
+                    kept[1:] = [front[1]]
+        assert outside[1] not in kept, ("the stack has not kept a port that the kernel kept", kept)
 
 
 class StackRouter:
@@ -256,6 +256,10 @@ def describe_entry(entry: Any, now: int) -> tuple[str, int]:
         flags.append("[ASSURED]")
     state = conntrack_tcp.STATES[entry.tcp.state] if entry.tcp is not None else ""
     return " ".join([proto, state, *fields, *flags]), (entry.timer.deadline - now) // 1_000_000_000
+
+
+def _host(data: bytes) -> str:
+    return ".".join(map(str, data))
 
 
 def _text(addr: int) -> str:
@@ -345,11 +349,10 @@ class Routers:
         return len(ours)
 
     def story(self, pair: Pair, ours: list[Out], theirs: list[Out]) -> str:
-        """What explains a difference: the history of the connections that share an address and port with a packet, and the table."""
+        """What explains a difference: the history of the addresses and ports of a packet, and the kernel's table."""
         names = set(ends(pair.stack)).union(*(ends(out.packet) for out in ours + theirs))
-        lines = [
-            f"The test has run for {time.monotonic() - self.began:.1f} s, the longest packet took {self.slowest:.3f} s."
-        ]
+        age = time.monotonic() - self.began
+        lines = [f"The test has run for {age:.1f} s, the longest packet took {self.slowest:.3f} s."]
         for count, given, outs in self.log:
             if names & set(ends(given.stack)).union(*(ends(out.stack) for out in outs)):
                 lines.append(f"{count} at side {given.side}: {summary(given.stack)}")
@@ -368,24 +371,40 @@ def both(kernel: KernelRouter, stack: Any, pair: Pair) -> tuple[list[Out], list[
     if ours and not theirs:
         theirs = kernel.receive(PATIENCE)
         assert not theirs or stack.choice.entries is None, (
-            "the kernel was late, so the stack could not choose the same port"
+            "the kernel was late, and the stack could not follow its choice"
         )
     return theirs, ours
 
 
-def ends(packet: bytes) -> tuple[str, ...]:
-    """The addresses with the ports of a packet."""
+def later_fragment(packet: bytes) -> bool:
+    """Is the packet a fragment without the transport header?"""
+    return bool(struct.unpack(">H", packet[6:8])[0] & 0x1FFF)
+
+
+def flow(packet: bytes) -> tuple[tuple[str, int], ...]:
+    """The source and the destination of a packet that is no later fragment: addresses with ports, or with the identifier."""
+    ports = ports_of(packet)
+    return (_host(packet[12:16]), ports[0]), (_host(packet[16:20]), ports[-1])
+
+
+def flow_of(way: Any) -> tuple[tuple[str, int], ...]:
+    """The same of one direction of a connection."""
+    return (_text(way.src), way.sport), (_text(way.dst), way.sport if way.proto == C.IPPROTO_ICMP else way.dport)
+
+
+def ends(packet: bytes) -> list[str]:
+    """The source and the destination of a packet, or nothing if it has no ports."""
     at, proto = transport(packet)
-    hosts = [_text(int.from_bytes(packet[i : i + 4], "big")) for i in (12, 16)]
-    if proto not in (6, 17) or len(packet) < at + 4 or struct.unpack(">H", packet[6:8])[0] & 0x1FFF:
-        return ()
-    return tuple(f"{host}:{port}" for host, port in zip(hosts, struct.unpack(">HH", packet[at : at + 4]), strict=True))
+    if proto not in (6, 17) or len(packet) < at + 4 or later_fragment(packet):
+        return []
+    return [f"{host}:{port}" for host, port in flow(packet)]
 
 
 def summary(packet: bytes) -> str:
     """One line about a packet."""
     at, proto = transport(packet)
-    text = f"{' > '.join(ends(packet))} protocol {proto}, {len(packet)} bytes, {'' if valid(packet) else 'in'}valid"
+    names = ends(packet) or [_host(packet[12:16]), _host(packet[16:20])]
+    text = f"{' > '.join(names)} protocol {proto}, {len(packet)} bytes, {'valid' if valid(packet) else 'invalid'}"
     if proto == 6 and len(packet) >= at + 16 and ends(packet):
         seq, ack, _, flags, window = struct.unpack(">IIBBH", packet[at + 4 : at + 16])
         text += f", flags {flags:#x} seq {seq} ack {ack} window {window}"
@@ -418,7 +437,7 @@ def mask(packet: bytes) -> bytes:
     at, proto = transport(packet)
     data = bytearray(packet)
     data[10:12] = b"\0\0"
-    if struct.unpack(">H", packet[6:8])[0] & 0x1FFF:
+    if later_fragment(packet):
         return bytes(data)
     if proto in (6, 17):
         where = at + (16 if proto == 6 else 6)
