@@ -3,7 +3,7 @@
 Each test loads rules into a namespace with the real nft, and the same rules into a stack. Thousands of seeded packets go through
 both routers: connections with all control bits, wrong numbers and wrong checksums, datagrams, queries, ICMP errors, fragments.
 Every packet that leaves must be the same, with the same verdict of the connection tracking, and so must the tables be at the end.
-A port that the kernel chose at random may be another one in the stack; it must then be another one than the packet had.
+Where the kernel chooses a port at random, the stack begins its search for a free one there, and so must choose the same.
 """
 
 import random
@@ -63,6 +63,10 @@ RANGE = """table ip nat {
 }"""
 
 
+#: So few that the sources share the ports, and all are sometimes taken.
+NARROW = RANGE.replace("5000-5063", "5000-5007")
+
+
 def masquerade(router: r.StackRouter) -> None:
     """Translate what leaves by out0 to its address."""
     router.stack.add_nat(C.HOOK_POSTROUTING, C.NAT_MASQUERADE, iface=router.ifaces[OUTSIDE])
@@ -88,14 +92,20 @@ def forward(router: r.StackRouter) -> None:
     router.stack.add_nat(C.HOOK_POSTROUTING, C.NAT_MASQUERADE)
 
 
-def port_range(router: r.StackRouter) -> None:
+def port_range(router: r.StackRouter, last: int = 5063) -> None:
     """A range of ports for TCP, another address for UDP."""
     tcp, udp = parse_addr("198.51.100.7"), parse_addr("198.51.100.8")
     out = router.ifaces[OUTSIDE]
     # What is not translated back goes nowhere.
     router.stack.add_route(parse_addr("198.51.100.0"), 24, kind=C.RT_BLACKHOLE)
-    router.stack.add_nat(C.HOOK_POSTROUTING, C.NAT_SNAT, tcp, tcp, 5000, 5063, iface=out, proto=6)
+    router.choice.lowest = 5000
+    router.stack.add_nat(C.HOOK_POSTROUTING, C.NAT_SNAT, tcp, tcp, 5000, last, iface=out, proto=6)
     router.stack.add_nat(C.HOOK_POSTROUTING, C.NAT_SNAT, udp, udp, iface=out, proto=17)
+
+
+def narrow(router: r.StackRouter) -> None:
+    """The same with eight ports."""
+    port_range(router, 5007)
 
 
 def nothing(router: r.StackRouter) -> None:
@@ -107,6 +117,7 @@ SCENARIOS = {
     "masquerade": (MASQUERADE, masquerade),
     "forward": (FORWARD, forward),
     "range": (RANGE, port_range),
+    "narrow": (NARROW, narrow),
 }
 
 
@@ -322,6 +333,7 @@ def test_every_packet_and_the_table_are_as_in_the_kernel(name, seed):
 def four_ports(router: r.StackRouter) -> None:
     """Four ports for TCP."""
     addr = parse_addr("198.51.100.7")
+    router.choice.lowest = 5000
     router.stack.add_nat(C.HOOK_POSTROUTING, C.NAT_SNAT, addr, addr, 5000, 5003, iface=router.ifaces[OUTSIDE], proto=6)
 
 

@@ -1,7 +1,6 @@
 """The same packet filter twice: a kernel namespace with the real nft, and a stack that loads what `nft -j list ruleset` prints there."""
 
 import json
-import select
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from pystack.phy.tap import TapDevice
 from pystack_c.config import Config
 from pystack_c.stack import Stack
 from tests.support import routers as r
-from tests.support.routers import ADDRESSES, DOUBT, PATIENCE, Out, Pair
+from tests.support.routers import ADDRESSES, Out, Pair
 
 #: what both do with packets for the router itself: they must not answer
 LOCAL = """
@@ -37,22 +36,9 @@ SYSCTLS = {
 class KernelFilter(r.KernelRouter):
     """A namespace that forwards between two TUN devices. Packets are shown as they are, with their DSCP."""
 
-    def send(self, side: int, packet: bytes, patience: float) -> list[Out]:
-        """Give the router a packet, and return what it sends for it."""
-        self.devices[side].frame_io.send(r._transmit(packet))
-        found: list[Out] = []
-        deadline = time.monotonic() + patience
-        while True:
-            left = 0.0 if found else max(0.0, deadline - time.monotonic())
-            ready, _, _ = select.select(self.devices, [], [], left)
-            if not ready:
-                return found
-            for iface, device in enumerate(self.devices):
-                while (got := device.recv()) is not None:
-                    frame, offset, _, _ = got
-                    data = bytes(frame[offset:])
-                    if data[0] >> 4 == 4:
-                        found.append(Out(iface, 0, data))
+    def shown(self, iface: int, data: bytes) -> Out:
+        """The packet."""
+        return Out(iface, 0, data)
 
     def ruleset(self) -> list[dict[str, Any]]:
         """Return the ruleset as nft's JSON shows it."""
@@ -64,7 +50,8 @@ class StackFilter:
     """A stack that forwards between two interfaces."""
 
     def __init__(self, rules: list[dict[str, Any]]):
-        self.stack = Stack(7, Config(ip_forward=True, icmp_ratelimit=0), "router")
+        self.stack = Stack(r.SEED, Config(ip_forward=True, icmp_ratelimit=0), "router")
+        self.choice = r.Follower(self.stack)
         self.ifaces = []
         for name, address in zip(("in0", "out0"), ADDRESSES, strict=True):
             iface = self.stack.add_iface(name, C.LINK_IP)
@@ -105,9 +92,9 @@ class Filters:
 
     def send(self, pair: Pair) -> list[Pair]:
         """Send a packet to both. Raises AssertionError if they differ."""
-        ours = self.stack.send(pair.side, pair.stack)
-        theirs = self.kernel.send(pair.side, pair.kernel, PATIENCE if ours else DOUBT)
+        theirs, ours = r.both(self.kernel, self.stack, pair)
         text = f"packet {len(self.sent)} at side {pair.side}: {pair.kernel.hex()} {pair.stack.hex()}"
+        self.stack.choice.check(pair.stack, theirs)
         if not self.exact:
             ours, theirs = r.joined(ours), r.joined(theirs)
         assert len(ours) == len(theirs), (text, theirs, ours, dict(self.stack.stack.counters.drops.items()))

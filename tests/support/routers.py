@@ -1,9 +1,13 @@
 """The same router twice: a kernel namespace with two TUN devices, and a stack with two interfaces. Both get the same packets.
 
-`Pair` is a packet in the form that each router saw it: the forms differ if a translation chose a port at random. The functions
-below make the next packet from an earlier one, so that each router's peers answer what that router has sent.
+The kernel gets each packet first. Where a translation chooses a port at random, the stack begins its search at the port that the
+kernel has chosen (`Follower`). So both must choose the same port, and no two connections share a port in only one of the routers.
+
+`Pair` is a packet in the form that each router saw it: the forms of what a router's own error quotes may differ. The functions below
+make the next packet from an earlier one, so that each router's peers answer what that router has sent.
 """
 
+import math
 import random
 import select
 import struct
@@ -17,6 +21,7 @@ import pystack_c.const as C
 from pystack.addresses import parse_addr
 from pystack.kernel.netns import Namespace
 from pystack.phy.tap import TapDevice
+from pystack_c.base.rng import Rng
 from pystack_c.config import Config
 from pystack_c.filter import conntrack_tcp, hooks
 from pystack_c.filter.flow import PROTOCOLS
@@ -40,8 +45,11 @@ table ip seen {
 }
 """
 STATES = {C.CT_NEW: 1, C.CT_ESTABLISHED: 2, C.CT_RELATED: 3, C.CT_INVALID: 4, C.CT_UNTRACKED: 5}
-#: how long the kernel gets for a packet that the stack has sent, and for one that it has not
+#: how long the kernel gets for a packet that the stack has sent, and for one that it has not. The kernel forwards a packet
+#: before the write to the TUN device returns, so these are only precautions.
 PATIENCE, DOUBT = 2.0, 0.002
+#: of a stack's random numbers
+SEED = 7
 
 
 class Out(NamedTuple):
@@ -88,6 +96,10 @@ class KernelRouter:
     def send(self, side: int, packet: bytes, patience: float) -> list[Out]:
         """Give the router a packet, and return what it sends for it. It has `patience` seconds for the first packet."""
         self.devices[side].frame_io.send(_transmit(packet))
+        return self.receive(patience)
+
+    def receive(self, patience: float) -> list[Out]:
+        """Return what the router sends. It has `patience` seconds for the first packet."""
         found: list[Out] = []
         deadline = time.monotonic() + patience
         while True:
@@ -100,12 +112,20 @@ class KernelRouter:
                     frame, offset, _, _ = got
                     data = bytes(frame[offset:])
                     if data[0] >> 4 == 4:
-                        found.append(Out(iface, data[1] >> 2, plain(data)))
+                        found.append(self.shown(iface, data))
 
-    def table(self) -> list[str]:
-        """The tracked connections, as `describe` shows them."""
+    def shown(self, iface: int, data: bytes) -> Out:
+        """The packet, with what the rules wrote into it."""
+        return Out(iface, data[1] >> 2, plain(data))
+
+    def listing(self) -> str:
+        """What `conntrack -L` prints."""
         done = self.space.run(["conntrack", "-L", "-o", "extended"], text=True, capture_output=True, timeout=20)
-        return sorted(describe_line(line) for line in done.stdout.splitlines())
+        return done.stdout
+
+    def table(self) -> dict[str, int]:
+        """The tracked connections, and the seconds that each has left."""
+        return dict(describe_line(line) for line in self.listing().splitlines())
 
 
 def _transmit(packet: bytes) -> Any:
@@ -114,11 +134,62 @@ def _transmit(packet: bytes) -> Any:
     return Transmit(None, packet)
 
 
+class Follower(Rng):
+    """A stack's random numbers, except that it begins its search for a free port at the one that the kernel has chosen.
+
+    `lowest` is the lowest port of the rule for TCP that leaves by the outer interface. A rule without ports chooses from 1024 on.
+    """
+
+    def __init__(self, stack: Stack):
+        super().__init__(SEED)
+        self.stack = stack
+        self.lowest = 1024
+        self.start: int | None = None
+        self.entries: list[Any] | None = None
+        stack.rng = self
+
+    def follow(self, theirs: list[Out]) -> None:
+        """Prepare the next packet of the stack, for which the kernel has sent this."""
+        self.start = self.entries = None
+        if theirs and (ports := ports_of(theirs[0].packet)):
+            proto = transport(theirs[0].packet)[1]
+            outer = proto == C.IPPROTO_TCP and theirs[0].iface == OUTSIDE
+            low = 0 if proto == C.IPPROTO_ICMP else self.lowest if outer else 1024
+            self.start = (ports[0] - low) % 65536
+
+    def below(self, n: int) -> int:
+        # Nothing but the choice of a port asks for a number of this size.
+        if n != 65536:
+            return super().below(n)
+        self.entries = self.stack.conntrack.all()
+        return super().below(n) if self.start is None else self.start
+
+    def check(self, packet: bytes, theirs: list[Out]) -> None:
+        """Raise AssertionError if the stack chose a port at random, although the kernel kept one.
+
+        The kernel keeps the port of the packet if it can, or else the one that the newest connection of the same source has.
+        It chooses one of these at random only if another connection had it, has ended, and gave it up.
+        """
+        if self.entries is None or not theirs or later_fragment(packet):
+            return
+        proto, (source, _), (outside, peer) = transport(packet)[1], flow(packet), flow(theirs[0].packet)
+        kept = [source[1]]
+        for entry in self.entries:
+            if entry.original.proto == proto:
+                back, front = flow_of(entry.reply)
+                if (back, front) == (peer, outside):
+                    return
+                if flow_of(entry.original)[0] == source and front[0] == outside[0]:
+                    kept[1:] = [front[1]]
+        assert outside[1] not in kept, ("the stack has not kept a port that the kernel kept", kept)
+
+
 class StackRouter:
     """A stack that forwards between two interfaces, in the kernel's time."""
 
     def __init__(self, **settings: Any):
-        self.stack = Stack(7, Config(ip_forward=True, icmp_ratelimit=0, send_redirects=False, **settings), "router")
+        self.stack = Stack(SEED, Config(ip_forward=True, icmp_ratelimit=0, send_redirects=False, **settings), "router")
+        self.choice = Follower(self.stack)
         self.ifaces = []
         for name, address in zip(("in0", "out0"), ADDRESSES, strict=True):
             iface = self.stack.add_iface(name, C.LINK_IP)
@@ -147,26 +218,27 @@ class StackRouter:
             found.append(Out(self.ifaces.index(tx.iface), self.state, plain(tx.to_bytes())))
         return found
 
-    def table(self) -> list[str]:
-        """The tracked connections, as `describe` shows them."""
-        self.stack.handle_timeout(time.monotonic_ns())
-        return sorted(describe_entry(entry, time.monotonic_ns()) for entry in self.stack.conntrack.all())
+    def table(self) -> dict[str, int]:
+        """The tracked connections, and the seconds that each has left."""
+        now = time.monotonic_ns()
+        self.stack.handle_timeout(now)
+        return dict(describe_entry(entry, now) for entry in self.stack.conntrack.all())
 
 
-def describe_line(line: str) -> str:
-    """A line of `conntrack -L -o extended`, reduced to what both routers have."""
+def describe_line(line: str) -> tuple[str, int]:
+    """A line of `conntrack -L -o extended`, reduced to what both routers have, and its timeout."""
     words = line.split()
     proto = words[2]
-    timeout = words[4]
+    timeout = int(words[4])
     rest = words[5:]
     state = rest.pop(0) if proto == "tcp" else ""
     fields = [word for word in rest if word.startswith(("src=", "dst=", "sport=", "dport=", "type=", "code=", "id="))]
     flags = [word for word in rest if word in ("[UNREPLIED]", "[ASSURED]")]
     proto = {"unknown": words[3]}.get(proto, proto)
-    return " ".join([proto, f"timeout={_rounded(int(timeout))}", state, *fields, *flags])
+    return " ".join([proto, state, *fields, *flags]), timeout
 
 
-def describe_entry(entry: Any, now: int) -> str:
+def describe_entry(entry: Any, now: int) -> tuple[str, int]:
     """An entry in the same form."""
     half = entry.original
     proto = PROTOCOLS.get(half.proto, str(half.proto))
@@ -183,17 +255,15 @@ def describe_entry(entry: Any, now: int) -> str:
     if entry.status & C.IPS_ASSURED:
         flags.append("[ASSURED]")
     state = conntrack_tcp.STATES[entry.tcp.state] if entry.tcp is not None else ""
-    left = (entry.timer.deadline - now) // 1_000_000_000
-    return " ".join([proto, f"timeout={_rounded(left)}", state, *fields, *flags])
+    return " ".join([proto, state, *fields, *flags]), (entry.timer.deadline - now) // 1_000_000_000
+
+
+def _host(data: bytes) -> str:
+    return ".".join(map(str, data))
 
 
 def _text(addr: int) -> str:
     return ".".join(str((addr >> shift) & 255) for shift in (24, 16, 8, 0))
-
-
-def _rounded(seconds: int) -> int:
-    """The timeout that was set last, from what is left of it: all defaults are multiples of 10 s."""
-    return -(-seconds // 10) * 10
 
 
 def joined(outs: list[Out]) -> list[Out]:
@@ -224,13 +294,26 @@ class Routers:
         self.count = 0
         self.forwarded = 0
         self.states: dict[int, int] = {}
+        self.log: list[tuple[int, Pair, list[Pair]]] = []
+        self.began = time.monotonic()
+        #: the longest time that one packet took in both, in seconds
+        self.slowest = 0.0
 
     def send(self, pair: Pair) -> list[Pair]:
         """Send a packet to both. Raises AssertionError if they differ. Returns what came out, and remembers it."""
         self.count += 1
-        ours = self.stack.send(pair.side, pair.stack)
-        theirs = self.kernel.send(pair.side, pair.kernel, PATIENCE if ours else DOUBT)
+        began = time.monotonic()
+        theirs, ours = both(self.kernel, self.stack, pair)
+        self.slowest = max(self.slowest, time.monotonic() - began)
+        try:
+            return self._compare(pair, theirs, ours)
+        except AssertionError as exc:
+            exc.add_note(self.story(pair, ours, theirs))
+            raise
+
+    def _compare(self, pair: Pair, theirs: list[Out], ours: list[Out]) -> list[Pair]:
         text = f"packet {self.count} at side {pair.side}: {pair.kernel.hex()} {pair.stack.hex()}"
+        self.stack.choice.check(pair.stack, theirs)
         if not self.exact:
             # A router that translates has to look at the whole transport header, and the kernel then cuts otherwise.
             ours, theirs = joined(ours), joined(theirs)
@@ -244,23 +327,88 @@ class Routers:
             self.states[mine.state] = self.states.get(mine.state, 0) + 1
             out.append(Pair(mine.iface, other.packet, mine.packet))
         self.received += out
+        self.log.append((self.count, pair, out))
         return out
 
     def compare_tables(self) -> int:
-        """Compare all tracked connections. A source port that both chose at random counts as the same. Returns their number."""
-        theirs, ours = self.kernel.table(), self.stack.table()
-        mine, other = sorted(map(without_random, ours)), sorted(map(without_random, theirs))
-        assert mine == other, [sorted(set(mine) - set(other)), sorted(set(other) - set(mine))]
+        """Compare all tracked connections. Returns their number."""
+        before = self.stack.table()
+        theirs = self.kernel.table()
+        ours = self.stack.table()
+        # Both began to count at almost the same moment. The shortest timeouts are 10 s, and all others differ by at least that.
+        error = 1 + math.ceil(self.slowest)
+        lasting = [{line for line, left in table.items() if left > error} for table in (theirs, ours)]
+        missing = lasting[0] - before.keys(), lasting[1] - theirs.keys()
+        assert not any(missing), missing
+        wrong = {
+            line: (left, before[line], ours.get(line))
+            for line, left in theirs.items()
+            if line in before and not ours.get(line, 0) - error <= left <= before[line] + error
+        }
+        assert not wrong, (error, wrong)
         return len(ours)
 
+    def story(self, pair: Pair, ours: list[Out], theirs: list[Out]) -> str:
+        """What explains a difference: the history of the addresses and ports of a packet, and the kernel's table."""
+        names = set(ends(pair.stack)).union(*(ends(out.packet) for out in ours + theirs))
+        age = time.monotonic() - self.began
+        lines = [f"The test has run for {age:.1f} s, the longest packet took {self.slowest:.3f} s."]
+        for count, given, outs in self.log:
+            if names & set(ends(given.stack)).union(*(ends(out.stack) for out in outs)):
+                lines.append(f"{count} at side {given.side}: {summary(given.stack)}")
+                lines += [f"    -> side {out.side}: {summary(out.stack)}" for out in outs]
+        lines.append(f"{self.count} at side {pair.side}: {summary(pair.stack)}")
+        lines += [f"    -> kernel {out.iface}: {summary(out.packet)}" for out in theirs]
+        lines += [f"    -> stack {out.iface}: {summary(out.packet)}" for out in ours]
+        return "\n".join([*lines, "The kernel's table:", self.kernel.listing()])
 
-def without_random(line: str) -> str:
-    """The line with "random" for each port and identifier that a router has chosen."""
-    words = []
-    for word in line.split(" "):
-        name, _, value = word.partition("=")
-        words.append(f"{name}=random" if name in ("sport", "dport", "id") and int(value) not in PORTS else word)
-    return " ".join(words)
+
+def both(kernel: KernelRouter, stack: Any, pair: Pair) -> tuple[list[Out], list[Out]]:
+    """Give a packet to both. Returns what they send: the kernel, and the stack."""
+    theirs = kernel.send(pair.side, pair.kernel, DOUBT)
+    stack.choice.follow(theirs)
+    ours = stack.send(pair.side, pair.stack)
+    if ours and not theirs:
+        theirs = kernel.receive(PATIENCE)
+        assert not theirs or stack.choice.entries is None, (
+            "the kernel was late, and the stack could not follow its choice"
+        )
+    return theirs, ours
+
+
+def later_fragment(packet: bytes) -> bool:
+    """Is the packet a fragment without the transport header?"""
+    return bool(struct.unpack(">H", packet[6:8])[0] & 0x1FFF)
+
+
+def flow(packet: bytes) -> tuple[tuple[str, int], ...]:
+    """The source and the destination of a packet that is no later fragment: addresses with ports, or with the identifier."""
+    ports = ports_of(packet)
+    return (_host(packet[12:16]), ports[0]), (_host(packet[16:20]), ports[-1])
+
+
+def flow_of(way: Any) -> tuple[tuple[str, int], ...]:
+    """The same of one direction of a connection."""
+    return (_text(way.src), way.sport), (_text(way.dst), way.sport if way.proto == C.IPPROTO_ICMP else way.dport)
+
+
+def ends(packet: bytes) -> list[str]:
+    """The source and the destination of a packet, or nothing if it has no ports."""
+    at, proto = transport(packet)
+    if proto not in (6, 17) or len(packet) < at + 4 or later_fragment(packet):
+        return []
+    return [f"{host}:{port}" for host, port in flow(packet)]
+
+
+def summary(packet: bytes) -> str:
+    """One line about a packet."""
+    at, proto = transport(packet)
+    names = ends(packet) or [_host(packet[12:16]), _host(packet[16:20])]
+    text = f"{' > '.join(names)} protocol {proto}, {len(packet)} bytes, {'valid' if valid(packet) else 'invalid'}"
+    if proto == 6 and len(packet) >= at + 16 and ends(packet):
+        seq, ack, _, flags, window = struct.unpack(">IIBBH", packet[at + 4 : at + 16])
+        text += f", flags {flags:#x} seq {seq} ack {ack} window {window}"
+    return text
 
 
 def transport(packet: bytes) -> tuple[int, int]:
@@ -284,40 +432,32 @@ def valid(packet: bytes) -> bool:
     return f.ones(head + data) == 0xFFFF
 
 
-def mask(packet: bytes, ports: bool) -> bytes:
-    """The packet without its checksums, and without the ports (or the identifier) if they were chosen at random."""
+def mask(packet: bytes) -> bytes:
+    """The packet without its checksums."""
     at, proto = transport(packet)
     data = bytearray(packet)
     data[10:12] = b"\0\0"
-    if struct.unpack(">H", packet[6:8])[0] & 0x1FFF:
+    if later_fragment(packet):
         return bytes(data)
     if proto in (6, 17):
         where = at + (16 if proto == 6 else 6)
         data[where : where + 2] = bytes(len(data[where : where + 2]))
-        if ports:
-            data[at : at + 4] = b"\0\0\0\0"
     elif proto == 1:
         data[at + 2 : at + 4] = b"\0\0"
-        if ports and len(data) > at and data[at] in (0, 8, 13, 14, 15, 16, 17, 18):
-            data[at + 4 : at + 6] = b"\0\0"
-        elif len(data) > at and data[at] in (3, 4, 5, 11, 12) and len(data) >= at + 28:
-            data = data[: at + 8] + mask(bytes(data[at + 8 : at + 8 + 28 + 8]), ports)
+        if len(data) > at and data[at] in (3, 4, 5, 11, 12) and len(data) >= at + 28:
+            data = data[: at + 8] + mask(bytes(data[at + 8 : at + 8 + 28 + 8]))
     return bytes(data)
 
 
 def compare(theirs: bytes, ours: bytes) -> None:
-    """Compare two packets that left. A port that both routers chose at random may be another one."""
+    """Compare two packets that left."""
     assert valid(theirs) == valid(ours), (theirs.hex(), ours.hex())
-    if essence(theirs, False) == essence(ours, False):
-        return
-    assert essence(theirs, True) == essence(ours, True), (theirs.hex(), ours.hex())
-    for one, other in zip(ports_of(theirs), ports_of(ours), strict=True):
-        assert one == other or not {one, other} & set(PORTS), (theirs.hex(), ours.hex())
+    assert essence(theirs) == essence(ours), (theirs.hex(), ours.hex())
 
 
-def essence(packet: bytes, ports: bool) -> bytes:
+def essence(packet: bytes) -> bytes:
     """What must be the same. Of the routers' own errors (TTL 64), that is not the identification, nor the length of the quotation."""
-    data = mask(packet, ports)
+    data = mask(packet)
     at, proto = transport(packet)
     if proto == 1 and len(packet) > at and packet[at] in (3, 11) and packet[8] == 64:
         return data[8:10] + data[12:20] + data[at : at + 2] + data[at + 8 + 12 : at + 36]
@@ -325,20 +465,12 @@ def essence(packet: bytes, ports: bool) -> bytes:
 
 
 def ports_of(packet: bytes) -> list[int]:
-    """The ports or the identifier of a packet, and of the packet that it quotes."""
+    """The ports or the identifier of a packet."""
     at, proto = transport(packet)
     data = packet[at:]
     if proto in (6, 17):
         return list(struct.unpack(">HH", data[:4])) if len(data) >= 4 else []
-    if proto != 1 or len(data) < 8:
-        return []
-    if data[0] in (3, 4, 5, 11, 12):
-        return ports_of(data[8:]) if len(data) >= 28 else []
-    return list(struct.unpack(">H", data[4:6]))
-
-
-#: the ports and identifiers that the tests use; a router chooses others, or those of a rule
-PORTS = (1024, 30000, 40000, 40001, 8000, 8080, 5353, 1, 2)
+    return list(struct.unpack(">H", data[4:6])) if proto == 1 and len(data) >= 8 else []
 
 
 @contextmanager
