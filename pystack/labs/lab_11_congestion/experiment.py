@@ -94,7 +94,7 @@ def window_at(congestion: str, seconds: float) -> float:
 def two_flows(extra: int) -> list[int]:
     """Let two Reno senders share a link, the second one with `extra` ns more each way. Returns their bytes in 30 s."""
     net = Network(1)
-    config = {"profile": "lab", "tcp_congestion": "reno"}
+    config: dict[str, Any] = {"profile": "lab", "tcp_congestion": "reno"}
     router, server = net.router("r", **config), net.host("s", **config)
     clients = [net.host(name, **config) for name in ("a", "b")]
     for number, client in enumerate(clients):
