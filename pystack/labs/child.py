@@ -136,7 +136,11 @@ def main() -> None:
     lab, path, cpu, memory = lab_of(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
     text = Path(path).read_text(encoding="utf-8")
     # Load what the grader needs before anything is limited.
-    grader = lab.module("grader")
+    try:
+        grader = lab.module("grader")
+    except ImportError as error:
+        print(json.dumps({"verdict": "error", "text": f"The grader of this lab cannot run here: {error}"}))
+        return
     for name in ("pystack.testing.lab", "pystack.testing.segments", "encodings.idna"):
         importlib.import_module(name)
     result = os.fdopen(os.dup(1), "w")

@@ -55,6 +55,14 @@ SPREAD = {
     "tests/cli/test_sweep.py": ("compiled", "processes, files and statistics do not depend on the build"),
     "tests/labs/test_grading.py": ("compiled", "the grader's process and its limits do not depend on the build"),
     "tests/labs/test_labs.py::test_the_grader": ("compiled", "the graders run what the experiments run on both builds"),
+    "tests/labs/test_labs.py::test_the_experiment_gives_what_the_formulas_say[congestion]": (
+        "compiled",
+        "long simulations, which are the same on both builds",
+    ),
+    "tests/labs/test_labs.py::test_the_control_gives_the_other_result[congestion]": (
+        "compiled",
+        "long simulations, which are the same on both builds",
+    ),
     "tests/labs/test_writing.py": ("compiled", "the page's lab is the same on both builds"),
     "tests/nft/test_oracle.py": ("compiled", "the language does not depend on the build"),
     "tests/nft/test_parser.py": ("compiled", "the language does not depend on the build"),

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from pystack.labs.lab_19_connections.tls import SimTls as Tls
-from pystack.labs.lab_19_connections.tls import certificate
+from pystack.labs.tls import SimTls as Tls
+from pystack.labs.tls import certificate
 from pystack.sim.network import MS, Network, S
 from pystack.sim.programs import spawn, stream
 from pystack.trace import pcapng

@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pystack.labs.lab_19_connections.tls import SimTls, certificate
+from pystack.labs.tls import SimTls, certificate
 from pystack.labs.values import LabControl, LabValue
 from pystack.testing.lab import MS, Lab, S, lab_net
 from pystack.testing.segments import ACK, SYN

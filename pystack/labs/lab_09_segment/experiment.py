@@ -1,0 +1,105 @@
+"""A client sends segments with sequence numbers near 2**32, with a wrong bit, and with losses."""
+
+from typing import Any
+
+from pystack.labs.values import LabControl, LabValue
+from pystack.phy.match import is_data
+from pystack.testing.lab import MS, Lab, S, lab_net, pattern
+
+R = 100 * MS
+MSS = 1460
+SIZE, LONG = 12_345, 1_000_000
+NEAR = 10_000  # how far the ISN is from 2**32
+WRAP = 1 << 32
+
+
+def network(**settings: Any) -> Lab:
+    """Build the network: a client `a` and a server `b`, half a round trip apart each way."""
+    return lab_net(R // 2, **settings)
+
+
+def last_acknowledgement() -> int:
+    """Send, and close. Returns how far the last acknowledgement is from the ISN."""
+    lab = network()
+    client, server = lab.connected()
+    lab.upload(pattern(SIZE), client, server)
+    client.close()
+    lab.net.run(until=lab.net.now + S)
+    first, last = lab.log.sent["a"][0], lab.log.sent["b"][-1]
+    return (last.ack - first.seq) % WRAP
+
+
+def across_zero() -> list[int]:
+    """Send a megabyte. Returns the segments that begin before the numbers pass 0, and those that are sent again."""
+    lab = network(client={"tcp_isn": WRAP - NEAR})
+    client, server = lab.connected()
+    lab.upload(pattern(LONG), client, server)  # which checks that it arrives unchanged
+    numbers = [seg.seq for seg in lab.log.data("a")]
+    assert numbers[0] == WRAP - NEAR + 1 and numbers[-1] < WRAP // 2
+    return [sum(number >= WRAP // 2 for number in numbers), len(lab.log.resent("a"))]
+
+
+def wrong_bit() -> list[int]:
+    """Flip a bit of the fifth segment. Returns the segments sent again, and the errors that the receiver counts."""
+    lab = network()
+    client, server = lab.connected()
+    lab.link.ab.flip(5, bit=-100, match=is_data)
+    lab.upload(pattern(10 * MSS), client, server)
+    again = lab.log.resent("a")
+    assert [seg.seq for seg in again] == [lab.log.data("a")[4].seq]
+    return [len(again), int(lab.b.counters.TcpInCsumErrors)]
+
+
+def two_lost(**settings: Any) -> tuple[int, list[int], list[int]]:
+    """Lose segments 2 and 4 of 6. Returns the time (ns), the blocks of the last duplicate ACK, and the segments sent again.
+
+    The receiver acknowledges each segment at once, so that segment 3 does not carry the acknowledgement of segment 1.
+    """
+    lab = network(server={"tcp_quickack_segs": 16}, **settings)
+    client, server = lab.connected()
+    lab.link.ab.drop(2, 4, match=is_data)
+    took = lab.upload(pattern(6 * MSS), client, server)
+    base = lab.log.data("a")[0].seq
+    duplicates = [seg for seg in lab.log.sent["b"] if seg.ack == (base + MSS) % WRAP]
+    blocks = [(number - base) % WRAP // MSS + 1 for block in duplicates[-1].sack for number in block]
+    return took, blocks, [(seg.seq - base) % WRAP // MSS + 1 for seg in lab.log.resent("a")]
+
+
+VALUES = [
+    LabValue("last", "The last acknowledgement number, minus the ISN?", "12,345 + 2", SIZE + 2, ""),
+    LabValue(
+        "zero",
+        "Segments that begin before 0, and segments sent again?",
+        "9,999 / 1,460 rounded up, 0",
+        [7, 0],
+        "segments",
+    ),
+    LabValue("bit", "One wrong bit: segments sent again, and errors counted?", "1, 1", [1, 1], ""),
+    LabValue("sack", "The blocks of the last duplicate ACK (four numbers)?", "[5, 7), [3, 4)", [5, 7, 3, 4], ""),
+    LabValue("time", "How long do six segments take, if 2 and 4 are lost?", "R / 2 + R", R + R // 2),
+    LabValue("resent", "Which segments are sent again?", "2, 4", [2, 4], ""),
+]
+
+
+def measure(name: str) -> Any:
+    """Measure one of VALUES."""
+    if name in ("time", "sack", "resent"):
+        return two_lost()[("time", "sack", "resent").index(name)]
+    return {"last": last_acknowledgement, "zero": across_zero, "bit": wrong_bit}[name]()
+
+
+ISNS = [WRAP - 5 * MSS, WRAP - 1, WRAP // 2 - 3 * MSS, 0]
+CONTROLS = [
+    LabControl("Without SACK", LabValue("no sack", "The time of six segments", "R / 2 + 2 R", 2 * R + R // 2)),
+    LabControl("Without SACK", LabValue("no sack resent", "Segments sent again", "2, 4", [2, 4], "")),
+    LabControl("With four other ISNs", LabValue("isn", "The time", "R / 2 + R", [R + R // 2] * len(ISNS))),
+]
+
+
+def control(name: str) -> Any:
+    """Measure a control."""
+    if name == "isn":
+        return [two_lost(client={"tcp_isn": isn})[0] for isn in ISNS]
+    took, blocks, again = two_lost(tcp_sack=False)
+    assert not blocks
+    return again if name.endswith("resent") else took
