@@ -17,6 +17,7 @@ if [ "$(version "$other")" = "$main" ]; then
     echo "== no other Python: $other is $main too"
     exit 0
 fi
+unset PYTHONDONTWRITEBYTECODE # as in the Makefile
 venv=.venv-$(version "$other")
 PYTHON=$other VENV=$venv tools/setup.sh test
 echo "== compiled core, $("$venv/bin/python" --version), ${*:-without the slow tests}"
