@@ -7,6 +7,8 @@ JOBS ?= 2
 # further arguments for pytest, such as ARGS="-k tcp -x"
 ARGS ?=
 PYTEST = $(PY) -m pytest -n $(JOBS) $(ARGS)
+# The tests start hundreds of Pythons. Without bytecode files, each of them would compile what it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup setup-demo build demo test test-compiled test-pure test-other cpython rfc mutants fuzz attack bench bench-instructions bench-probe lint vagrant-lint vagrant-check format clean distclean soak compilers dist-check fresh-check networks fuzz-coverage tsan programs paths proxies
 .DEFAULT_GOAL := help

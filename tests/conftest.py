@@ -1,5 +1,6 @@
 """What all tests share. Importing pystack first makes PYSTACK_PURE=1 hold for the whole run."""
 
+import gc
 import os
 
 import pytest
@@ -22,3 +23,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if mark is not None:
             item.add_marker(mark)
     items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+
+
+def pytest_collection_finish() -> None:
+    """Take what the collection of the tests has made out of Python's garbage collector, for as long as the process lasts.
+
+    These are hundreds of thousands of objects. Without this, each full collection looks at all of them, and takes a quarter of a
+    second. A simulation with blocking programs makes at least two.
+    """
+    gc.collect()
+    gc.freeze()

@@ -64,7 +64,7 @@ def patterns():
     """(file, source of the pattern, the pattern or None where only running the program tells, flags, search)."""
     for package in ("pystack", "pystack_c"):
         for path in sorted((ROOT / package).rglob("*.py")):
-            if "re." not in path.read_text():
+            if not re.search(r"\b(import|from) re\b", path.read_text()):
                 continue
             found = list(calls(path))
             if not found:

@@ -1,7 +1,9 @@
-"""The table that spreads the tests over the runs names tests that exist, and leaves the core's own tests on both builds."""
+"""The table that spreads the tests over the runs names tests that exist, and each run has what it is there for."""
 
 from pathlib import Path
 from types import SimpleNamespace
+
+import pytest
 
 from tests.conftest import pytest_collection_modifyitems
 from tests.support.spread import SPREAD, mark_of
@@ -9,24 +11,74 @@ from tests.support.spread import SPREAD, mark_of
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def test_each_entry_names_a_file_or_a_folder():
-    assert [name for name in SPREAD if not (ROOT / name).exists()] == []
-    assert {mark for mark, _ in SPREAD.values()} == {"once", "compiled"}
+def marks(room):
+    """The marks of a folder's files."""
+    files = sorted((ROOT / "tests" / room).rglob("test_*.py"))
+    assert files
+    return {mark_of(f"{path.relative_to(ROOT)}::test_x") for path in files}
+
+
+def test_each_entry_names_a_test_a_file_or_a_folder():
+    for name in SPREAD:
+        path, _, test = name.partition("::")
+        assert (ROOT / path).exists(), name
+        assert not test or f"def {test}(" in (ROOT / path).read_text(), name
+    assert {mark for mark, _ in SPREAD.values()} == {"once", "compiled", "builds", "all"}
+
+
+def test_each_exception_is_one():
+    """An entry changes something: without it, the test would have another mark, or another reason."""
+    for name, entry in SPREAD.items():
+        outer = [other for other in SPREAD if other != name and name.startswith((f"{other}/", f"{other}::"))]
+        assert entry[1] and entry != SPREAD.get(max(outer, key=len, default="")), name
+        assert outer or entry[0] != "all", name
 
 
 def test_the_core_is_tested_on_both_builds():
-    for room in ("pystack_c", "parity", "socket", "runtime", "rfc", "fuzz", "trace"):
-        assert [name for name in SPREAD if name.startswith(f"tests/{room}")] == []
-    # Control: the longest beginning decides.
-    assert (
-        mark_of("tests/stepper/tui/test_story.py::test_x") == "compiled" and mark_of("tests/sim/test_loop.py") is None
-    )
+    """What a room's tests say about the core, they say about both builds."""
+    for room in ("pystack_c", "socket", "runtime", "rfc", "fuzz", "attack", "phy", "services"):
+        assert marks(room) <= {None, "builds"}, room
+    left = [name for name in SPREAD if name.startswith("tests/parity") and SPREAD[name][0] == "once"]
+    assert left == ["tests/parity/test_networks.py"]  # each of its tests runs both builds itself
+    assert {mark_of(f"tests/kernel/test_{name}.py::test_x") for name in ("aio", "device", "tcp", "udp")} == {None}
+
+
+def test_what_depends_on_the_version_is_tested_on_both_pythons():
+    for room in ("socket", "runtime", "phy", "services", "sweeps", "labs"):
+        assert marks(room) <= {None, "compiled"}, room
+    for room in ("pystack_c", "sim", "kernel", "programs", "cli", "proxies", "pytest_plugin", "cpython", "trace"):
+        assert marks(room) & {None, "compiled"}, room
+    for name in ("sim/test_asyncio.py", "sim/test_patching.py", "programs/test_tls.py", "kernel/test_aio.py"):
+        assert mark_of(f"tests/{name}::test_x") is None
+
+
+def test_the_runs_leave_out_what_the_table_says():
+    assert '-m "not once and not compiled" ' in (ROOT / "Makefile").read_text()
+    assert '-m "not slow and not once and not builds" ' in (ROOT / "tools" / "test_other.sh").read_text()
+    tests = (ROOT / "tools" / "compilers.sh").read_text()
+    assert "${TESTS:-tests/pystack_c tests/parity}" in tests  # what the third run leaves out of them is run there
+
+
+@pytest.mark.parametrize(
+    ("name", "mark"),
+    [
+        ("tests/stepper/tui/test_panes.py::test_x", "once"),
+        ("tests/stepper/tui/test_story.py::test_x[80x24]", "compiled"),
+        ("tests/sim/test_loop.py::test_x", "builds"),
+        ("tests/sim/test_asyncio.py::test_x", None),
+        ("tests/simple/test_x.py::test_x", None),
+        ("tests/kernel/test_cmsg.py::test_igmp_as_the_kernel", "once"),
+        ("tests/kernel/test_cmsg.py::test_igmp_as_the_kernels_router", "compiled"),
+    ],
+)
+def test_the_longest_beginning_decides(name, mark):
+    assert mark_of(name) == mark
 
 
 def test_the_marks_arrive():
     given = [
         SimpleNamespace(nodeid=name, marks=[])
-        for name in ("tests/test_words.py::test_a", "tests/sim/test_loop.py::test_b")
+        for name in ("tests/test_words.py::test_a", "tests/sim/test_asyncio.py::test_b")
     ]
     for item in given:
         item.add_marker = item.marks.append

@@ -1,5 +1,6 @@
 #!/bin/bash
-# Run the tests again, without the slow ones, on the system's Python if it is another version than that of .venv.
+# Run the tests that depend on Python's version again, without the slow ones, on the system's Python if it is another version than
+# that of .venv. tests/support/spread.py says which these are.
 #
 #   tools/test_other.sh JOBS [pytest arguments]            (-m "" runs the slow ones too)
 set -euo pipefail
@@ -17,7 +18,8 @@ if [ "$(version "$other")" = "$main" ]; then
     echo "== no other Python: $other is $main too"
     exit 0
 fi
+unset PYTHONDONTWRITEBYTECODE # as in the Makefile
 venv=.venv-$(version "$other")
 PYTHON=$other VENV=$venv tools/setup.sh test
-echo "== compiled core, $("$venv/bin/python" --version), ${*:-without the slow tests}"
-"$venv/bin/python" -m pytest -n "$jobs" -m "not slow and not once" "$@"
+echo "== compiled core, $("$venv/bin/python" --version), ${*:-the tests that depend on the version}"
+"$venv/bin/python" -m pytest -n "$jobs" -m "not slow and not once and not builds" "$@"

@@ -284,6 +284,8 @@ def bring_up(settings: Settings, control: bool = False, gate: "StepGate | None" 
         if settings.netns is not None:
             netns = undo.enter_context(Namespace.open(settings.netns, create=True))
         probe, narrator = _probe(settings, undo)
+        if settings.dhcp:
+            echo(f"pystack: asking for an address by DHCP on {settings.device}", err=True)
         running = _refusals(
             up,
             settings.device,

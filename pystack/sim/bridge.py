@@ -106,8 +106,8 @@ class Bridge(Switch):
         """Make a port a member of one VLAN, for a host that knows no tags."""
         self.port(which).access(vid)
 
-    def trunk(self, which: "str | Node", *vids: int, native: int = 0) -> None:
-        """Make a port carry these VLANs with tags, and the VLAN `native` without."""
+    def trunk(self, which: "str | Node", *vids: int, native: int | None = None) -> None:
+        """Make a port carry these VLANs with tags, and the VLAN `native` without (None: frames without a tag are dropped)."""
         self.port(which).trunk(*vids, native=native)
 
     def vlan_add(self, which: "str | Node", vid: int, *, pvid: bool = False, untagged: bool = False) -> None:
@@ -119,7 +119,10 @@ class Bridge(Switch):
         self.port(which).vlan_del(vid)
 
     def fdb_add(self, mac: str, which: "str | Node", vid: int = 0) -> None:
-        """Add a static entry, which neither learning nor ageing changes: `bridge fdb add MAC dev PORT master static sticky`."""
+        """Add a static entry, which neither learning nor ageing changes: `bridge fdb add MAC dev PORT master static sticky`.
+
+        ValueError for a group address: frames to groups are flooded, or go where their members are.
+        """
         self.fdb.set_static(_mac(mac), self.port(which), vid)
 
     def fdb_del(self, mac: str, vid: int = 0) -> None:

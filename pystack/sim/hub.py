@@ -94,6 +94,7 @@ class Hub:
         self._collect_at = -1
         self._collect_step = 0
         self._gc_was_enabled = True
+        self._gc_froze = False
         #: the time of the last event, and the number of steps before the first event of that time
         self._instant = -1
         self._instant_began = 0
@@ -209,17 +210,24 @@ class Hub:
     # -- garbage -------------------------------------------------------------------------------------------------
 
     def collecting(self, on: bool) -> None:
-        """While on, garbage is collected at fixed virtual times: finalizers close sockets, and so they send frames."""
+        """While on, garbage is collected at fixed virtual times: finalizers close sockets, and so they send frames.
+
+        The objects that were there before are frozen for that time, so that a collection looks at the run's own objects. If
+        the process has frozen objects itself, they stay so, and nothing else is frozen.
+        """
         if on:
             self._gc_was_enabled = gc.isenabled()
             gc.collect()
-            gc.freeze()
+            self._gc_froze = gc.get_freeze_count() == 0
+            if self._gc_froze:
+                gc.freeze()
             gc.disable()
             self._collect_at = self.net.now + COLLECT_TIME
             self._collect_step = self.net.steps + COLLECT_STEPS
         else:
             self._collect_at = -1
-            gc.unfreeze()
+            if self._gc_froze:
+                gc.unfreeze()
             if self._gc_was_enabled:
                 gc.enable()
 

@@ -127,8 +127,11 @@ class KernelHost:
         return list(self._networks)
 
     def sysctl(self, name: str, value: object) -> None:
-        """Set a value below /proc/sys/net: sysctl("ipv4.ip_forward", 1)."""
-        self.space.write("/proc/sys/net/" + name.replace(".", "/"), str(value))
+        """Set a value below /proc/sys/net: sysctl("ipv4.ip_forward", 1). OSError with its name: the kernel does not have or take it."""
+        try:
+            self.space.write("/proc/sys/net/" + name.replace(".", "/"), str(value))
+        except OSError as error:
+            raise OSError(error.errno, f"{self.name}: net.{name} = {value}: {error.strerror}") from None
 
     def resolve(self, servers: Sequence[str], search: Sequence[str] = ()) -> None:
         """Use these DNS servers for names that are no hosts of the network."""

@@ -299,6 +299,9 @@ class Network(Topology, Scheduler):
         net.bridge("br0", ports=(a, b, c), vlan_filtering=True)
         """
         self._new_name(name)
+        for node in ports:
+            if not hasattr(node, "attach"):
+                raise TypeError(f"{repr(node)[:40]} is not a node: `ports` has hosts, switches and the like, not names")
         bridge = Bridge(self, name, **options)
         self.switches[name] = bridge
         for node in ports:

@@ -381,7 +381,7 @@ class Timeline:
         return points
 
     def beyond(self, what: str) -> TraceError:
-        """Return the error for what only a recording can show, for a timeline that is inferred."""
+        """Return an error that says that `what` needs a recording. It is for a timeline that was inferred from a capture."""
         return TraceError(
             f"{self.name}: it is a capture, which contains no decisions of a stack; {what} needs a recording "
             "(`pystack up --record`, `Network.record`)"

@@ -68,12 +68,13 @@ class BridgePort:
         """Be an access port: a member of one VLAN, for a host that knows no tags."""
         self.vlans, self.pvid = {vlan.check_vid(vid): True}, vid
 
-    def trunk(self, *vids: int, native: int = 0) -> None:
-        """Be a trunk port: frames of these VLANs have tags. Frames without a tag belong to the VLAN `native` (0: they are dropped)."""
-        self.vlans = {vlan.check_vid(vid): False for vid in vids}
-        self.pvid = 0
-        if native:
-            self.vlan_add(native, pvid=True, untagged=True)
+    def trunk(self, *vids: int, native: "int | None" = None) -> None:
+        """Be a trunk port: frames of these VLANs have tags. Frames without a tag belong to the VLAN `native` (None: they are dropped)."""
+        vlans = {vlan.check_vid(vid): False for vid in vids}
+        if native is not None:
+            vlans[vlan.check_vid(native)] = True
+        self.vlans = vlans
+        self.pvid = native or 0
 
     def __repr__(self) -> str:
         return f"<BridgePort {self.name}>"

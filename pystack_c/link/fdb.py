@@ -39,6 +39,8 @@ class ForwardingTable:
     """
 
     def __init__(self, ageing: int = AGEING_TIME, limit: int = MAX_LEARNED) -> None:
+        if ageing < 0 or limit < 0:
+            raise ValueError(f"the ageing time {ageing} and the limit {limit} must not be negative")
         self.ageing = ageing
         self.limit = limit
         self.refused = 0
@@ -85,7 +87,13 @@ class ForwardingTable:
         return entry.port
 
     def set_static(self, mac: bytes, port: Any, vid: int = 0) -> None:
-        """Set an entry that neither learning nor ageing changes (802.1D 7.9.1)."""
+        """Set an entry that neither learning nor ageing changes (802.1D 7.9.1).
+
+        ValueError for a group address, because `lookup` would never use the entry (Linux keeps it, and does not use it either), and for
+        an address of zeros, as in Linux.
+        """
+        if mac[0] & 1 or not any(mac):
+            raise ValueError(f"{mac.hex(':')} is not a unicast address: a static entry is for one station")
         self.entries[key_of(mac, vid)] = ForwardingEntry(port, 0, True, vid)
 
     def remove(self, mac: bytes, vid: int = 0) -> bool:

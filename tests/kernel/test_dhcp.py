@@ -233,6 +233,8 @@ def test_the_command_up_gets_an_address_or_says_why_not(space, tmp_path):
     process = space.popen(up_command, stderr=subprocess.PIPE, text=True, env=env)
     try:
         line = process.stderr.readline()
+        assert line == "pystack: asking for an address by DHCP on tap0\n"
+        line = process.stderr.readline()
         assert "10.0.0.50/24 (DHCP) on tap0" in line, line
         assert space.run(["ping", "-c1", "-W3", "10.0.0.50"], capture_output=True).returncode == 0
     finally:

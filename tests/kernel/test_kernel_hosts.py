@@ -213,6 +213,10 @@ def test_names_and_files(net):
     assert a.run(["ping", "-c", "1", "10.0.0.9"], stdout=subprocess.DEVNULL, timeout=20).returncode == 0
     b.sysctl("ipv4.ip_default_ttl", 7)
     assert "ttl=7 " in a.run(["ping", "-c", "1", "b"], capture_output=True, text=True, timeout=20).stdout
+    with pytest.raises(FileNotFoundError, match="b: net.ipv4.nothing = 1: No such file"):
+        b.sysctl("ipv4.nothing", 1)
+    with pytest.raises(OSError, match="b: net.ipv4.ip_default_ttl = 1000: Invalid argument"):
+        b.sysctl("ipv4.ip_default_ttl", 1000)
 
 
 def test_programs_and_their_ends(net):

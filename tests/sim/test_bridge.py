@@ -255,6 +255,30 @@ def test_static_entries_of_a_network_are_set_and_removed_by_text():
     for text in ("02:00:00:00:00", "02:00:00:00:00:001", "02:00:00:00:00:0g", "02:00:00:00:00:+1", "02:00:00:00:00:"):
         with pytest.raises(ValueError, match="is not a MAC address"):
             bridge.fdb_add(text, a)
+    for text in ("01:00:5e:00:00:01", "ff:ff:ff:ff:ff:ff", "00:00:00:00:00:00"):
+        with pytest.raises(ValueError, match=f"{text} is not a unicast address"):
+            bridge.fdb_add(text, a)
+    assert bridge.fdb_show() == ""
+
+
+def test_wrong_values_are_refused_and_change_nothing():
+    net = Network()
+    a, other = net.host("a"), net.host("other")
+    for wrong in ({"ageing_time": -1}, {"fdb_max_learned": -1}):
+        with pytest.raises(ValueError, match="-1.* must not be negative"):
+            net.bridge("br0", **wrong)
+    with pytest.raises(TypeError, match="'a' is not a node: .* not names"):
+        net.bridge("br0", ports=(other, "a"))
+    assert net.links == {} and net.switches == {}
+    bridge = net.bridge("br0", ports=(a,), vlan_filtering=True)  # (the name is free)
+    bridge.trunk(a, 10, 20, native=30)
+    before = bridge.vlan_show()
+    for native in (0, 4095, True):
+        with pytest.raises(ValueError, match=f"the VLAN {native} is not in 1..4094"):
+            bridge.trunk(a, 40, native=native)
+    assert bridge.vlan_show() == before and "30 PVID Egress Untagged" in before
+    bridge.trunk(a, 10)
+    assert "PVID" not in bridge.vlan_show()
 
 
 def test_a_trunk_with_vlan_interfaces_is_a_router_on_a_stick():

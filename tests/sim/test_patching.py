@@ -127,6 +127,21 @@ def test_a_host_that_is_bound_comes_before_a_live_stack():
         assert socket.gethostname() == "live"
 
 
+def test_what_the_process_has_frozen_stays_frozen_and_nothing_else_does():
+    """Otherwise, every collection after a run would look at the objects that were frozen because they are many and stay."""
+    pytest.importorskip("greenlet")
+    net = Network(seed=1)
+    a = net.host("a")
+    gc.unfreeze()
+    inside = net.run({a: gc.get_freeze_count})[a]
+    assert inside > 1000 and gc.get_freeze_count() == 0
+    gc.collect()
+    gc.freeze()  # as it was, and as tests/conftest.py does it
+    frozen = gc.get_freeze_count()
+    assert net.run({a: gc.get_freeze_count})[a] == gc.get_freeze_count()
+    assert frozen / 2 < gc.get_freeze_count() <= frozen
+
+
 def test_one_thread_at_a_time_runs_programs_and_runs_may_be_nested():
     pytest.importorskip("greenlet")
     inner, outer = Network(seed=1), Network(seed=2)

@@ -1,84 +1,149 @@
 """Which tests do not run in each of the three runs of `make test`, and why.
 
-The runs are: the compiled core on .venv's Python (all tests), the uncompiled core (without `once` and `compiled`), and
-the compiled core on the system's Python (without `once` and `slow`). A test that is not here, and has no such mark of
-its own, runs in all of them. What the two builds do is compared frame by frame in tests/parity and by the fuzzers.
+| run | Python | core | tests |
+| --- | --- | --- | --- |
+| `make test-compiled` | that of .venv | compiled | all |
+| `make test-pure` | that of .venv | uncompiled | without `once` and `compiled` |
+| `make test-other` | the system's | compiled | without `once`, `builds` and `slow` |
+
+Each test runs in the first one. The second one has what depends on the build: the core, and for each layer above it some tests
+that show that it works on the uncompiled core. The third one has what depends on Python's version: sockets, asyncio, selectors,
+TLS, patching, programs, the commands, the pytest plugin, processes, and a part of the core. The marks:
+
+once: it does not depend on the build or on Python's version
+compiled: it does not depend on the build
+builds: it does not depend on Python's version
+all: it runs everywhere, although its folder has another mark
+
+A test that is not here, and has no such mark of its own, runs in all of them. Its longest beginning here decides. What the two
+builds do is compared frame by frame in tests/parity and by the fuzzers. `make compilers` runs tests/pystack_c and tests/parity on
+both Pythons.
 """
+
+CORE = "it computes in the core, which is the same C on each Python"
+ORACLE = "it compares the core's decisions with the kernel's, and tests/parity compares the builds"
+LIVE = "it waits for the kernel in real time, and other tests here show that the driver works"
+SIMULATION = "a simulation, which is the same on both builds and Pythons"
+READS = "it reads the source"
+PAGE = "it compares a page with the source"
+DEVELOPERS = "it tests a tool for developers"
+COMMAND = "a command's own work does not depend on the build"
 
 #: beginning of a test's name -> its mark and the reason
 SPREAD = {
-    "tests/test_words.py": ("once", "it reads the source"),
-    "tests/test_layers.py": ("once", "it reads the source"),
-    "tests/test_sizes.py": ("once", "it reads the source"),
-    "tests/test_patterns.py": ("once", "it reads the source"),
-    "tests/test_families.py": ("once", "it reads the source"),
-    "tests/tools/test_core_lint.py": ("once", "it reads the source"),
-    "tests/tools/test_settings_docs.py": ("once", "it compares pages with the source"),
-    "tests/tools/test_networks.py": ("once", "it tests a tool for developers"),
-    "tests/tools/test_soak.py": ("once", "it tests a tool for developers"),
-    "tests/tools/test_bench.py": ("once", "it tests a tool for developers"),
-    "tests/tools/test_simulators.py": ("once", "it tests a tool for developers"),
-    "tests/tools/test_connections.py": ("once", "it tests a tool for developers"),
-    "tests/programs/real/test_page.py": ("once", "it compares a page with the source"),
+    # -- what is about the tree
+    "tests/test_debugging.py": ("once", "it starts debuggers, which run both builds themselves"),
+    "tests/test_docs.py": ("once", "it reads the pages"),
+    "tests/test_families.py": ("once", READS),
+    "tests/test_layers.py": ("once", READS),
+    "tests/test_patterns.py": ("once", READS),
+    "tests/test_sizes.py": ("once", READS),
+    "tests/test_words.py": ("once", READS),
+    "tests/tools": ("once", DEVELOPERS),
+    # -- the core
+    "tests/attack": ("builds", CORE),
+    "tests/fuzz": ("builds", CORE),
+    "tests/fuzz/test_driver.py": ("all", "the driver depends on both"),
+    "tests/fuzz/test_live.py": ("all", "the driver depends on both"),
+    "tests/nft": ("builds", CORE),
+    "tests/nft/test_oracle.py": ("once", "the language is not compiled"),
+    "tests/nft/test_parser.py": ("compiled", "the language is not compiled"),
+    "tests/parity": ("builds", CORE),
+    "tests/parity/test_networks.py": ("once", "each test runs both builds"),
+    "tests/pkt/test_hostile.py": ("builds", CORE),
+    "tests/pystack_c": ("builds", CORE),
+    "tests/pystack_c/tcp/test_memory.py": ("all", "what is allocated depends on Python"),
+    "tests/pystack_c/tcp/test_states.py": ("all", "a part of the core"),
+    "tests/pystack_c/test_config.py": ("all", "values and errors pass between Python and the core"),
+    "tests/pystack_c/test_udp.py": ("all", "a part of the core"),
+    "tests/resolver": ("builds", CORE),
+    "tests/resolver/test_resolver.py": ("all", "its programs use asyncio"),
+    "tests/resolver/test_spoofing.py": ("once", SIMULATION),
+    "tests/rfc": ("builds", CORE),
+    # -- the simulator
+    "tests/sim": ("builds", "what depends on Python's version is in the files that run everywhere"),
+    "tests/sim/test_asyncio.py": ("all", "asyncio depends on the version"),
+    "tests/sim/test_blocking.py": ("all", "threads and locks depend on the version"),
+    "tests/sim/test_clock.py": ("all", "the clocks of Python's modules depend on the version"),
+    "tests/sim/test_network.py": ("all", "the simulator's first file"),
+    "tests/sim/test_patching.py": ("all", "patching depends on the version"),
+    "tests/sim/test_properties.py": ("all", "programs with asyncio in many random networks"),
+    "tests/sim/test_sessions.py": ("all", "programs depend on the version"),
+    "tests/sim/test_sockets.py": ("all", "sockets depend on the version"),
+    "tests/sim/test_whole.py": ("all", "programs depend on the version"),
+    "tests/sim/labs": ("once", SIMULATION),
+    "tests/sim/test_congestion_control.py": ("once", SIMULATION),
+    "tests/sim/test_ecn.py": ("once", SIMULATION),
+    "tests/sim/test_fairness.py": ("once", SIMULATION),
+    "tests/sim/test_guide.py": ("compiled", "the page's programs are the same on both builds"),
+    "tests/sim/test_homes.py": ("once", SIMULATION),
+    "tests/sim/test_paths.py": ("once", SIMULATION),
+    "tests/sim/test_qdisc.py": ("once", SIMULATION),
+    "tests/sim/test_routing_page.py": ("once", SIMULATION),
+    # -- the kernel beside the stack
+    "tests/kernel": ("once", LIVE),
+    "tests/kernel/test_aio.py": ("all", "asyncio depends on the version, and the driver on the build"),
+    "tests/kernel/test_cmsg.py": ("compiled", "sockets depend on the version, and these are not compiled"),
+    "tests/kernel/test_cmsg.py::test_igmp_as_the_kernel": ("once", LIVE),
+    "tests/kernel/test_device.py": ("all", "the driver depends on both"),
+    "tests/kernel/test_device_gone.py": ("all", "the driver depends on both"),
+    "tests/kernel/test_nat_oracle.py": ("once", ORACLE),
+    "tests/kernel/test_netns.py": ("compiled", "namespaces are not compiled"),
+    "tests/kernel/test_nft_oracle.py": ("once", ORACLE),
+    "tests/kernel/test_packet.py": ("compiled", "sockets depend on the version, and these are not compiled"),
+    "tests/kernel/test_ping.py": ("all", "the driver depends on both"),
+    "tests/kernel/test_route_oracle.py": ("once", ORACLE),
+    "tests/kernel/test_route_packets.py": ("once", ORACLE),
+    "tests/kernel/test_tcp.py": ("all", "the driver depends on both"),
+    "tests/kernel/test_udp.py": ("all", "the driver depends on both"),
+    # -- programs, commands and what else is not compiled
+    "tests/cli": ("compiled", COMMAND),
+    "tests/cli/test_ctl.py": ("once", LIVE),
+    "tests/cli/test_main.py": ("all", "each command begins"),
+    "tests/cli/test_nft_up.py": ("once", LIVE),
+    "tests/cli/test_replay.py": ("all", "the replay runs the core"),
+    "tests/cli/test_up.py::test_record_then_replay": ("all", "a command that drives the core"),
+    "tests/demo": ("once", "it waits for real programs, and `make demo` runs on its own in CI"),
+    "tests/labs": ("compiled", "the labs and the grader's process do not depend on the build"),
+    "tests/labs/test_labs.py::test_the_grader": ("once", "the graders run what the experiments run"),
+    "tests/programs": ("compiled", "programs and what is patched are not compiled"),
+    "tests/programs/test_aio.py": ("all", "asyncio depends on the version, and the driver on the build"),
+    "tests/programs/test_files.py": ("all", "files of sockets depend on the version, and the driver on the build"),
+    "tests/programs/test_tls.py": ("all", "TLS depends on the version, and the driver on the build"),
+    "tests/programs/real/test_page.py": ("once", PAGE),
+    "tests/proxies": ("compiled", "the proxies are not compiled, and their network is the same on both builds"),
     "tests/proxies/test_ending.py": ("once", "its sockets are the kernel's"),
     "tests/proxies/test_headers.py": ("once", "it uses no stack"),
     "tests/proxies/test_live.py": ("once", "its sockets are the kernel's"),
-    "tests/proxies/test_http2.py": (
-        "compiled",
-        "the proxies are not compiled, and their network is the same on both builds",
-    ),
-    "tests/proxies/test_virtual.py": (
-        "compiled",
-        "the proxies are not compiled, and their network is the same on both builds",
-    ),
     "tests/proxies/test_table.py": ("once", "its sockets are the kernel's, and it waits for timeouts"),
-    "tests/tools/test_probe_cost.py": ("once", "it tests a tool for developers"),
-    "tests/test_debugging.py": ("once", "it starts debuggers, which run both builds themselves"),
-    "tests/stepper/tui": ("compiled", "the terminal's interface does not depend on the build"),
-    "tests/stepper/web": ("compiled", "the page does not depend on the build"),
-    "tests/stepper/capture": ("compiled", "captures are read without the core"),
+    "tests/pytest_plugin": ("compiled", "the plugin is not compiled, and its networks are the same on both builds"),
+    "tests/pytest_plugin/test_running.py": ("all", "one file that shows that it works"),
+    "tests/stepper/capture": ("once", "captures are read without the core"),
+    "tests/stepper/capture/test_files.py": ("compiled", "captures are read without the core"),
     "tests/stepper/dissect": ("compiled", "the dissection does not use the core"),
-    "tests/stepper/test_plot.py": ("compiled", "the drawing does not depend on the build"),
-    "tests/sim/test_congestion_control.py": ("compiled", "long simulations, which are the same on both builds"),
-    "tests/sim/test_fairness.py": ("compiled", "long simulations, which are the same on both builds"),
-    "tests/sim/test_paths.py": ("compiled", "long simulations, which are the same on both builds"),
-    "tests/sim/test_qdisc.py": ("compiled", "long simulations, and queues that are not compiled"),
-    "tests/kernel/test_bridge_oracle.py": ("once", "the bridge is not compiled"),
-    "tests/sim/test_ecn.py": ("compiled", "long simulations, which are the same on both builds"),
-    "tests/sim/labs/test_11_congestion.py": ("compiled", "long simulations, which are the same on both builds"),
-    "tests/sim/labs/test_36_day.py": ("compiled", "long simulations, which are the same on both builds"),
-    "tests/resolver/test_spoofing.py": ("compiled", "long simulations, which are the same on both builds"),
-    "tests/sim/test_guide.py": ("compiled", "the page's programs are the same on both builds"),
-    "tests/sim/test_homes.py": ("compiled", "long simulations, which are the same on both builds"),
-    "tests/sim/test_routing_page.py": ("compiled", "the page's programs are the same on both builds"),
+    "tests/stepper/dissect/test_tshark.py": ("once", "the dissection does not use the core, and tshark is not Python"),
+    "tests/stepper/test_plot.py": ("once", "the drawing does not depend on the build or on Python's version"),
+    "tests/stepper/timing": ("once", "it computes from recordings, which are the same on both builds"),
+    "tests/stepper/timing/test_known.py": ("all", "one file that shows that it works"),
+    "tests/stepper/tui": ("once", "the terminal's interface does not depend on the build"),
+    "tests/stepper/tui/test_story.py": ("compiled", "one file that shows that it works"),
+    "tests/stepper/web": ("once", "the page does not depend on the build"),
+    "tests/stepper/web/test_server.py": ("compiled", "one file that shows that it works"),
     "tests/sweeps": ("compiled", "processes, files and statistics do not depend on the build"),
-    "tests/cli/test_sweep.py": ("compiled", "processes, files and statistics do not depend on the build"),
-    "tests/labs/test_grading.py": ("compiled", "the grader's process and its limits do not depend on the build"),
-    "tests/labs/test_labs.py::test_the_grader": ("compiled", "the graders run what the experiments run on both builds"),
-    "tests/labs/test_labs.py::test_the_experiment_gives_what_the_formulas_say[congestion]": (
-        "compiled",
-        "long simulations, which are the same on both builds",
-    ),
-    "tests/labs/test_labs.py::test_the_control_gives_the_other_result[congestion]": (
-        "compiled",
-        "long simulations, which are the same on both builds",
-    ),
-    "tests/labs/test_writing.py": ("compiled", "the page's lab is the same on both builds"),
-    "tests/nft/test_oracle.py": ("compiled", "the language does not depend on the build"),
-    "tests/nft/test_parser.py": ("compiled", "the language does not depend on the build"),
-    "tests/demo": ("compiled", "the demo's words do not depend on the build"),
+    "tests/trace/test_wireshark.py": ("once", "what is written is compared elsewhere, and tshark is not Python"),
 }
 
 #: the tests that take longest: if one of them began last, the other processes would wait for it
 LONGEST = (
     "tests/tools/test_soak.py",
-    "tests/tools/test_bench.py",
     "tests/cpython/test_patched.py",
     "tests/kernel/test_cmsg.py::test_igmp_as_the_kernel",
+    "tests/parity/test_networks.py",
 )
 
 
 def mark_of(name: str) -> str | None:
     """Return the mark that the table gives to a test, by the longest beginning that fits, or None."""
-    fitting = [beginning for beginning in SPREAD if name.startswith(beginning)]
-    return SPREAD[max(fitting, key=len)][0] if fitting else None
+    fitting = [beginning for beginning in SPREAD if name.startswith(beginning) and name[len(beginning) :][:1] in "/:["]
+    mark = SPREAD[max(fitting, key=len)][0] if fitting else "all"
+    return None if mark == "all" else mark

@@ -109,6 +109,8 @@ def test_ns3_simulates_the_same_transfer(tmp_path):
 def test_the_same_row_of_both_simulators(tmp_path, monkeypatch):
     monkeypatch.setattr(simulator, "transfer", lambda size, **settings: (1.0, 2.0, 1000))
     monkeypatch.setattr(simulator, "crowd", lambda hosts, size: 1.0)
+    homes = simulator.homes
+    monkeypatch.setattr(simulator, "homes", lambda nats, each, size, **settings: homes(2, 3, 10_000, **settings))
     monkeypatch.setattr(simulator, "compile_ns3", lambda target: "")
     monkeypatch.setattr(simulator, "ns3", lambda size, program: 100.0)
     results = report.Results(tmp_path / "bench.json")
@@ -116,6 +118,8 @@ def test_the_same_row_of_both_simulators(tmp_path, monkeypatch):
     assert results.rows["simulator", "simulated segments"] == [500.0] * 3
     (one,) = (one for one in results.verdicts() if one["work"] == "simulated segments")
     assert (one["to"], one["ratio"], one["met"]) == ("ns-3", 5.0, True)
+    for name in ("simulator", "simulator, offload"):
+        assert results.rows[name, "1,000 hosts behind 10 NATs, 1 MB each"][0] > 0
 
 
 @pytest.mark.kernel

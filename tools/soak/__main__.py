@@ -63,8 +63,9 @@ def link(device: Device) -> Device:
 class Programs:
     """The programs on the stack: an echo with a thread for each connection, and a client of the kernel's echo."""
 
-    def __init__(self, running: Any, leaks: list[str]):
+    def __init__(self, running: Any, leaks: list[str], patience: float):
         self.running = running
+        self.patience = patience
         self.leaks = leaks
         self.leaked: list[Any] = []
         self.accepted = 0
@@ -129,7 +130,7 @@ class Programs:
             data = (b"%d." % number) * (1 + number * 7919 % 5000)
             try:
                 with self.running.socket() as sock:
-                    sock.settimeout(PATIENCE)
+                    sock.settimeout(self.patience)
                     sock.connect((KERNEL, REVERSE))
                     sock.sendall(data)
                     got = bytearray()
@@ -157,8 +158,10 @@ class Soak:
             config={"tcp_time_wait": int(self.time_wait * 1e9)},
         )  # fmt: skip
         services.start("echo:7", "http:80", "hello:8080", host=self.running.host)
-        self.programs = Programs(self.running, options.leak)
+        self.patience = options.patience
+        self.programs = Programs(self.running, options.leak, self.patience)
         argv = [sys.executable, "-m", "tools.soak.load", STACK, "--seed", str(options.seed)]
+        argv += ["--patience", str(self.patience)]
         self.load: Any = space.popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
         self.wrong: list[str] = []
         self.connections = 0
@@ -218,9 +221,9 @@ class Soak:
         self.programs.go.clear()
         if not self.ask("rest")["rests"]:
             self.wrong.append("the load did not come to rest")
-        self.programs.idle.wait(PATIENCE)
+        self.programs.idle.wait(self.patience)
         # Closed sockets deliver their last bytes, and TIME-WAIT ends. A timer of ARP may be set.
-        limit = time.monotonic() + self.time_wait + 30
+        limit = time.monotonic() + self.time_wait + self.patience
         endpoints, timers, threads = self.quiet
         while time.monotonic() < limit:
             time.sleep(0.25)
@@ -283,6 +286,12 @@ def main(argv: "list[str] | None" = None) -> int:
     parser = argparse.ArgumentParser(prog="make soak", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--hours", type=float, default=1.0, help="hours (default: %(default)s; 0.01 is 36 seconds)")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=PATIENCE,
+        help="an exchange, or coming to rest, may take this many seconds (default: %(default)g)",
+    )
     parser.add_argument("--leak", action="append", default=[], choices=LEAKS, help="a control: leak this; it must fail")
     options = parser.parse_args(argv)
     try:

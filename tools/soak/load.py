@@ -18,7 +18,8 @@ from collections.abc import Callable
 from typing import Any
 
 ECHO, HTTP, HELLO, THREADED, CLOSED, REVERSE = 7, 80, 8080, 4000, 4999, 5000
-# An exchange that takes longer than this many seconds has failed. There is time for many retransmissions.
+# An exchange that takes longer than this many seconds has failed, unless --patience says another number. There is time for
+# many retransmissions.
 PATIENCE = 30.0
 
 
@@ -67,10 +68,10 @@ def summary(values: list[float]) -> list[float]:
     ] + [round(ordered[-1], 3)]  # fmt: skip
 
 
-def connect(address: str, port: int) -> socket.socket:
+def connect(address: str, port: int, patience: float) -> socket.socket:
     """Return a connection to the stack."""
-    sock = socket.create_connection((address, port), PATIENCE)
-    sock.settimeout(PATIENCE)
+    sock = socket.create_connection((address, port), patience)
+    sock.settimeout(patience)
     return sock
 
 
@@ -82,11 +83,11 @@ def read(sock: socket.socket, size: int) -> bytes:
     return bytes(got)
 
 
-def both_ways(sock: socket.socket, data: bytes) -> bytes:
+def both_ways(sock: socket.socket, data: bytes, patience: float) -> bytes:
     """Send `data` to an echo and read it again at the same time."""
     sock.setblocking(False)
     view, got = memoryview(data), bytearray()
-    limit = time.monotonic() + PATIENCE
+    limit = time.monotonic() + patience
     while len(got) < len(data):
         left = limit - time.monotonic()
         readable, writable, _ = select.select([sock], [sock] if view else [], [], max(left, 0))
@@ -105,9 +106,10 @@ def both_ways(sock: socket.socket, data: bytes) -> bytes:
 class Load:
     """The workers and the data that they share."""
 
-    def __init__(self, address: str, seed: int):
+    def __init__(self, address: str, seed: int, patience: float):
         self.address = address
         self.seed = seed
+        self.patience = patience
         self.log = Log()
         self.go = threading.Event()
         self.ended = False
@@ -119,15 +121,15 @@ class Load:
     def bulk(self, rng: random.Random) -> None:
         """Send bytes to an echo, and compare every byte."""
         data = rng.randbytes(rng.randrange(1 << 16, 1 << 20))
-        with connect(self.address, rng.choice((ECHO, THREADED))) as sock:
-            if both_ways(sock, data) != data:
+        with connect(self.address, rng.choice((ECHO, THREADED)), self.patience) as sock:
+            if both_ways(sock, data, self.patience) != data:
                 self.log.error("bulk: the echo differs from what was sent")
         self.log.count("bulk bytes", 2 * len(data))
         self.log.count("connections")
 
     def requests(self, rng: random.Random) -> None:
         """Send small requests on one connection, and check the responses."""
-        with connect(self.address, THREADED) as sock:
+        with connect(self.address, THREADED, self.patience) as sock:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for _ in range(50):
                 data = rng.randbytes(rng.randrange(1, 1400))
@@ -142,7 +144,7 @@ class Load:
     def short(self, rng: random.Random) -> None:
         """Open a connection for one HTTP request."""
         begin = time.monotonic()
-        with connect(self.address, HTTP) as sock:
+        with connect(self.address, HTTP, self.patience) as sock:
             sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
             if not read(sock, 1 << 20).startswith(b"HTTP/1."):
                 self.log.error("short: no response")
@@ -173,18 +175,18 @@ class Load:
         kind = rng.choice(("reset", "reset with data", "refused", "half closed", "half a request", "silent"))
         if kind == "refused":
             try:
-                connect(self.address, CLOSED).close()
+                connect(self.address, CLOSED, self.patience).close()
                 self.log.error("churn: a closed port accepted a connection")
             except ConnectionRefusedError:
                 pass
         elif kind == "half a request":
-            with connect(self.address, rng.choice((HTTP, HELLO))) as sock:
+            with connect(self.address, rng.choice((HTTP, HELLO)), self.patience) as sock:
                 sock.sendall(b"GET / HTTP/1.1\r\nHost: ")
                 sock.shutdown(socket.SHUT_WR)
                 read(sock, 1 << 16)  # an error, or nothing, and the end
         else:
             # Use the echo that has keep-alive on: a reset may get lost, and then only keep-alive notices it.
-            with connect(self.address, THREADED) as sock:
+            with connect(self.address, THREADED, self.patience) as sock:
                 self.spoil(sock, kind, rng)
         self.log.count("connections")
         self.log.count("churned")
@@ -229,7 +231,7 @@ class Load:
         """Return when every worker has ended its round."""
         self.go.clear()
         with self.change:
-            self.change.wait_for(lambda: self.busy == 0, timeout=4 * PATIENCE)
+            self.change.wait_for(lambda: self.busy == 0, timeout=4 * self.patience)
 
     def echo(self, listener: socket.socket) -> None:
         """Serve the kernel's echo, for connections that the stack opens."""
@@ -244,7 +246,7 @@ class Load:
         """Serve one such connection."""
         try:
             with sock:
-                sock.settimeout(PATIENCE)
+                sock.settimeout(self.patience)
                 while data := sock.recv(1 << 16):
                     sock.sendall(data)
         except OSError:
@@ -264,8 +266,9 @@ def main(argv: "list[str] | None" = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.soak.load", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("address", help="the stack's address")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--patience", type=float, default=PATIENCE)
     options = parser.parse_args(argv)
-    load = Load(options.address, options.seed)
+    load = Load(options.address, options.seed, options.patience)
     load.start()
 
     def tell(told: dict[str, Any]) -> None:
