@@ -125,9 +125,11 @@ def _list() -> int:
     from pystack.stepper import scenarios
 
     width = max(map(len, scenarios.NAMES)) + 1
-    for name in scenarios.NAMES:
-        found = scenarios.get(name)
-        echo(f"{name:{width}}{found.title}\n{'':{width}}  {found.question}")
+    for number, (part, names) in enumerate(scenarios.PARTS):
+        echo(f"\n{part}" if number else part)
+        for name in names:
+            found = scenarios.get(name)
+            echo(f"{name:{width}}{found.title}\n{'':{width}}  {found.question}")
     return 0
 
 
@@ -244,6 +246,9 @@ def _text(cursor: "Cursor", scenario: "Scenario | None", options: dict[str, Any]
         if scenario is None:
             raise click.UsageError("--why needs a place in the recording: add --at or --break")
         echo(text.answer(cursor.timeline, scenario))
+        for one in scenario.tries:
+            options_ = " ".join(f"--what-if {change}" for change in one.changes.split())
+            echo(f"What if {one.text}? pystack step {scenario.name} {options_}")
     else:
         for line in text.story(cursor.timeline):
             echo(line)

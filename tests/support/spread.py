@@ -38,6 +38,7 @@ SPREAD = {
     "tests/stepper/web": ("compiled", "the page does not depend on the build"),
     "tests/stepper/capture": ("compiled", "captures are read without the core"),
     "tests/stepper/dissect": ("compiled", "the dissection does not use the core"),
+    "tests/stepper/test_course.py": ("compiled", "what the scenarios suggest does not depend on the build"),
     "tests/stepper/test_plot.py": ("compiled", "the drawing does not depend on the build"),
     "tests/sim/test_congestion_control.py": ("compiled", "long simulations, which are the same on both builds"),
     "tests/sim/test_fairness.py": ("compiled", "long simulations, which are the same on both builds"),

@@ -6,16 +6,24 @@ for name in scenarios.NAMES:
     print(name, scenarios.get(name).title)
 """
 
-from pystack.stepper.scenarios import balance, container, filtering, flow, link, loss, names, nat, opening, queue
-from pystack.stepper.scenarios.base import SCENARIOS, Scenario
+from pystack.stepper.scenarios import (
+    balance,
+    container,
+    course,
+    filtering,
+    flow,
+    link,
+    loss,
+    names,
+    nat,
+    opening,
+    queue,
+)
+from pystack.stepper.scenarios.base import SCENARIOS, Scenario, Try
 
-#: in an order that suits learners
-ORDER = (
-    "arp", "ping", "traceroute", "fragment", "handshake", "http-get", "simultaneous-open", "loss-fast-retransmit", "rto",
-    "zero-window", "nagle", "delayed-ack", "syn-flood", "reset", "time-wait", "pmtud", "tfo", "firewall-reject-or-drop", "dhcp", "dns-recursion", "bufferbloat", "load-balancer-l4", "load-balancer-l7",
-    "docker-publish", "nat", "port-forward", "hairpin",
-)  # fmt: skip
-NAMES = tuple(name for name in ORDER if name in SCENARIOS)
+#: the parts of the course: (title, names); course.py has their order, and a scenario that it does not list comes last
+PARTS = course.parts(list(SCENARIOS))
+NAMES = tuple(name for _, names in PARTS for name in names)
 
 
 def get(name: str) -> Scenario:
@@ -28,7 +36,9 @@ def get(name: str) -> Scenario:
 
 __all__ = [
     "NAMES",
+    "PARTS",
     "Scenario",
+    "Try",
     "filtering",
     "balance",
     "container",
