@@ -52,6 +52,9 @@ Examples:
 @click.option("--conversations", is_flag=True, help="List the TCP connections of a capture, and exit.")
 @click.option("--verify", is_flag=True, help="Check the states forwards, backwards and by a second replay.")
 @click.option("--web", is_flag=True, help="Serve the stepper to a browser, on this machine only.")
+@click.option(
+    "--layout", type=click.Choice(["beginner", "expert"]), help="Layout of the page for --web, instead of the last one."
+)
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port for --web; 0 takes a free one.")
 @click.option("--no-browser", is_flag=True, help="Do not open a browser for --web.")
 @click.option("--export", metavar="FILE", help="Write one HTML page that works without a server.")
@@ -67,8 +70,10 @@ def step(what: str | None, **options: Any) -> int:
     """
     if options["list_"]:
         return _list()
-    if what is None:
+    if what is None and not options["web"]:
         raise click.UsageError("a recording or a scenario is needed; `pystack step --list` lists the scenarios")
+    if what is None or (options["web"] and _is_large(what) and not any(options[name] for name in _AT_ONCE)):
+        return _serve_desk(what, options)
     from pystack.stepper.cursor import Cursor
 
     timeline, scenario = _open(what, options["seed"], options["partial"], options["trusted"])
@@ -97,10 +102,45 @@ def step(what: str | None, **options: Any) -> int:
         return _text(cursor, scenario, options)
     if options["web"]:
         serve = _face("pystack.stepper.web", "serve", "web", "--web")
-        serve(timeline, port=options["port"], browser=not options["no_browser"], cursor=cursor, scenario=scenario)
+        serve(timeline, cursor=cursor, scenario=scenario, **_serving(options))
         return 0
     run = _face("pystack.stepper.tui", "run", "tui", "the terminal stepper")
     run(timeline, cursor=cursor, scenario=scenario, seed=options["seed"])
+    return 0
+
+
+#: options that need the whole recording before the page is served
+_AT_ONCE = ("at", "breaks", "watches", "changes", "verify", "why", "text", "export", "conversations")
+
+
+def _is_large(what: str) -> bool:
+    """Return True for a file that takes long to read, so that the user should see its beginning first."""
+    import os
+
+    return os.path.isfile(what) and os.path.getsize(what) > _Progress.LARGE
+
+
+def _serving(options: dict[str, Any]) -> dict[str, Any]:
+    """Return what the server needs besides the timeline."""
+    desk = _face("pystack.stepper.web.desk", "Desk", "web", "--web")
+    return {
+        "port": options["port"],
+        "browser": not options["no_browser"],
+        "layout": options["layout"] or "",
+        "desk": desk(None, ".", partial=options["partial"], trusted=options["trusted"], seed=options["seed"]),
+    }
+
+
+def _serve_desk(what: str | None, options: dict[str, Any]) -> int:
+    """Serve the start page, or a large file that is read while the page shows its beginning."""
+    serve = _face("pystack.stepper.web", "serve", "web", "--web")
+    serving = _serving(options)
+    if what is not None:
+        from pystack.stepper.web.desk import Opening
+
+        path = what
+        serving["desk"].first = Opening(path, lambda: open(path, "rb"), options["partial"], options["trusted"])
+    serve(**serving)
     return 0
 
 

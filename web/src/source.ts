@@ -16,6 +16,7 @@ export interface Source {
   why(index: number): Promise<string>;
   /** Evaluate an expression at one event. If the expression is wrong, the thrown error has a message for the reader. */
   evaluate(text: string, at: number): Promise<any>;
+  attempt?(number: number): Promise<Branch>;
   branch?(at: number, change: string, argument: string): Promise<Branch>;
 }
 
@@ -63,6 +64,9 @@ export class ServedSource implements Source {
   }
   async evaluate(text: string, at: number): Promise<any> {
     return (await this.ask("evaluate", { text, at })).value;
+  }
+  attempt(number: number): Promise<Branch> {
+    return this.ask("attempt", { number });
   }
   branch(at: number, change: string, argument: string): Promise<Branch> {
     return this.ask("branch", { at, change, argument });

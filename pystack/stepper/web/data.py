@@ -72,6 +72,10 @@ class Trace:
             "answers": scenario.answers(timeline) if scenario else [],
             "story": " ".join(scenario.story.split()) if scenario else "",
             "note": self.note,
+            "scenario": scenario.name if scenario else "",
+            "pane": scenario.pane if scenario else "",
+            "tries": [],
+            "inferred": timeline.inferred,
             "hosts": timeline.hosts,
             "start": timeline.start,
             "duration": timeline.end - timeline.start,
@@ -89,6 +93,21 @@ class Trace:
             "connections": self.connections,
             "ladder": _ladder(timeline, scan),
         }
+
+    def tries(self) -> list[list[str]]:
+        """Return the what-ifs that the scenario suggests: the changes, and their text."""
+        return [list(one) for one in self.scenario.tries] if self.scenario else []
+
+    def following(self) -> list[str] | None:
+        """Return name and title of the next scenario of the course, or None after the last one."""
+        from pystack.stepper import scenarios
+
+        if self.scenario is None or self.scenario.name not in scenarios.NAMES:
+            return None
+        place = scenarios.NAMES.index(self.scenario.name) + 1
+        if place == len(scenarios.NAMES):
+            return None
+        return [scenarios.NAMES[place], scenarios.get(scenarios.NAMES[place]).title]
 
     # -- events ------------------------------------------------------------------------------------------------------
 
@@ -208,7 +227,8 @@ def _ladder(timeline: "Timeline", scan: _Scan) -> dict[str, Any]:
     fates = []
     for frame in timeline.frames:
         if frame.arrived >= 0:
-            fate = "dropped" if frame.index in scan.dropped else "delivered"
+            # The drop may be that of a copy at another host, such as on a link that has more than two.
+            fate = frame.fate if frame.index in scan.dropped else "delivered"
         else:
             fate = timeline.missing(frame)
         fates.append(FATES.index(fate) + (AGAIN if frame.index in scan.again else 0))

@@ -40,6 +40,7 @@ export class Chart {
   /** Set new data, from time 0 to `end`. */
   setEnd(end: number): void {
     this.end = Math.max(end, 1);
+    this.element.dataset.end = String(this.end);
     this.plot?.destroy();
     this.plot = null;
     this.resize();
@@ -91,7 +92,7 @@ export class Chart {
       {
         width,
         height,
-        padding: [6, 8, 0, 0],
+        padding: [6, 22, 0, 0],
         legend: { show: false },
         cursor: { drag: { x: true, y: false, dist: 5 }, points: { show: false } },
         scales: {

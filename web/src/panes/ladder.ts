@@ -116,9 +116,16 @@ export class LadderPane implements Pane {
 
   private drawHead(): void {
     const width = this.width();
-    const head = svg("svg", { width, height: 20 });
-    this.ladder.lines.forEach((name, line) => {
-      head.append(svg("text", { x: this.x(line), y: 15, class: "line-name" }, name));
+    const { lines } = this.ladder;
+    const between = this.x(1) - this.x(0);
+    // names that would overlap are written in two rows by turns
+    const widest = Math.max(...lines.map((name) => name.length)) * 7.5;
+    const turns = lines.length > 2 && between < widest + 6;
+    const head = svg("svg", { width, height: turns ? 33 : 20 });
+    lines.forEach((name, line) => {
+      const room = Math.max(3, Math.floor(((turns ? 2 : 1) * between) / 7.5));
+      const shown = lines.length > 2 && name.length > room ? `${name.slice(0, room - 1)}…` : name;
+      head.append(svg("text", { x: this.x(line), y: turns && line % 2 === 0 ? 13 : turns ? 28 : 15, class: "line-name" }, shown, svg("title", {}, name)));
     });
     clear(this.head, head);
   }

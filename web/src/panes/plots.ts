@@ -9,7 +9,7 @@ import type { Context, Pane } from "./pane";
 const UNLIMITED = 2 ** 30;
 const NOTHING: Steps = [[], []];
 
-function kilobytes(value: number): string {
+export function kilobytes(value: number): string {
   return Math.abs(value) >= 1000 ? `${Number((value / 1000).toPrecision(4))} kB` : String(Number(value.toPrecision(3)));
 }
 

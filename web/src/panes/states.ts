@@ -45,7 +45,7 @@ export class StatesPane implements Pane {
   private readonly causes = new Map<string, string>();
 
   constructor(private readonly context: Context) {
-    this.picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "states", role: "img" });
+    this.picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "states", role: "img", "aria-label": "the state diagram of TCP" });
     for (const [from, to, cause, known] of context.store.overview.transitions) this.addEdge(from, to, cause, known);
     for (const [name, place] of Object.entries(PLACES)) this.addBox(name === "END" ? "CLOSED" : name, place);
     this.element = h("div", { class: "pane-body column" }, h("div", { class: "states-box" }, this.picture), this.caption);

@@ -18,7 +18,7 @@ export class Why {
       clear(
         this.element,
         h("div", { class: "facts" }, h("b", {}, "before the first event"), note),
-        h("div", { class: "reason" }, overview.question || overview.title || "Step forwards to begin (→).", " ", this.answer()),
+        h("div", { class: "reason asks" }, overview.question || overview.title || "Step forwards to begin (→).", " ", this.answer()),
       );
       return;
     }
