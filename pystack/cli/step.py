@@ -58,6 +58,7 @@ Examples:
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port for --web; 0 takes a free one.")
 @click.option("--no-browser", is_flag=True, help="Do not open a browser for --web.")
 @click.option("--export", metavar="FILE", help="Write one HTML page that works without a server.")
+@click.option("--frames", metavar="FIRST-LAST", default="", help="Frames that --export writes, instead of all.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of a scenario's network.")
 @click.option("--partial", is_flag=True, help="Accept a recording that was cut off, for example by a crash.")
 @click.option("--trusted", is_flag=True, help="Set no limits on the recording's size and on what it creates.")
@@ -70,6 +71,8 @@ def step(what: str | None, **options: Any) -> int:
     """
     if options["list_"]:
         return _list()
+    if options["frames"] and not options["export"]:
+        raise click.UsageError("--frames needs --export")
     if what is None and not options["web"]:
         raise click.UsageError("a recording or a scenario is needed; `pystack step --list` lists the scenarios")
     if what is None or (options["web"] and _is_large(what) and not any(options[name] for name in _AT_ONCE)):
@@ -93,7 +96,7 @@ def step(what: str | None, **options: Any) -> int:
     if options["export"]:
         export = _face("pystack.stepper.export", "export", "web", "--export")
         try:
-            export(timeline, options["export"])
+            export(timeline, options["export"], frames=options["frames"])
         except ValueError as error:
             raise click.ClickException(str(error)) from None
         echo(f"wrote {options['export']}")

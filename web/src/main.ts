@@ -243,7 +243,7 @@ class App implements Context {
   private showLink(): void {
     const { overview, position, view } = this.store;
     const what = overview.scenario || overview.name;
-    const at = position < 0 ? "" : view.frame ? ` --at frame=${view.frame.number}` : ` --at event=${position}`;
+    const at = position < 0 ? "" : view.frame ? ` --at frame=${view.frame.number}` : ` --at event=${position + overview.firstEvent}`;
     const rows: [string, string][] = [["In this browser, while the server runs:", location.href]];
     if (overview.parent === null) rows.push(["From a terminal:", `pystack step ${/^[\w./-]+$/.test(what) ? what : `'${what}'`} --web${at} --layout ${this.beginner ? "beginner" : "expert"}`]);
     const box = h("div", { class: "help", id: "link-box", role: "dialog", "aria-label": "a link to this place", onclick: (event: Event) => { if (event.target === box) box.remove(); } },
@@ -297,8 +297,7 @@ class App implements Context {
     const event = Number(wanted.get("event") ?? NaN);
     if (Number.isInteger(event)) return event;
     const frame = Number(wanted.get("frame") ?? NaN);
-    const { frames } = this.store.overview;
-    return Number.isInteger(frame) && frame >= 1 && frame <= frames ? (await this.store.frame(frame - 1)).event : null;
+    return Number.isInteger(frame) && this.hasFrame(frame) ? (await this.store.frame(frame - 1 - this.store.overview.firstFrame)).event : null;
   }
 
   /** Go to "12": frame 12; "e40": event 40; "0.25s": that time. */
@@ -306,10 +305,15 @@ class App implements Context {
     const text = prompt("Go to: 12 (frame), e40 (event), 0.25s (time)")?.trim();
     if (!text) return;
     const { overview } = this.store;
-    if (/^e\d+$/.test(text)) await this.store.goto(Number(text.slice(1)));
+    if (/^e\d+$/.test(text)) await this.store.goto(Number(text.slice(1)) - overview.firstEvent);
     else if (/^[\d.]+ *s$/.test(text)) await this.store.goto(await this.store.eventAt(Math.round(parseFloat(text) * 1e9)));
-    else if (/^\d+$/.test(text) && Number(text) >= 1 && Number(text) <= overview.frames) await this.store.goto((await this.store.frame(Number(text) - 1)).event);
-    else this.say(`${text}: write 12 (a frame, up to ${overview.frames}), e40 (an event) or 0.25s (a time)`, true);
+    else if (/^\d+$/.test(text) && this.hasFrame(Number(text))) await this.store.goto((await this.store.frame(Number(text) - 1 - overview.firstFrame)).event);
+    else this.say(`${text}: write 12 (a frame, ${overview.firstFrame + 1}-${overview.firstFrame + overview.frames}), e40 (an event) or 0.25s (a time)`, true);
+  }
+
+  private hasFrame(number: number): boolean {
+    const { firstFrame, frames } = this.store.overview;
+    return number > firstFrame && number <= firstFrame + frames;
   }
 
   private async press(event: KeyboardEvent): Promise<void> {

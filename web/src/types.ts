@@ -39,6 +39,9 @@ export interface Overview {
   duration: number;
   events: number;
   frames: number;
+  /** What to add to numbers that are shown: an exported page may have only some frames. */
+  firstEvent: number;
+  firstFrame: number;
   eventChunk: number;
   frameChunk: number;
   /** Time of the first event of each chunk. */

@@ -81,6 +81,8 @@ class Trace:
             "duration": timeline.end - timeline.start,
             "events": len(timeline.events),
             "frames": len(timeline.frames),
+            "firstEvent": 0,
+            "firstFrame": 0,
             "eventChunk": EVENT_CHUNK,
             "frameChunk": FRAME_CHUNK,
             "chunkTimes": scan.chunk_times,
@@ -93,6 +95,14 @@ class Trace:
             "connections": self.connections,
             "ladder": _ladder(timeline, scan),
         }
+
+    def bounds(self) -> tuple[int, int]:
+        """Return the first event of the page's data and the one after the last."""
+        return 0, len(self.timeline.events)
+
+    def sizes(self) -> tuple[int, int]:
+        """Return how many events and frames the page's data has."""
+        return len(self.timeline.events), len(self.timeline.frames)
 
     def tries(self) -> list[list[str]]:
         """Return the what-ifs that the scenario suggests: the changes, and their text."""
@@ -113,11 +123,15 @@ class Trace:
 
     def events(self, number: int) -> dict[str, Any]:
         """Return a chunk of events, the state before it, and the changes by each event. LookupError if there is none."""
-        timeline = self.timeline
         first = number * EVENT_CHUNK
-        if not 0 <= first < len(timeline.events):
+        if not 0 <= first < len(self.timeline.events):
             raise LookupError(f"no events {number}")
-        entries = timeline.events[first : first + EVENT_CHUNK]
+        return self.events_between(first, first + EVENT_CHUNK)
+
+    def events_between(self, first: int, last: int) -> dict[str, Any]:
+        """Return the events from `first` up to, but not including, `last`."""
+        timeline = self.timeline
+        entries = timeline.events[first:last]
         changes = [self._changes(entry.index) for entry in entries]
         touched = [entry.conn for entry in entries]
         for change in changes:
@@ -161,7 +175,11 @@ class Trace:
         first = number * FRAME_CHUNK
         if not 0 <= first < len(self.timeline.frames):
             raise LookupError(f"no frames {number}")
-        return [_frame(frame) for frame in self.timeline.frames[first : first + FRAME_CHUNK]]
+        return self.frames_between(first, first + FRAME_CHUNK)
+
+    def frames_between(self, first: int, last: int) -> list[dict[str, Any]]:
+        """Return the frames from `first` up to, but not including, `last`."""
+        return [_frame(frame) for frame in self.timeline.frames[first:last]]
 
     # -- plots -------------------------------------------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 #: how many opened scenarios and files are kept, besides the one of the command line; a new one replaces the oldest
 MOST_OPEN = 6
 #: a file of more bytes is shown before all of it is read: its first bytes, as many as this
-BEGINNING = 2 << 20
+BEGINNING = 1 << 20
 
 
 class Opening:
@@ -75,7 +75,9 @@ class Opening:
 
     @staticmethod
     def _session(timeline: Timeline) -> WebSession:
-        return WebSession(Trace(timeline, scenario_of(timeline)))
+        trace = Trace(timeline, scenario_of(timeline))
+        trace.overview()  # it is made in this thread, so that the page need not wait for it
+        return WebSession(trace)
 
     def progress(self) -> dict[str, Any]:
         """Return how much is read. `ready` is true at the end, and `error` says what went wrong."""

@@ -401,3 +401,20 @@ def test_words_and_expressions_are_told_apart_alike(browser, exported, timeline)
                 assert found or not any(text in line.format(entry) for entry in timeline.events), text
             elif text in ("it's", "(x", "in", "a and b", "x==1"):
                 assert (found is None) == (text != "a and b"), text
+
+
+def test_a_page_of_some_frames_shows_the_numbers_of_the_recording(browser, timeline, tmp_path):
+    path = tmp_path / "page.html"
+    export(timeline, str(path), frames="8-40")
+    with Page(browser, path.as_uri() + "#frame=12") as page:
+        assert "frame 12" in page.text(".facts") and f"event {timeline.frames[11].event}/" in page.text(".facts")
+        first = timeline.frames[6].event + 1
+        assert_blocks(page, timeline, page.position + first)
+        page.page.wait_for_selector('.arrow[data-frame="12"].current')
+        page.page.wait_for_selector(".chart[data-end] canvas")
+        page.page.keyboard.press("Home")
+        page.page.keyboard.press("f")
+        page.settled(timeline.frames[7].event - first)
+        page.page.keyboard.press("End")
+        page.until("() => window.stepper.store.position === window.stepper.store.overview.events - 1")
+        assert page.complaints == []

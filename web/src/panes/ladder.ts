@@ -156,7 +156,7 @@ export class LadderPane implements Pane {
     const current = this.view?.frame?.index === i;
     const group = svg("g", {
       class: `arrow flow-${flows[i] < 0 ? "none" : flows[i] % 5} fate-${fate}${again ? " again" : ""}${current ? " current" : ""}`,
-      "data-frame": i + 1,
+      "data-frame": i + 1 + this.context.store.overview.firstFrame,
       onclick: () => void this.open(i),
     });
     // a wider line, which is easier to click
@@ -226,7 +226,7 @@ export class LadderPane implements Pane {
       if (row > last) break;
       const words = `${lines[line]}: ${text}`;
       const go = () => void this.context.store.goto(event);
-      found.push([row, svg("tspan", { class: `mark ${kind}`, onclick: go }, words, svg("title", {}, `event ${event}: ${words}`))]);
+      found.push([row, svg("tspan", { class: `mark ${kind}`, onclick: go }, words, svg("title", {}, `event ${event + this.context.store.overview.firstEvent}: ${words}`))]);
     }
     return found;
   }

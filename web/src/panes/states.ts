@@ -149,7 +149,7 @@ export class StatesPane implements Pane {
     if (!key) return ["no connection yet"];
     if (!last) return [`${key}: ${view.state[key]?.state ?? "no change of state yet"}`];
     const [event, from, to] = last;
-    const when = event === view.index ? "now" : `event ${event}`;
+    const when = event === view.index ? "now" : `event ${event + this.context.store.overview.firstEvent}`;
     const jump = h("a", { href: "#", onclick: (click: Event) => { click.preventDefault(); void this.context.store.goto(event); } }, when);
     return [h("b", {}, `${key.split(" ")[0]}: ${from} → ${to}`), " (", jump, ") ", this.causes.get(`${from}>${to}`) ?? "not in the table"];
   }

@@ -23,7 +23,7 @@ export class Why {
       return;
     }
     const about = overview.kinds[entry.kind]?.text ?? "";
-    const place = `event ${entry.index}/${overview.events - 1}`;
+    const place = `event ${entry.index + overview.firstEvent}/${overview.firstEvent + overview.events - 1}`;
     const frame = view.frame ? `frame ${view.frame.number}` : "";
     this.long.textContent = "";
     void this.explain(entry.index);
