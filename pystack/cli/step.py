@@ -79,6 +79,9 @@ def step(what: str | None, **options: Any) -> int:
         return _serve_desk(what, options)
     from pystack.stepper.cursor import Cursor
 
+    if _is_large(what) and not any(options[name] for name in (*_AT_ONCE, "web")):
+        if _step_from_the_beginning(what, options):
+            return 0
     timeline, scenario = _open(what, options["seed"], options["partial"], options["trusted"])
     if timeline.inferred:
         _refuse(timeline, options)
@@ -145,6 +148,24 @@ def _serve_desk(what: str | None, options: dict[str, Any]) -> int:
         serving["desk"].first = Opening(path, lambda: open(path, "rb"), options["partial"], options["trusted"])
     serve(**serving)
     return 0
+
+
+def _step_from_the_beginning(what: str, options: dict[str, Any]) -> bool:
+    """Step through the beginning of a large file in the terminal, while the rest is read. False: it shows nothing."""
+    from pystack.stepper.beginning import beginning
+    from pystack.stepper.timeline import Timeline
+
+    run = _face("pystack.stepper.tui", "run", "tui", "the terminal stepper")
+    partial, trusted = options["partial"], options["trusted"]
+    try:
+        with open(what, "rb") as file:
+            first = beginning(file, what, trusted=trusted)
+    except OSError as error:
+        raise click.ClickException(f"{what}: {error.strerror}") from None
+    if first is None:
+        return False
+    run(first, rest=lambda progress: Timeline.load(what, partial=partial, progress=progress, trusted=trusted))
+    return True
 
 
 def _refuse(timeline: "Timeline", options: dict[str, Any]) -> None:

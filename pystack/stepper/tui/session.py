@@ -120,6 +120,11 @@ class TerminalSession:
         self.pinned = known[here] if here < len(known) else ""
         return self.pinned
 
+    def replace(self, timeline: Timeline) -> None:
+        """Go on with a longer timeline of the same recording, at the same place."""
+        self.timeline = self.cursor.timeline = timeline
+        self._tree = None
+
     # -- what if -------------------------------------------------------------------------------------------------------
 
     def what_if(self, texts: list[str], from_the_beginning: bool = False) -> None:

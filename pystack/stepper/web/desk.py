@@ -7,9 +7,10 @@ own: until all of it is read, the page can step through its beginning.
 import os
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from pystack.sim.scheduler import SimError
+from pystack.stepper.beginning import BEGINNING, StoppedError, beginning
 from pystack.stepper.export import scenario_of
 from pystack.stepper.timeline import Timeline
 from pystack.stepper.web.data import Trace
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 #: how many opened scenarios and files are kept, besides the one of the command line; a new one replaces the oldest
 MOST_OPEN = 6
-#: a file of more bytes is shown before all of it is read: its first bytes, as many as this
-BEGINNING = 1 << 20
 
 
 class Opening:
@@ -46,22 +45,17 @@ class Opening:
             with self.open_file() as file:
                 self.size = max(os.fstat(file.fileno()).st_size, 1)
                 if self.size > BEGINNING:
-                    self.session = self._session(self._beginning(file))
-                    file.seek(0)
+                    first = beginning(file, self.name, trusted=self.trusted, size=BEGINNING)
+                    self.session = None if first is None else self._session(first)
                 self.session = self._session(self._load(file))
                 self.ready = True
-        except _StoppedError:
+        except StoppedError:
             pass
         except (TraceError, OSError) as error:
             hint = (
                 "; --partial accepts the part that exists" if ": truncated" in str(error) and not self.partial else ""
             )
             self.error = f"{getattr(error, 'strerror', None) or error}{hint}"
-
-    def _beginning(self, file: "BinaryIO") -> Timeline:
-        return Timeline.of_file(
-            cast("BinaryIO", _Head(file, BEGINNING)), self.name, partial=True, size=0, trusted=self.trusted
-        )
 
     def _load(self, file: "BinaryIO") -> Timeline:
         return Timeline.of_file(
@@ -71,7 +65,7 @@ class Opening:
     def _progress(self, done: int, size: int) -> None:
         self.done = done
         if self.stopped:
-            raise _StoppedError
+            raise StoppedError
 
     @staticmethod
     def _session(timeline: Timeline) -> WebSession:
@@ -82,30 +76,6 @@ class Opening:
     def progress(self) -> dict[str, Any]:
         """Return how much is read. `ready` is true at the end, and `error` says what went wrong."""
         return {"done": self.done, "size": self.size, "ready": self.ready, "error": self.error}
-
-
-class _StoppedError(Exception):
-    """Nobody waits for the file any more."""
-
-
-class _Head:
-    """The first bytes of a file, as a file."""
-
-    def __init__(self, file: "BinaryIO", most: int):
-        self.file, self.most = file, most
-
-    def read(self, count: int = -1) -> bytes:
-        """Return the next bytes, up to the end of the beginning."""
-        left = max(self.most - self.file.tell(), 0)
-        return self.file.read(left if count < 0 else min(count, left))
-
-    def seek(self, where: int) -> int:
-        """Go to a place."""
-        return self.file.seek(where)
-
-    def tell(self) -> int:
-        """Return the place."""
-        return self.file.tell()
 
 
 class Desk:

@@ -11,7 +11,7 @@ from pystack.trace.errors import TraceError
 MOST_DEPTH, MOST_ENTRIES, MOST_FILES = 3, 5_000, 200
 
 
-class Found(NamedTuple):
+class FoundFile(NamedTuple):
     """A file: its path below the directory with "/", what it is ("recording" or "capture"), and its size in bytes."""
 
     path: str
@@ -19,12 +19,12 @@ class Found(NamedTuple):
     size: int
 
 
-def search(folder: str) -> tuple[list[Found], bool]:
+def search(folder: str) -> tuple[list[FoundFile], bool]:
     """Return the recordings and captures, by path, and whether the search was cut short.
 
     Their first bytes say what they are. Hidden directories, symbolic links and what is no regular file are skipped.
     """
-    found: list[Found] = []
+    found: list[FoundFile] = []
     waiting = [("", 0)]
     looked = 0
     while waiting:
@@ -48,7 +48,7 @@ def search(folder: str) -> tuple[list[Found], bool]:
     return sorted(found), False
 
 
-def _look(folder: str, path: str) -> "Found | None":
+def _look(folder: str, path: str) -> "FoundFile | None":
     try:
         with open_below(folder, path) as file:
             head = file.read(len(MAGIC))
@@ -56,8 +56,8 @@ def _look(folder: str, path: str) -> "Found | None":
     except (OSError, TraceError):
         return None
     if head == MAGIC:
-        return Found(path, "recording", size)
-    return Found(path, "capture", size) if is_capture(head) else None
+        return FoundFile(path, "recording", size)
+    return FoundFile(path, "capture", size) if is_capture(head) else None
 
 
 def open_below(folder: str, path: str) -> BinaryIO:
