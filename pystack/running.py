@@ -423,6 +423,8 @@ def _tap(name: str, side: "tuple[Any, Any, Any]", stepped: bool, plain: bool, op
     try:
         if stepped:
             ns.be_patient(card.name, options["netns"])
+        elif card.made:
+            ns.be_quiet(card.name, options["netns"])
         _switch_on(card.name, kernel_side, options["netns"])
     except BaseException:
         card.close()

@@ -22,6 +22,7 @@ from pystack.style import echo
 from pystack_c.base.address import addr_text
 
 if TYPE_CHECKING:
+    from pystack.kernel.netns import Namespace
     from pystack.running import Running
     from pystack.stepper.live import StepGate
     from pystack.trace.annotate import FrameProbe
@@ -95,7 +96,11 @@ _OPTIONS = [
     ),
     click.option("-a", "--address", type=AddressType(True), multiple=True, help="Address of the stack; repeatable."),
     click.option("--dhcp", is_flag=True, help="Ask a DHCP server for the address, the gateway and the DNS servers."),
-    click.option("--kernel-address", type=AddressType(True), help="Address for the kernel's side of the device."),
+    click.option(
+        "--kernel-address",
+        type=AddressType(True),
+        help="Address for the kernel's side of the device; by default the gateway's if pystack makes the device.",
+    ),
     click.option("--gateway", type=AddressType(False), help="Default gateway of the stack."),
     click.option("--route", multiple=True, metavar="NET=GATEWAY", help="A route, such as 10.1.0.0/16=10.0.0.9."),
     click.option("--mtu", type=click.IntRange(68, 65521), help="MTU of the device."),
@@ -293,7 +298,7 @@ def bring_up(settings: Settings, control: bool = False, gate: "StepGate | None" 
             settings.gateway,
             dhcp=settings.dhcp,
             netns=netns,
-            host_address=settings.kernel_address,
+            host_address=_kernel_address(settings, netns),
             mode="tun" if settings.tun else "tap",
             mtu=settings.mtu,
             offload=not settings.no_offload,
@@ -320,6 +325,23 @@ def bring_up(settings: Settings, control: bool = False, gate: "StepGate | None" 
         for route in routes:
             _add_route(running, *route)
         yield running
+
+
+def _kernel_address(settings: Settings, netns: "Namespace | None") -> str | None:
+    """Return the address for the kernel's side: that of --kernel-address, or else the gateway's on a new device.
+
+    Nobody but the kernel is at the other end of a device that did not exist, so the gateway can be nowhere else. A device
+    that exists may be in a bridge, with the gateway behind it.
+    """
+    from pystack.kernel import netns as ns
+
+    if settings.kernel_address is not None or settings.gateway is None or not settings.address:
+        return settings.kernel_address
+    own = ipaddress.IPv4Interface(settings.address[0])
+    gateway = ipaddress.IPv4Address(settings.gateway)
+    if gateway not in own.network or gateway == own.ip or ns.exists(settings.device, netns):
+        return None
+    return f"{gateway}/{own.network.prefixlen}"
 
 
 def _look_at_gateway(settings: Settings) -> None:

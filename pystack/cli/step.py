@@ -52,6 +52,9 @@ Examples:
 @click.option("--conversations", is_flag=True, help="List the TCP connections of a capture, and exit.")
 @click.option("--verify", is_flag=True, help="Check the states forwards, backwards and by a second replay.")
 @click.option("--web", is_flag=True, help="Serve the stepper to a browser, on this machine only.")
+@click.option(
+    "--layout", type=click.Choice(["beginner", "expert"]), help="Layout of the page for --web, instead of the last one."
+)
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port for --web; 0 takes a free one.")
 @click.option("--no-browser", is_flag=True, help="Do not open a browser for --web.")
 @click.option("--export", metavar="FILE", help="Write one HTML page that works without a server.")
@@ -61,6 +64,7 @@ Examples:
     default="",
     help="Another run to compare with: where the time went (--web and terminal), and frame by frame (terminal).",
 )
+@click.option("--frames", metavar="FIRST-LAST", default="", help="Frames that --export writes, instead of all.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of a scenario's network.")
 @click.option("--partial", is_flag=True, help="Accept a recording that was cut off, for example by a crash.")
 @click.option("--trusted", is_flag=True, help="Set no limits on the recording's size and on what it creates.")
@@ -73,10 +77,17 @@ def step(what: str | None, **options: Any) -> int:
     """
     if options["list_"]:
         return _list()
-    if what is None:
+    if options["frames"] and not options["export"]:
+        raise click.UsageError("--frames needs --export")
+    if what is None and not options["web"]:
         raise click.UsageError("a recording or a scenario is needed; `pystack step --list` lists the scenarios")
+    if what is None or (options["web"] and _is_large(what) and not any(options[name] for name in _AT_ONCE)):
+        return _serve_desk(what, options)
     from pystack.stepper.cursor import Cursor
 
+    if _is_large(what) and not any(options[name] for name in (*_AT_ONCE, "web")):
+        if _step_from_the_beginning(what, options):
+            return 0
     timeline, scenario = _open(what, options["seed"], options["partial"], options["trusted"])
     if timeline.inferred:
         _refuse(timeline, options)
@@ -95,7 +106,7 @@ def step(what: str | None, **options: Any) -> int:
     if options["export"]:
         export = _face("pystack.stepper.export", "export", "web", "--export")
         try:
-            export(timeline, options["export"])
+            export(timeline, options["export"], frames=options["frames"])
         except ValueError as error:
             raise click.ClickException(str(error)) from None
         echo(f"wrote {options['export']}")
@@ -106,18 +117,64 @@ def step(what: str | None, **options: Any) -> int:
         against = _open(options["against"], options["seed"], options["partial"], options["trusted"])[0]
     if options["web"]:
         serve = _face("pystack.stepper.web", "serve", "web", "--web")
-        serve(
-            timeline,
-            port=options["port"],
-            browser=not options["no_browser"],
-            cursor=cursor,
-            scenario=scenario,
-            against=against,
-        )
+        serve(timeline, cursor=cursor, scenario=scenario, against=against, **_serving(options))
         return 0
     run = _face("pystack.stepper.tui", "run", "tui", "the terminal stepper")
     run(timeline, cursor=cursor, scenario=scenario, seed=options["seed"], against=against)
     return 0
+
+
+#: options that need the whole recording before the page is served
+_AT_ONCE = ("at", "breaks", "watches", "changes", "verify", "why", "text", "export", "conversations")
+
+
+def _is_large(what: str) -> bool:
+    """Return True for a file that takes long to read, so that the user should see its beginning first."""
+    import os
+
+    return os.path.isfile(what) and os.path.getsize(what) > _Progress.LARGE
+
+
+def _serving(options: dict[str, Any]) -> dict[str, Any]:
+    """Return what the server needs besides the timeline."""
+    desk = _face("pystack.stepper.web.desk", "Desk", "web", "--web")
+    return {
+        "port": options["port"],
+        "browser": not options["no_browser"],
+        "layout": options["layout"] or "",
+        "desk": desk(None, ".", partial=options["partial"], trusted=options["trusted"], seed=options["seed"]),
+    }
+
+
+def _serve_desk(what: str | None, options: dict[str, Any]) -> int:
+    """Serve the start page, or a large file that is read while the page shows its beginning."""
+    serve = _face("pystack.stepper.web", "serve", "web", "--web")
+    serving = _serving(options)
+    if what is not None:
+        from pystack.stepper.web.desk import Opening
+
+        path = what
+        serving["desk"].first = Opening(path, lambda: open(path, "rb"), options["partial"], options["trusted"])
+    serve(**serving)
+    return 0
+
+
+def _step_from_the_beginning(what: str, options: dict[str, Any]) -> bool:
+    """Step through the beginning of a large file in the terminal, while the rest is read. False: it shows nothing."""
+    from pystack.stepper.beginning import beginning
+    from pystack.stepper.timeline import Timeline
+
+    run = _face("pystack.stepper.tui", "run", "tui", "the terminal stepper")
+    partial, trusted = options["partial"], options["trusted"]
+    try:
+        with open(what, "rb") as file:
+            first = beginning(file, what, trusted=trusted)
+    except OSError as error:
+        raise click.ClickException(f"{what}: {error.strerror}") from None
+    if first is None:
+        return False
+    run(first, rest=lambda progress: Timeline.load(what, partial=partial, progress=progress, trusted=trusted))
+    return True
 
 
 def _refuse(timeline: "Timeline", options: dict[str, Any]) -> None:
@@ -141,9 +198,11 @@ def _list() -> int:
     from pystack.stepper import scenarios
 
     width = max(map(len, scenarios.NAMES)) + 1
-    for name in scenarios.NAMES:
-        found = scenarios.get(name)
-        echo(f"{name:{width}}{found.title}\n{'':{width}}  {found.question}")
+    for number, (part, names) in enumerate(scenarios.PARTS):
+        echo(f"\n{part}" if number else part)
+        for name in names:
+            found = scenarios.get(name)
+            echo(f"{name:{width}}{found.title}\n{'':{width}}  {found.question}")
     return 0
 
 
@@ -260,6 +319,9 @@ def _text(cursor: "Cursor", scenario: "Scenario | None", options: dict[str, Any]
         if scenario is None:
             raise click.UsageError("--why needs a place in the recording: add --at or --break")
         echo(text.answer(cursor.timeline, scenario))
+        for one in scenario.tries:
+            options_ = " ".join(f"--what-if {change}" for change in one.changes.split())
+            echo(f"What if {one.text}? pystack step {scenario.name} {options_}")
     else:
         for line in text.story(cursor.timeline):
             echo(line)

@@ -15,6 +15,7 @@ EXAMPLES = """\b
 Examples:
   pystack up --kernel-address 10.0.0.1/24 -a 10.0.0.2/24 --serve http:80 --serve echo:7
   curl http://10.0.0.2/                                     from another terminal
+  pystack up --gateway 10.0.0.1 -a 10.0.0.2/24 --serve http:80 --shell        then `curl http://10.0.0.2/` in that shell
   pystack up --netns lab --tap tap1 --dhcp                  the address comes from a DHCP server
   pystack up --netns lab --tap tap1 -a 10.0.0.2/24 -v       explain each frame
   pystack up -a 10.0.0.2/24 --kernel-address 10.0.0.1/24 --delay 50ms --loss 1%
@@ -116,10 +117,15 @@ def wait_for_the_end(host: Any) -> None:
     "--step", is_flag=True, help="Hold the stack at each frame with its clock stopped; see `pystack ctl step`."
 )
 @click.option(
+    "--shell",
+    is_flag=True,
+    help="Run a shell where the stack can be reached: in the network namespace of the kernel's side; `exit` ends both.",
+)
+@click.option(
     "--nft", "filters", metavar="FILE", help="Load the packet filter from a file in nft's language; see `pystack nft`."
 )
 @stack_options
-def up(settings: Settings, serve: tuple[str, ...], step: bool, filters: str | None) -> int:
+def up(settings: Settings, serve: tuple[str, ...], step: bool, shell: bool, filters: str | None) -> int:
     """Run a host on a TAP or TUN device until Ctrl-C.
 
     The kernel's side of the device is in the current network namespace, or in the one that --netns names.
@@ -127,8 +133,11 @@ def up(settings: Settings, serve: tuple[str, ...], step: bool, filters: str | No
     show its state.
     """
     from pystack import services
+    from pystack.cli.shell import explain, run_shell
 
-    gate = None
+    if shell and (step or settings.write == "-"):
+        raise click.UsageError(f"--shell and {'--step' if step else '--write -'} both need the terminal")
+    gate, status = None, 0
     if step:
         from pystack.stepper.live import StepGate
 
@@ -140,7 +149,11 @@ def up(settings: Settings, serve: tuple[str, ...], step: bool, filters: str | No
         started = services.start(*serve, host=running.host)
         try:
             introduce(settings, running, started)
-            if gate is not None and sys.stdin.isatty():
+            if not shell:
+                explain(settings)
+            if shell:
+                status = run_shell(settings, running)
+            elif gate is not None and sys.stdin.isatty():
                 from pystack.cli.ctl import prompt
 
                 prompt(gate, running.host, err=settings.write == "-")
@@ -156,4 +169,4 @@ def up(settings: Settings, serve: tuple[str, ...], step: bool, filters: str | No
         if running.host.failure is not None:
             echo(f"pystack: the stack stopped: {running.host.failure!r}", err=True)
             return 1
-    return 0
+    return status

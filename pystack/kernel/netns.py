@@ -241,14 +241,20 @@ def be_patient(name: str, netns: Namespace | None = None) -> None:
     """Make the kernel wait a minute instead of a second for the answer to each of its three ARP requests, and disable
     IPv6, so that the first held frame is not a router solicitation. If the kernel does not allow a change, nothing
     happens."""
-    for path, value in (
-        (f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6", "1"),
-        (f"/proc/sys/net/ipv4/neigh/{name}/retrans_time_ms", "60000"),
-    ):
-        try:
-            call(netns, _write, path, value)
-        except OSError:
-            pass
+    be_quiet(name, netns)
+    try:
+        call(netns, _write, f"/proc/sys/net/ipv4/neigh/{name}/retrans_time_ms", "60000")
+    except OSError:
+        pass
+
+
+def be_quiet(name: str, netns: Namespace | None = None) -> None:
+    """Disable IPv6 on a device, because the stack speaks IPv4 alone, and the kernel would send router solicitations and
+    group reports that the stack drops. If the kernel does not allow it, nothing happens."""
+    try:
+        call(netns, _write, f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6", "1")
+    except OSError:
+        pass
 
 
 def _sockaddr(addr: ipaddress.IPv4Address) -> bytes:

@@ -13,8 +13,9 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from pystack.stepper.cursor import Cursor
-from pystack.stepper.web import bundle, timing
+from pystack.stepper.web import bundle, excerpt, timing
 from pystack.stepper.web.data import EVENT_CHUNK, FRAME_CHUNK, Trace
+from pystack.stepper.web.excerpt import Excerpt
 
 if TYPE_CHECKING:
     from pystack.stepper.scenarios import Scenario
@@ -28,9 +29,13 @@ MOST_PLOTS = 64
 UNITS = ("frame", "layer", "rtt")
 
 
-def export(timeline: "Timeline", path: str, scenario: "Scenario | None" = None) -> None:
-    """Write the page. A ValueError says in one line what is wrong."""
-    text = page(Trace(timeline, scenario or scenario_of(timeline)))
+def export(timeline: "Timeline", path: str, scenario: "Scenario | None" = None, frames: str = "") -> None:
+    """Write the page, or only some frames, such as "100-200". A ValueError says in one line what is wrong."""
+    scenario = scenario or scenario_of(timeline)
+    if frames:
+        text = page(Excerpt(timeline, scenario, *excerpt.parse(frames, len(timeline.frames))))
+    else:
+        text = page(Trace(timeline, scenario))
     with open(path + ".new", "w", encoding="utf-8") as file:
         file.write(text)
     os.replace(path + ".new", path)
@@ -47,9 +52,12 @@ def scenario_of(timeline: "Timeline") -> "Scenario | None":
 def page(trace: Trace) -> str:
     """Return the page's text. A ValueError says that the trace has too many events."""
     timeline = trace.timeline
-    count = len(timeline.events)
+    count, _ = trace.sizes()
     if count > MOST_EVENTS:
-        raise ValueError(f"{timeline.name}: {count} events; a page can hold {MOST_EVENTS}: use --web")
+        raise ValueError(
+            f"{timeline.name}: {count} events; a page can hold {MOST_EVENTS}: use --web, or choose frames, such as "
+            f"--frames 1-{max(len(timeline.frames) * MOST_EVENTS // count // 2, 1)}"
+        )
     data = json.dumps(contents(trace), separators=(",", ":"), ensure_ascii=False, default=str)
     # The page holds no time of day, so the same trace gives the same page.
     packed = base64.b64encode(gzip.compress(data.encode(), 9, mtime=0)).decode()
@@ -78,24 +86,25 @@ def _policy(script: str) -> str:
 
 def contents(trace: Trace) -> dict[str, Any]:
     """Return everything that a client could request from the server."""
-    timeline = trace.timeline
+    events, frames = trace.sizes()
     return {
         "overview": {**trace.overview(), "served": False, "changes": [], "parent": None},
-        "events": [trace.events(n) for n in range(-(-len(timeline.events) // EVENT_CHUNK))],
-        "frames": [trace.frames(n) for n in range(-(-len(timeline.frames) // FRAME_CHUNK))],
+        "events": [trace.events(n) for n in range(-(-events // EVENT_CHUNK))],
+        "frames": [trace.frames(n) for n in range(-(-frames // FRAME_CHUNK))],
         "plots": {key: trace.plots(key) for key in trace.connections[:MOST_PLOTS]},
         "time": {key: timing.answer_or_error(trace.requests, key) for key in ("", *trace.connections[:MOST_PLOTS])},
-        "why": [trace.why(index) for index in range(len(timeline.events))],
-        "steps": {unit: [_steps(timeline, unit, 1), _steps(timeline, unit, -1)] for unit in UNITS},
+        "why": [trace.why(index) for index in range(events)],
+        "steps": {unit: [_steps(trace, unit, 1), _steps(trace, unit, -1)] for unit in UNITS},
     }
 
 
-def _steps(timeline: "Timeline", unit: str, direction: int) -> list[int]:
+def _steps(trace: Trace, unit: str, direction: int) -> list[int]:
     """Return the position that a step leads to, from each position. The first one is before all events."""
-    cursor = Cursor(timeline)
+    cursor = Cursor(trace.timeline)
+    first, end = trace.bounds()
     found = []
-    for position in range(-1, len(timeline.events)):
+    for position in range(first - 1, end):
         cursor.position = position
         cursor.step(unit, direction)
-        found.append(cursor.position)
+        found.append(min(max(cursor.position, first - 1), end - 1) - first)
     return found

@@ -109,14 +109,19 @@ class Timeline:
         except OSError as error:
             raise TraceError(f"{path}: {error.strerror}") from None
         with file:
-            head = file.read(512)
-            file.seek(0)
-            if is_capture(head):
-                return cls.of_capture(file, path, partial=partial, progress=progress, size=size, trusted=trusted)
-            what = foreign(head)
-            if what:
-                raise TraceError(f"{path}: not a pystack recording: {what}")
-            return cls(file, path, partial=partial, progress=progress, size=size, trusted=trusted)
+            return cls.of_file(file, path, partial=partial, progress=progress, size=size, trusted=trusted)
+
+    @classmethod
+    def of_file(cls, file: BinaryIO, name: str, **options: Any) -> "Timeline":
+        """Return the timeline of an open file. The options are those of `load`, and `size`, for the progress."""
+        head = file.read(512)
+        file.seek(0)
+        if is_capture(head):
+            return cls.of_capture(file, name, **options)
+        what = foreign(head)
+        if what:
+            raise TraceError(f"{name}: not a pystack recording: {what}")
+        return cls(file, name, **options)
 
     @classmethod
     def of(cls, recording: bytes, name: str = "recording", *, partial: bool = False) -> "Timeline":

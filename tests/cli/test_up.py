@@ -303,6 +303,59 @@ def test_tun_and_mtu(lab):
         assert "mtu 576" in lab.run("ip", "link", "show", "tun7").stdout
 
 
+def test_the_gateway_is_the_kernel_if_pystack_makes_the_device(lab):
+    """As in pystack.up(). A device that exists may be in a bridge, so it is left as it is."""
+    with lab.up("-a", "10.0.0.2/24", "--gateway", "10.0.0.1"):
+        assert "inet 10.0.0.1/24" in lab.run("ip", "addr", "show", "tap0").stdout
+        assert lab.run("ping", "-c", "1", "10.0.0.2").returncode == 0
+    assert lab.run("ip", "tuntap", "add", "tap1", "mode", "tap", "vnet_hdr").returncode == 0
+    with lab.up("-a", "10.0.0.2/24", "--gateway", "10.0.0.1", "--tap", "tap1"):
+        assert "inet " not in lab.run("ip", "addr", "show", "tap1").stdout
+    with lab.up("-a", "10.0.0.2/24", "--gateway", "10.0.0.1", "--kernel-address", "10.0.0.9/24"):
+        assert "inet 10.0.0.9/24" in lab.run("ip", "addr", "show", "tap0").stdout
+
+
+def test_the_kernel_sends_no_ipv6_over_a_device_that_pystack_makes(lab, tmp_path):
+    lab.run("sh", "-c", "echo 0 > /proc/sys/net/ipv6/conf/default/disable_ipv6")
+    path = tmp_path / "run.pcapng"
+    with lab.up(*UP, "--write", str(path)):
+        assert lab.run("cat", "/proc/sys/net/ipv6/conf/tap0/disable_ipv6").stdout == "1\n"
+        assert lab.run("ping", "-c", "3", "-i", "0.4", "10.0.0.2").returncode == 0
+    kinds = [frame.data[12:14] for frame in pcapng.read(str(path))]
+    assert kinds.count(b"\x08\x00") > 3 and b"\x86\xdd" not in kinds
+    # a device that exists is left as it is
+    assert lab.run("ip", "tuntap", "add", "tap1", "mode", "tap", "vnet_hdr").returncode == 0
+    with lab.up(*UP, "--tap", "tap1"):
+        assert lab.run("cat", "/proc/sys/net/ipv6/conf/tap1/disable_ipv6").stdout == "0\n"
+
+
+SHELL = ["-a", "10.0.0.2/24", "--gateway", "10.0.0.1", "--serve", "hello:7", "--shell"]
+
+
+def test_a_shell_on_the_kernels_side(lab):
+    """Its commands reach the stack, its exit status is that of the command, and Ctrl-C is not for the stack."""
+    script = "echo $PYSTACK_NAME; ping -c 1 10.0.0.2 >/dev/null && echo answered; kill -INT $PPID; sleep 0.2; ip -br link show tap0; exit 3\n"
+    for options in ([], ["--netns", f"pystack-shell-{os.getpid()}"]):
+        env = {**lab.env, "SHELL": "/bin/sh"}
+        command = lab.command(*PYSTACK, "up", *SHELL, *options)
+        done = subprocess.run(command, input=script, env=env, capture_output=True, text=True, timeout=60, cwd="/")
+        lines = done.stdout.splitlines()
+        assert lines[:2] == ["pystack", "answered"] and lines[2].startswith("tap0"), done
+        assert done.returncode == 3 and "Traceback" not in done.stderr
+        assert "this shell is on the kernel's side of tap0; `exit` ends it and the stack" in done.stderr
+        assert "another terminal" not in done.stderr
+
+
+def test_how_to_reach_the_stack_is_said(lab):
+    """The command that is printed works from outside."""
+    with lab.up(*UP, "-a", "10.0.0.3/24") as process:
+        process.stderr.readline()
+        line = process.stderr.readline()
+        command = line.partition("from another terminal: ")[2].partition(" (")[0].split()
+        assert command[0] == "nsenter" and "runs a command in the namespaces of another process" in line
+        assert subprocess.run([*command[:-2], "ping", "-c", "1", "10.0.0.2"], capture_output=True).returncode == 0
+
+
 def test_the_device_is_switched_on_without_an_address_for_the_kernel(lab):
     with lab.up("-a", "10.0.0.2/24"):
         assert ",UP" in lab.run("ip", "link", "show", "tap0").stdout
@@ -351,6 +404,8 @@ def test_a_named_namespace_is_made_and_removed():
         (["up", "-a", "10.0.0.2/"], "prefix length (none) is not in 0..32"),
         (["up", *UP, "--route", "10.0.0.0/33=10.0.0.1"], "prefix length 33 is not in 0..32"),
         (["up", *UP, "--route", "10.0.0.1/8=10.0.0.1"], "10.0.0.1/8 has host bits set"),
+        (["up", *UP, "--shell", "--step"], "--shell and --step both need the terminal"),
+        (["up", *UP, "--shell", "--write", "-"], "--shell and --write - both need the terminal"),
         (["up", *UP, "--serve", "gopher:70"], "no service 'gopher'"),
         (["up", *UP, "--serve", "http:0"], "a port from 1 to 65535"),
         (["up", *UP, "--set", "tcp_nagel=0"], "no setting named 'tcp_nagel'"),

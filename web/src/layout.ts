@@ -19,7 +19,7 @@ export class Place {
       h("button", { class: "tab", role: "tab", "data-pane": pane.name, onclick: () => this.select(pane.name) }, pane.title),
     );
     const zoom = h("button", { class: "zoom", title: "fill the page with this (z)", "aria-label": "enlarge", onclick: () => layout.zoom(this) }, icon());
-    this.element = h("section", { class: `place place-${name}` }, h("div", { class: "tabs", role: "tablist" }, ...this.tabs, zoom), this.body);
+    this.element = h("section", { class: `place place-${name}` }, h("div", { class: "tabs" }, h("div", { class: "tab-list", role: "tablist", "aria-label": `panes ${name}` }, ...this.tabs), zoom), this.body);
     this.element.addEventListener("pointerdown", () => (layout.active = this));
     this.select(this.current.name);
   }
@@ -44,7 +44,12 @@ export class Layout {
     private readonly remember: () => void,
   ) {}
 
+  /** Add a place with these panes. Without panes there is no place, and its neighbour has the room. */
   add(name: string, panes: Pane[]): void {
+    if (!panes.length) {
+      this.root.classList.add(`no-${name}`);
+      return;
+    }
     const place = new Place(name, panes, this);
     this.places.push(place);
     this.root.append(place.element);

@@ -5,10 +5,12 @@ import { clear, h } from "./dom";
 import { EmbeddedSource, embeddedData } from "./embedded";
 import { seconds } from "./format";
 import { Layout } from "./layout";
+import { apply as applyLook, remember as rememberLook, remembered, type LayoutName, type Look } from "./look";
 import { BreaksPane } from "./panes/breaks";
 import { EventsPane } from "./panes/events";
 import { FramePane } from "./panes/frame";
 import { LadderPane } from "./panes/ladder";
+import { Lesson } from "./panes/lesson";
 import type { Context } from "./panes/pane";
 import { SequencePane, WindowsPane } from "./panes/plots";
 import { StatesPane } from "./panes/states";
@@ -17,7 +19,9 @@ import { TimePane } from "./panes/time";
 import { TimersPane } from "./panes/timers";
 import { WhatIfPane } from "./panes/whatif";
 import { Why } from "./panes/why";
+import { isScenarioPage, progress, startPage, type Progress } from "./places";
 import { ServedSource, type Source } from "./source";
+import { showStart } from "./start";
 import { Store, type View } from "./store";
 import type { Unit } from "./types";
 
@@ -36,13 +40,21 @@ const HELP: [string, string][] = [
   ["s", "spans: where the time of a request went"],
   ["z", "show one pane alone, and back"],
   ["d", "dark or light colours"],
+  ["Space", "the next row, in the beginner's layout"],
   ["1 … 9", "the panes, one after another"],
   ["?", "this help"],
 ];
 
+/** How an app is replaced: with another look, or because more of the file is read. */
+type Again = (change?: () => void) => void;
+
 class App implements Context {
   readonly store: Store;
   private readonly layout: Layout;
+  private readonly beginner: boolean;
+  private readonly lesson: Lesson | null;
+  private readonly closing = new AbortController();
+  private readonly reading = h("span", { class: "reading", id: "reading" });
   private readonly why: Why;
   private readonly status = h("span", { class: "status", id: "status", role: "status" });
   private readonly slider: HTMLInputElement;
@@ -55,30 +67,49 @@ class App implements Context {
   private key = "";
   private ready = false;
 
-  constructor(source: Source, overview: Store["overview"], root: HTMLElement) {
+  constructor(source: Source, overview: Store["overview"], private readonly root: HTMLElement, private readonly look: Look, private readonly again: Again, before: App | null) {
     this.store = new Store(source, overview);
-    this.store.breakpoints = (overview.breakpoints ?? []).map((one) => ({ ...one }));
+    this.store.breakpoints = before?.store.breakpoints ?? (overview.breakpoints ?? []).map((one) => ({ ...one }));
+    this.beginner = look.layout === "beginner";
     this.why = new Why(this);
+    this.lesson = this.beginner ? new Lesson(this, () => this.why.showAnswer()) : null;
     this.slider = h("input", {
       type: "range", min: -1, max: overview.events - 1, value: -1, class: "slider", "aria-label": "position",
       oninput: () => void this.store.goto(Number(this.slider.value)),
     }) as HTMLInputElement;
     this.help = this.makeHelp();
     const grid = h("div", { class: "grid" });
-    clear(root, this.bar(), this.why.element, grid, this.help);
+    root.classList.toggle("beginner", this.beginner);
+    if (this.lesson) {
+      const words = h("div", { class: "words-column" }, this.lesson.buttons, h("div", { class: "words-body", tabindex: 0 }, this.why.element, this.lesson.element));
+      clear(root, this.bar(), h("div", { class: "learn" }, grid, words), this.help);
+    } else {
+      clear(root, this.bar(), this.why.element, grid, this.help);
+    }
     this.layout = new Layout(grid, () => this.remember());
     this.events = new EventsPane(this);
     this.breaks = new BreaksPane(this);
     this.tcb = new TcbPane(this);
     this.plots = [new SequencePane(this), new WindowsPane(this)];
-    this.layout.add("left", [new LadderPane(this), this.events]);
-    this.layout.add("upper", [...this.plots, new StatesPane(this), new TimePane(this)]);
-    this.layout.add("lower", [new FramePane(this), new WhatIfPane(this)]);
-    this.layout.add("right", [this.tcb]);
-    this.layout.add("corner", [this.breaks, new TimersPane(this)]);
+    const { signal } = this.closing;
+    // a pane that has nothing to show in this run is left out
+    const opened = overview.stateChanges.some(([, , , to]) => to !== "LISTEN" && to !== "CLOSED");
+    const states = opened ? [new StatesPane(this)] : [];
+    const plots = opened || (overview.inferred && overview.connections.length) ? this.plots : [];
+    const time = new TimePane(this);
+    if (this.beginner) {
+      this.layout.add("left", [new LadderPane(this), ...states, ...plots, time, new FramePane(this), this.events]);
+    } else {
+      this.layout.add("left", [new LadderPane(this), this.events]);
+      this.layout.add("upper", [...plots, ...states, time]);
+      this.layout.add("lower", [new FramePane(this), new WhatIfPane(this)]);
+      this.layout.add("right", plots.length ? [this.tcb] : []);
+      this.layout.add("corner", [this.breaks, new TimersPane(this)]);
+      if (overview.pane) this.layout.open(overview.pane);
+    }
     this.store.listen((view) => this.show(view));
-    document.addEventListener("keydown", (event) => void this.press(event));
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.plots.forEach((plot) => plot.redraw()));
+    document.addEventListener("keydown", (event) => void this.press(event), { signal });
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.redraw(), { signal });
   }
 
   // -- state that the panes share
@@ -108,7 +139,39 @@ class App implements Context {
         this.say((error as Error).message, true);
       }
     };
-    return h("button", { title, "aria-label": title, onclick: () => void run(), id: id || undefined }, text);
+    // a sign needs words, and words are their own label
+    return h("button", { title, "aria-label": /\w/.test(text) ? undefined : title, onclick: () => void run(), id: id || undefined }, text);
+  }
+
+  /** Show how much of the file is read, while the page shows its beginning. */
+  showReading(done: number, size: number): void {
+    this.reading.textContent = `reading: ${Math.min(99, Math.floor((done / size) * 100))} %`;
+  }
+
+  /** Leave the page to another app. */
+  close(): void {
+    this.closing.abort();
+    delete document.documentElement.dataset.ready;
+  }
+
+  private redraw(): void {
+    this.plots.forEach((plot) => plot.redraw());
+    this.lesson?.compared.redraw();
+  }
+
+  private nameText(): string {
+    const { name, note, title } = this.store.overview;
+    if (this.beginner && title) return note ? `${title}: ${note}` : title;
+    return note ? `${name}: ${note}` : name;
+  }
+
+  /** The visible switch between the two layouts. */
+  private layouts(): HTMLElement {
+    const one = (name: LayoutName, text: string) => {
+      const here = this.beginner === (name === "beginner");
+      return h("button", { id: `layout-${name}`, "aria-pressed": String(here), onclick: () => !here && this.again(() => (this.look.layout = name)) }, text);
+    };
+    return h("span", { class: "group layouts", role: "group", "aria-label": "layout" }, one("beginner", "Beginner"), one("expert", "Expert"));
   }
 
   private bar(): HTMLElement {
@@ -117,15 +180,16 @@ class App implements Context {
     const save = source.served
       ? h("a", { class: "button", id: "export", href: `api/${encodeURIComponent((source as ServedSource).trace)}/export`, download: "", title: "one page that opens offline" }, "Export")
       : null;
+    const start = source.served && h("a", { class: "button", id: "start-page", href: startPage(), title: "all scenarios, and the recordings of the directory" }, "Start page");
     const back = overview.parent !== null && h("a", { class: "button", href: "?", title: overview.note }, "← the run as it was");
     return h(
       "header",
       { class: "top" },
       h("b", { class: "brand", title: `pystack ${overview.version}` }, "pystack"),
-      h("span", { class: "name", title: overview.story || overview.title }, overview.note ? `${overview.name}: ${overview.note}` : overview.name),
+      h("h1", { class: "name", title: overview.story || overview.title }, this.nameText()),
       h(
         "span",
-        { class: "group" },
+        { class: "group steps" },
         this.button("|‹", "before the first event (Home)", () => this.store.goto(-1), "first"),
         this.button("« rtt", "previous round trip (T)", step("rtt", -1)),
         this.button("« frame", "previous frame (↑)", step("frame", -1), "back-frame"),
@@ -137,15 +201,20 @@ class App implements Context {
       ),
       h(
         "span",
-        { class: "group" },
+        { class: "group runs" },
         this.button("◂ run", "run backwards to a breakpoint (R)", () => this.store.run(-1), "run-back"),
         this.button("run ▸", "run to a breakpoint (r)", () => this.store.run(1), "run"),
       ),
       this.slider,
       this.where,
       this.status,
+      this.reading,
       back,
+      start,
+      this.layouts(),
       save,
+      this.button("Link", "a link to this place", () => this.showLink(), "link"),
+      this.button("Projector", "large type and high contrast", () => this.again(() => (this.look.projector = !this.look.projector)), "projector"),
       this.button("◐", "light or dark (d)", () => this.theme(), "theme"),
       this.button("?", "keys (?)", () => this.toggleHelp(), "help"),
     );
@@ -166,10 +235,25 @@ class App implements Context {
   }
 
   private theme(): void {
-    const root = document.documentElement;
-    const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-    root.dataset.theme = dark ? "light" : "dark";
-    this.plots.forEach((plot) => plot.redraw());
+    const dark = this.look.theme ? this.look.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+    this.look.theme = dark ? "light" : "dark";
+    applyLook(this.look);
+    rememberLook(this.look);
+    this.redraw();
+  }
+
+  /** Show a link to this place, and the command that leads here when this server has ended. */
+  private showLink(): void {
+    const { overview, position, view } = this.store;
+    const what = overview.scenario || overview.name;
+    const at = position < 0 ? "" : view.frame ? ` --at frame=${view.frame.number}` : ` --at event=${position + overview.firstEvent}`;
+    const rows: [string, string][] = [["In this browser, while the server runs:", location.href]];
+    if (overview.parent === null) rows.push(["From a terminal:", `pystack step ${/^[\w./-]+$/.test(what) ? what : `'${what}'`} --web${at} --layout ${this.beginner ? "beginner" : "expert"}`]);
+    const box = h("div", { class: "help", id: "link-box", role: "dialog", "aria-label": "a link to this place", onclick: (event: Event) => { if (event.target === box) box.remove(); } },
+      h("div", {}, ...rows.map(([text, value]) => h("label", { class: "link-row" }, text, h("input", { readonly: true, value, onfocus: (event: Event) => (event.target as HTMLInputElement).select() }))),
+        h("button", { onclick: () => box.remove() }, "Close")));
+    this.root.append(box);
+    box.querySelector("input")!.focus();
   }
 
   // -- moving
@@ -179,6 +263,7 @@ class App implements Context {
     this.where.textContent = `${seconds(view.time)} s`;
     this.say("");
     this.why.show(view);
+    this.lesson?.show(view);
     this.layout.show(view);
     this.remember();
   }
@@ -188,24 +273,34 @@ class App implements Context {
     if (!this.ready) return;
     const panes = this.layout.places.map((place) => place.current.name).join(",");
     const zoomed = this.layout.zoomed();
-    history.replaceState(null, "", `#event=${this.store.position}&panes=${panes}${zoomed ? `&zoom=${zoomed}` : ""}`);
+    const layout = this.look.layout ? `&layout=${this.look.layout}` : "";
+    history.replaceState(null, "", `#event=${this.store.position}&panes=${panes}${zoomed ? `&zoom=${zoomed}` : ""}${layout}`);
   }
 
   async start(): Promise<void> {
     const wanted = new URLSearchParams(location.hash.slice(1));
-    const event = wanted.has("event") ? Number(wanted.get("event")) : (this.store.overview.begin ?? -1);
+    const event = (await this.placeIn(wanted)) ?? this.store.overview.begin ?? -1;
     for (const name of (wanted.get("panes") ?? "").split(",")) if (name) this.layout.open(name);
     const zoomed = this.layout.places.find((place) => place.name === wanted.get("zoom"));
     if (zoomed) this.layout.zoom(zoomed);
     await this.store.goto(Number.isInteger(event) ? event : -1);
     this.ready = true;
+    document.documentElement.dataset.ready = this.beginner ? "beginner" : "expert";
     this.remember();
-    addEventListener("hashchange", () => void this.follow());
+    addEventListener("hashchange", () => void this.follow(), { signal: this.closing.signal });
   }
 
   private async follow(): Promise<void> {
-    const event = Number(new URLSearchParams(location.hash.slice(1)).get("event") ?? NaN);
-    if (Number.isInteger(event) && event !== this.store.position) await this.store.goto(event);
+    const event = await this.placeIn(new URLSearchParams(location.hash.slice(1)));
+    if (event !== null && event !== this.store.position) await this.store.goto(event);
+  }
+
+  /** Return the event that an address names: event=N, or frame=N. */
+  private async placeIn(wanted: URLSearchParams): Promise<number | null> {
+    const event = Number(wanted.get("event") ?? NaN);
+    if (Number.isInteger(event)) return event;
+    const frame = Number(wanted.get("frame") ?? NaN);
+    return Number.isInteger(frame) && this.hasFrame(frame) ? (await this.store.frame(frame - 1 - this.store.overview.firstFrame)).event : null;
   }
 
   /** Go to "12": frame 12; "e40": event 40; "0.25s": that time. */
@@ -213,20 +308,27 @@ class App implements Context {
     const text = prompt("Go to: 12 (frame), e40 (event), 0.25s (time)")?.trim();
     if (!text) return;
     const { overview } = this.store;
-    if (/^e\d+$/.test(text)) await this.store.goto(Number(text.slice(1)));
+    if (/^e\d+$/.test(text)) await this.store.goto(Number(text.slice(1)) - overview.firstEvent);
     else if (/^[\d.]+ *s$/.test(text)) await this.store.goto(await this.store.eventAt(Math.round(parseFloat(text) * 1e9)));
-    else if (/^\d+$/.test(text) && Number(text) >= 1 && Number(text) <= overview.frames) await this.store.goto((await this.store.frame(Number(text) - 1)).event);
-    else this.say(`${text}: write 12 (a frame, up to ${overview.frames}), e40 (an event) or 0.25s (a time)`, true);
+    else if (/^\d+$/.test(text) && this.hasFrame(Number(text))) await this.store.goto((await this.store.frame(Number(text) - 1 - overview.firstFrame)).event);
+    else this.say(`${text}: write 12 (a frame, ${overview.firstFrame + 1}-${overview.firstFrame + overview.frames}), e40 (an event) or 0.25s (a time)`, true);
+  }
+
+  private hasFrame(number: number): boolean {
+    const { firstFrame, frames } = this.store.overview;
+    return number > firstFrame && number <= firstFrame + frames;
   }
 
   private async press(event: KeyboardEvent): Promise<void> {
     const target = event.target as HTMLElement;
     if (event.key === "Escape") {
       this.help.hidden = true;
+      document.getElementById("link-box")?.remove();
       target.blur();
       return;
     }
     if (event.ctrlKey || event.metaKey || event.altKey || ["INPUT", "SELECT", "TEXTAREA"].includes(target.tagName) && target !== this.slider) return;
+    if (event.key === " " && ["BUTTON", "A", "SUMMARY"].includes(target.tagName)) return;  // the browser presses it
     const action = this.action(event.key);
     if (!action) return;
     event.preventDefault();
@@ -265,24 +367,81 @@ class App implements Context {
       d: () => this.theme(),
       "?": () => this.toggleHelp(),
     };
+    if (this.lesson) others[" "] = () => this.lesson!.forward();
     return Object.hasOwn(others, key) ? others[key] : undefined;
   }
 }
 
+/** Wait until the server has something to show. Meanwhile show how much it has read. */
+async function waitFor(root: HTMLElement): Promise<Progress> {
+  const bar = h("progress", { "aria-label": "reading the file" }) as HTMLProgressElement;
+  const text = h("span", {});
+  for (let first = true; ; first = false) {
+    const found = await progress();
+    if (found.shown) return found;
+    if (first) clear(root, h("p", { class: "loading" }, bar, " ", text));
+    bar.value = found.done / found.size;
+    text.textContent = `reading: ${Math.floor((found.done / found.size) * 100)} %`;
+    await pause(100);
+  }
+}
+
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((done) => setTimeout(done, milliseconds));
+}
+
+function chosenLook(): Look {
+  const look = remembered();
+  const wanted = new URLSearchParams(location.hash.slice(1)).get("layout");
+  if (wanted === "beginner" || wanted === "expert") look.layout = wanted;
+  else if (!look.layout && !document.getElementById("data") && isScenarioPage()) look.layout = "beginner";
+  return look;
+}
+
 async function main(): Promise<void> {
   const root = document.getElementById("app")!;
+  const look = chosenLook();
+  applyLook(look);
   try {
     const data = document.getElementById("data");
+    if (!data && location.pathname === startPage()) {
+      await showStart(root, look);
+      return;
+    }
+    let state = data ? null : await waitFor(root);
     const trace = new URLSearchParams(location.search).get("trace") ?? "0";
     const source: Source = data ? new EmbeddedSource(await embeddedData(data)) : new ServedSource(trace);
-    const overview = await source.overview();
-    document.title = `${overview.name} - pystack stepper`;
-    const app = new App(source, overview, root);
-    // for tests and for the browser's console
-    (window as any).stepper = { store: app.store, source };
-    await app.start();
+    let app: App | null = null;
+    const open = async () => {
+      const overview = await source.overview();
+      document.title = `${overview.name} - pystack stepper`;
+      app?.close();
+      app = new App(source, overview, root, look, again, app);
+      // for tests and for the browser's console
+      (window as any).stepper = { store: app.store, source };
+      await app.start();
+    };
+    const again: Again = (change) => {
+      change?.();
+      applyLook(look);
+      rememberLook(look);
+      const wanted = new URLSearchParams(location.hash.slice(1));
+      if (look.layout) wanted.set("layout", look.layout);
+      wanted.delete("panes");
+      wanted.delete("zoom");
+      history.replaceState(null, "", `#${wanted}`);
+      void open();
+    };
+    await open();
+    // the page shows the beginning of a large file until all of it is read
+    while (state && !state.ready) {
+      (app as App | null)?.showReading(state.done, state.size);
+      await pause(500);
+      state = await progress();
+      if (state.ready) await open();
+    }
   } catch (error) {
-    clear(root, h("p", { class: "failed" }, `The stepper could not start: ${(error as Error).message}`));
+    clear(root, h("p", { class: "failed", role: "alert" }, `The stepper could not start: ${(error as Error).message}`));
     throw error;
   }
 }

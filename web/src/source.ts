@@ -18,6 +18,7 @@ export interface Source {
   evaluate(text: string, at: number): Promise<any>;
   /** Return where the time of a request went; of another run, if `trace` is its id. */
   time(connection: string, from: string, to: string, trace?: string): Promise<RequestTime>;
+  attempt?(number: number): Promise<Branch>;
   branch?(at: number, change: string, argument: string): Promise<Branch>;
 }
 
@@ -68,6 +69,9 @@ export class ServedSource implements Source {
   }
   async evaluate(text: string, at: number): Promise<any> {
     return (await this.ask("evaluate", { text, at })).value;
+  }
+  attempt(number: number): Promise<Branch> {
+    return this.ask("attempt", { number });
   }
   branch(at: number, change: string, argument: string): Promise<Branch> {
     return this.ask("branch", { at, change, argument });

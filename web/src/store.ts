@@ -16,6 +16,8 @@ export interface View {
 }
 
 const KEPT = 40;
+/** How many steps may wait for the one before them, such as those of a key that is held. */
+const MOST_WAITING = 8;
 
 export class Store {
   position = -1;
@@ -26,6 +28,8 @@ export class Store {
   private readonly frameChunks = new Map<number, Promise<Frame[]>>();
   private readonly listeners: ((view: View) => void)[] = [];
   private ticket = 0;
+  private stepping: Promise<void> = Promise.resolve();
+  private waiting = 0;
 
   constructor(
     readonly source: Source,
@@ -113,7 +117,16 @@ export class Store {
     return { index, time, entry, links: chunk.links, before, state, changed, frame };
   }
 
-  async step(unit: Unit, count: number): Promise<void> {
+  /** Step after the steps that were asked for before, because each one begins where the one before it ends. */
+  step(unit: Unit, count: number): Promise<void> {
+    if (this.waiting >= MOST_WAITING) return this.stepping;
+    this.waiting++;
+    const before = this.stepping.catch(() => {});
+    this.stepping = before.then(() => this.stepNow(unit, count)).finally(() => this.waiting--);
+    return this.stepping;
+  }
+
+  private async stepNow(unit: Unit, count: number): Promise<void> {
     const target =
       unit === "event" ? this.position + count : await this.source.step(this.position, unit, count);
     await this.goto(target);

@@ -39,6 +39,9 @@ export interface Overview {
   duration: number;
   events: number;
   frames: number;
+  /** What to add to numbers that are shown: an exported page may have only some frames. */
+  firstEvent: number;
+  firstFrame: number;
   eventChunk: number;
   frameChunk: number;
   /** Time of the first event of each chunk. */
@@ -54,6 +57,16 @@ export interface Overview {
   connections: string[];
   ladder: Ladder;
   changes: Change[];
+  /** What-ifs that the scenario suggests: changes, text. */
+  tries: [string, string][];
+  /** Name of the scenario, or "". */
+  scenario: string;
+  /** The pane that shows the scenario's answer best, or "". */
+  pane: string;
+  /** The next scenario of the course: name, title. */
+  next?: [string, string] | null;
+  /** It is a capture, so decisions and states are inferred. */
+  inferred: boolean;
   served: boolean;
   /** The trace from which this one branched, if any. */
   parent: string | null;
@@ -221,6 +234,8 @@ export interface Branch {
   figures: Record<string, [string, string]>;
   rows: CompareRow[];
   first: number;
+  /** Both runs as lines, and the connection whose bytes they are, if it is one. */
+  plot: { label: string; of: string; runs: [Steps, Steps] };
 }
 
 export type Unit = "event" | "frame" | "layer" | "rtt";

@@ -10,6 +10,7 @@ from pystack.stepper.scenarios import (
     balance,
     congestion,
     container,
+    course,
     filtering,
     flow,
     link,
@@ -21,15 +22,11 @@ from pystack.stepper.scenarios import (
     queue,
     sessions,
 )
-from pystack.stepper.scenarios.base import SCENARIOS, Scenario
+from pystack.stepper.scenarios.base import SCENARIOS, Scenario, Try
 
-#: in an order that suits learners
-ORDER = (
-    "arp", "ping", "traceroute", "fragment", "routing", "udp", "handshake", "http-get", "simultaneous-open", "slow-start", "loss-fast-retransmit", "sack", "rto",
-    "head-of-line", "zero-window", "nagle", "delayed-ack", "accept-queue", "syn-flood", "reset", "time-wait", "keep-alive", "pmtud", "pmtud-blackhole", "tfo", "firewall-reject-or-drop", "dhcp", "dns-recursion", "bufferbloat", "ecn", "bbr-vs-cubic", "load-balancer-l4", "load-balancer-l7",
-    "docker-publish", "nat", "port-forward", "hairpin",
-)  # fmt: skip
-NAMES = tuple(name for name in ORDER if name in SCENARIOS)
+#: the parts of the course: (title, names); course.py has their order, and a scenario that it does not list comes last
+PARTS = course.parts(list(SCENARIOS))
+NAMES = tuple(name for _, names in PARTS for name in names)
 
 
 def get(name: str) -> Scenario:
@@ -42,7 +39,9 @@ def get(name: str) -> Scenario:
 
 __all__ = [
     "NAMES",
+    "PARTS",
     "Scenario",
+    "Try",
     "filtering",
     "balance",
     "congestion",

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import Any, NamedTuple
 
 from pystack.sim.network import Link, Network, SimHost
 from pystack.sim.programs import Proc, StreamSocket, spawn, stream
@@ -14,11 +14,25 @@ A, B = "10.0.0.1", "10.0.0.2"
 Prepare = Callable[[Network], None]
 
 
+class Try(NamedTuple):
+    """A what-if that a learner should try: one or more changes (stepper/changes.py), separated by spaces.
+
+    `text` completes "What if ...?".
+    """
+
+    changes: str
+    text: str
+
+
 class Scenario:
     """A named scenario.
 
     `story` is its text, and `question` is the question of a learner. `looks` holds expressions for the events that
     answer it, and `mechanism` names the mechanism that must explain these events.
+
+    The rest may be left out. `tries` holds pairs of changes and their text (see Try): the user interfaces offer them.
+    `pane` names the pane of the web stepper that shows the answer best ("sequence", "windows", "states"); without it,
+    the page chooses a pane that has something to show.
     """
 
     def __init__(
@@ -29,6 +43,8 @@ class Scenario:
         question: str,
         looks: tuple[str, ...],
         mechanism: str,
+        tries: tuple[tuple[str, str], ...] = (),
+        pane: str = "",
     ):
         self.name = name
         self.run = run
@@ -36,6 +52,8 @@ class Scenario:
         self.question = question
         self.looks = looks
         self.mechanism = mechanism
+        self.tries = tuple(Try(*one) for one in tries)
+        self.pane = pane
         self.story = (run.__doc__ or "").strip()
 
     def record(self, seed: int = 1, prepare: "Prepare | None" = None) -> bytes:
@@ -81,13 +99,20 @@ SCENARIOS: dict[str, Scenario] = {}
 
 
 def scenario(
-    name: str, title: str, question: str, *, look: "str | tuple[str, ...]", mechanism: str
+    name: str,
+    title: str,
+    question: str,
+    *,
+    look: "str | tuple[str, ...]",
+    mechanism: str,
+    tries: tuple[tuple[str, str], ...] = (),
+    pane: str = "",
 ) -> Callable[[Callable[[Network], None]], Callable[[Network], None]]:
     """Return the decorator that makes a function a scenario."""
 
     def register(run: Callable[[Network], None]) -> Callable[[Network], None]:
         looks = (look,) if isinstance(look, str) else look
-        SCENARIOS[name] = Scenario(name, run, title, question, looks, mechanism)
+        SCENARIOS[name] = Scenario(name, run, title, question, looks, mechanism, tries, pane)
         return run
 
     return register

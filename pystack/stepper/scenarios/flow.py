@@ -14,6 +14,8 @@ from pystack.stepper.scenarios.base import connected, finish, pair, pattern, sce
     "Why did the sender stop here?",
     look='host == "a" and event.kind == "hold" and tcb.snd_wnd == 0',
     mechanism="zero-window",
+    tries=(("set=b:tcp_rmem=65536", "the receive buffer of b was four times as large"),),
+    pane="sequence",
 )
 def zero_window(net: Network) -> None:
     """Host a sends 40 kB to an application on b that reads nothing for two seconds. The buffer of b (16 kB) fills, its
@@ -40,6 +42,12 @@ def zero_window(net: Network) -> None:
     "Why 40 ms?",
     look='host == "a" and event.kind == "hold"',
     mechanism="nagle",
+    tries=(
+        ("nodelay=a", "a set TCP_NODELAY"),
+        ("quickack=b", "b set TCP_QUICKACK"),
+        ("delay=1ms", "the way took only 1 ms"),
+    ),
+    pane="sequence",
 )
 def nagle(net: Network) -> None:
     """Host a writes 100 bytes, writes 100 more, and waits for the answer. Host b answers when it has all 200 bytes. Nagle's
@@ -71,6 +79,8 @@ def nagle(net: Network) -> None:
     "Why does the ACK come 40 ms late?",
     look='host == "b" and event.kind == "ack" and event.fields.action == "delayed"',
     mechanism="delayed-ack",
+    tries=(("quickack=b", "b set TCP_QUICKACK"),),
+    pane="sequence",
 )
 def delayed_ack(net: Network) -> None:
     """Host a sends three times. First it sends a small segment. Host b has no data to send, so its ACK leaves alone when

@@ -45,6 +45,7 @@ def ping(host: SimHost, addr: str, number: int = 1, size: int = 56, ttl: int = 6
     "Why is the first frame not the one I sent?",
     look='event.kind == "queued"',
     mechanism="arp",
+    tries=(("deliver=1", "the network delivered the first ARP request"),),
 )
 def arp(net: Network) -> None:
     """Host a sends a datagram to b, whose MAC address it does not know. The packet waits in the ARP entry (INCOMPLETE)
@@ -65,6 +66,7 @@ def arp(net: Network) -> None:
     "What makes the reply come back?",
     look='event.kind == "icmp.in" and host == "b"',
     mechanism="ping",
+    tries=(("drop=4", "the network lost the first echo reply"),),
 )
 def ping_(net: Network) -> None:
     """Host a pings b three times, once per second. After ARP, a sends an ICMP echo request (type 8), and the ICMP code of b
@@ -123,6 +125,7 @@ def traceroute(net: Network) -> None:
     "Why are there three frames for one ping?",
     look='event.kind == "fragment"',
     mechanism="fragment",
+    tries=(("deliver=8", "no fragment of the second ping was lost"),),
 )
 def fragment(net: Network) -> None:
     """Host a pings b with 4,000 bytes. The datagram does not fit into the MTU of 1,500 bytes, so IP cuts it into three
@@ -143,6 +146,7 @@ def fragment(net: Network) -> None:
     "Why did the segments get smaller?",
     look='host == "a" and event.kind == "icmp.in"',
     mechanism="pmtud",
+    pane="sequence",
 )
 def pmtud(net: Network) -> None:
     """Host a sends 30 kB to b through two routers, and the link between them has an MTU of 1,400 bytes. The segments must

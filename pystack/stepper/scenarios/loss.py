@@ -29,6 +29,12 @@ def upload(net: Network, client: StreamSocket, server: StreamSocket, size: int) 
     "Why was this segment retransmitted?",
     look='event.kind == "retransmit"',
     mechanism="fast-retransmit",
+    tries=(
+        ("deliver=8", "no segment was lost"),
+        ("set=b:tcp_sack=off", "b did not send SACK blocks"),
+        ("congestion=a:bbr", "a used BBR"),
+    ),
+    pane="sequence",
 )
 def loss_fast_retransmit(net: Network) -> None:
     """Host a sends 60 kB, and the network loses its fifth data segment. The later segments arrive, and b answers each of
@@ -48,6 +54,8 @@ def loss_fast_retransmit(net: Network) -> None:
     "Why did it take so long until this segment was retransmitted?",
     look='event.kind == "retransmit"',
     mechanism="rto",
+    tries=(("set=a:tcp_tlp=on", "a sent tail loss probes"),),
+    pane="windows",
 )
 def rto(net: Network) -> None:
     """Host a sends 3 kB, and then the link is down for a second, so no ACK can reveal the loss. The retransmission timer

@@ -19,6 +19,12 @@ GATEWAY = 0x0200000000FE
     "Why three segments, and what does each of them say?",
     look='event.kind == "state" and state == ESTABLISHED and host == "a"',
     mechanism="handshake",
+    tries=(
+        ("drop=1", "the SYN was lost"),
+        ("drop=2", "the SYN-ACK was lost"),
+        ("drop=3", "the last ACK was lost"),
+    ),
+    pane="states",
 )
 def handshake(net: Network) -> None:
     """Host a connects to a listener on b. The SYN carries the initial sequence number of a. The SYN-ACK acknowledges it
@@ -36,6 +42,11 @@ def handshake(net: Network) -> None:
     "Why do four segments come at once, before any of them is acknowledged?",
     look='event.kind == "out" and event.fields.length > 1000 and host == "b"',
     mechanism="data",
+    tries=(
+        ("set=b:tcp_init_cwnd=1", "b might send only one segment at the beginning"),
+        ("delay=100ms", "each way took 100 ms"),
+    ),
+    pane="sequence",
 )
 def http_get(net: Network) -> None:
     """Host a opens a connection and sends a request in one small segment. Host b answers with 5,000 bytes in four segments
@@ -69,6 +80,7 @@ def http_get(net: Network) -> None:
     "What happens if both hosts send a SYN and neither listens?",
     look='event.kind == "state" and state == SYN_RECEIVED',
     mechanism="simultaneous-open",
+    pane="states",
 )
 def simultaneous_open(net: Network) -> None:
     """Hosts a and b connect to each other from and to port 5000 at the same time. Each receives a SYN in SYN-SENT, goes to
@@ -91,6 +103,8 @@ def simultaneous_open(net: Network) -> None:
     "How can the listener serve an honest client without remembering every SYN?",
     look='event.kind == "out" and "cookie" in event.reason',
     mechanism="syn-cookie",
+    tries=(("set=b:tcp_syncookies=0", "b did not send SYN cookies"),),
+    pane="states",
 )
 def syn_flood(net: Network) -> None:
     """Forty SYNs arrive from forged addresses that will never answer. The listener on b holds eight half-open connections
@@ -151,6 +165,7 @@ def _syn(source: str, number: int, mac: int) -> bytes:
         'event.kind == "state" and "reset" in event.reason',
     ),
     mechanism="reset",
+    pane="states",
 )
 def reset(net: Network) -> None:
     """Host a connects to port 81 of b, but no socket listens there. Host b answers with a RST, and connect() fails with
@@ -188,6 +203,8 @@ def reset(net: Network) -> None:
     "Why does the connection not go away when both sides have closed?",
     look='event.kind == "state" and state == TIME_WAIT',
     mechanism="time-wait",
+    tries=(("deliver=7", "the last ACK arrived"),),
+    pane="states",
 )
 def time_wait(net: Network) -> None:
     """Host a closes first. It goes through FIN-WAIT-1 and FIN-WAIT-2, and the FIN of b takes it to TIME-WAIT. The last ACK
@@ -217,6 +234,8 @@ def time_wait(net: Network) -> None:
     "How can the server have the request before the handshake is complete?",
     look='event.kind == "out" and event.fields.length > 0 and event.fields.flags % 4 >= 2',
     mechanism="fast-open",
+    tries=(("set=b:tcp_fastopen=0", "b did not support Fast Open"),),
+    pane="sequence",
 )
 def tfo(net: Network) -> None:
     """The first connection asks for a cookie in its SYN and sends its request after the handshake. The second one sends

@@ -18,6 +18,8 @@ from pystack.stepper.scenarios.link import ping
         'event.kind == "drop" and event.fields.name == "qdisc-codel"',
     ),
     mechanism="bufferbloat",
+    tries=(("set=a:tcp_congestion=bbr", "a used BBR"),),
+    pane="windows",
 )
 def bufferbloat(net: Network) -> None:
     """The uplink of host a has 2 Mbit/s, and the way to b and back takes 20 ms. During the first upload, 64 packets may wait in front of

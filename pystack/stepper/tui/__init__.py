@@ -6,7 +6,7 @@ from typing import Any
 from pystack.stepper.cursor import Cursor
 from pystack.stepper.scenarios import Scenario
 from pystack.stepper.timeline import Timeline
-from pystack.stepper.tui.app import StepperApp
+from pystack.stepper.tui.app import Rest, StepperApp
 from pystack.stepper.tui.session import TerminalSession
 
 __all__ = ["TerminalSession", "StepperApp", "run"]
@@ -18,10 +18,12 @@ def run(
     scenario: "Scenario | None" = None,
     seed: int = 1,
     against: "Timeline | None" = None,
+    rest: "Rest | None" = None,
     **options: Any,
 ) -> None:
     """Step through a timeline on this terminal until the user quits. `seed` is that of the scenario's network.
     `against` is another run to compare with.
+    `rest` reads the whole recording, if the timeline is only its beginning.
 
     If standard output is no terminal, the program exits with a message.
     """
@@ -30,4 +32,4 @@ def run(
     session = TerminalSession(timeline, cursor, scenario, seed)
     if against is not None:
         session.compare_with(against)
-    StepperApp(session).run()
+    StepperApp(session, rest).run()

@@ -1,6 +1,7 @@
 """The terminal stepper's screen: panes around one session, keys, and a command line."""
 
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 from rich.text import Text
@@ -11,8 +12,10 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from pystack.stepper.beginning import StoppedError
 from pystack.stepper.changes import FORMS
 from pystack.stepper.dissect import Node
+from pystack.stepper.timeline import Progress, Timeline
 from pystack.stepper.tui import words
 from pystack.stepper.tui.commands import COMMANDS, VIEWS, Commands
 from pystack.stepper.tui.details import ConnectionPane, Hex, Reason, Timers
@@ -20,7 +23,11 @@ from pystack.stepper.tui.fields import Fields
 from pystack.stepper.tui.panes import Compare, Events, LadderPane, Pane
 from pystack.stepper.tui.session import TerminalSession
 from pystack.stepper.tui.waterfall import Waterfall
+from pystack.trace.errors import TraceError
 from pystack.visible import pictures
+
+#: reads a whole recording; it calls the function that it gets with its progress
+Rest = Callable[[Progress], Timeline]
 
 #: from this size on, everything is on one screen
 WIDE, TALL = 120, 32
@@ -236,9 +243,13 @@ class StepperApp(App[None]):
         Binding("end", "do('last')", show=False),
     ]
 
-    def __init__(self, session: TerminalSession):
+    def __init__(self, session: TerminalSession, rest: "Rest | None" = None):
+        """`rest` reads the whole recording while the session shows its beginning."""
         super().__init__()
         self.session = session
+        self.rest = rest
+        self.reading = "reading the rest" if rest is not None else ""
+        self.stopped = False
         self.commands = Commands(session, self.act)
         self.view = "ladder"
         self.title = pictures(f"pystack step {session.timeline.name}")
@@ -273,6 +284,41 @@ class StepperApp(App[None]):
         self.show(self.view)
         self.query_one("#ladder").focus()
         self.update()
+        if self.rest is not None:
+            # A daemon, because a user who quits does not wait for the rest.
+            threading.Thread(target=self._read_rest, daemon=True).start()
+
+    def on_unmount(self) -> None:
+        """End the reading of the rest."""
+        self.stopped = True
+
+    def _read_rest(self) -> None:
+        assert self.rest is not None
+        try:
+            timeline = self.rest(self._progress)
+        except StoppedError:
+            return
+        except TraceError as error:
+            self.call_from_thread(self._finish, None, str(error))
+            return
+        self.call_from_thread(self._finish, timeline, "")
+
+    def _progress(self, done: int, size: int) -> None:
+        if self.stopped:
+            raise StoppedError
+        text = f"reading: {min(done * 100 // max(size, 1), 99)} %"
+        if text != self.reading:
+            self.reading = text
+            self.call_from_thread(self.update)
+
+    def _finish(self, timeline: "Timeline | None", error: str) -> None:
+        """Show the whole recording, or what was wrong with its rest."""
+        self.reading = ""
+        if timeline is not None:
+            self.session.replace(timeline)
+        else:
+            self.session.fail(f"only the beginning is shown: {error}")
+        self.update()
 
     def on_resize(self, event: events.Resize) -> None:
         """Show everything at once if there is room."""
@@ -304,6 +350,8 @@ class StepperApp(App[None]):
             f"event {event}/{len(timeline.events) - 1}",
             f"{words.since(session.cursor.time, timeline.start)} ms",
         ]
+        if self.reading:
+            parts.append(self.reading)
         points = sum(one.enabled for one in session.cursor.breakpoints)
         if points:
             parts.append(f"{points} stop{'s' if points > 1 else ''}")

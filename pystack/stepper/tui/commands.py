@@ -32,6 +32,7 @@ COMMANDS = {
     "connection": ("[TEXT]", "show this one; without TEXT the cursor's"),
     "field": ("NAME", "choose a field, such as tcp.ack"),
     "whatif": ("CHANGE ...", "run the scenario again with a change"),
+    "try": ("[N]", "run with the N-th change to try, or list them"),
     "swap": ("", "switch to the other run, and back"),
     "time": ("[CONN] [from P] [to P]", "where the time of a request went"),
     "span": ("N | +N | -N", "go to a span of it"),
@@ -287,6 +288,18 @@ class Commands:
 
     def _span(self, text: str) -> str:
         return spans.go_to_span(self.session, text)
+
+    def _try(self, text: str) -> str:
+        tries = self.session.scenario.tries if self.session.scenario is not None else ()
+        if not tries:
+            raise Wrong("there is nothing to try here; whatif CHANGE makes a change of your own")
+        if not text:
+            return "; ".join(f"{n} what if {one.text}? ({one.changes})" for n, one in enumerate(tries, 1))
+        if not text.isdigit() or not 1 <= int(text) <= len(tries):
+            raise Wrong(f"there is no change {text!r} to try; there are {len(tries)}")
+        self.session.what_if(tries[int(text) - 1].changes.split(), from_the_beginning=True)
+        self.act("view", "compare")
+        return "x switches to the other run; 1, 2, 3 then show it"
 
     def _swap(self, text: str) -> str:
         if not self.session.swap():

@@ -159,20 +159,25 @@ class TerminalSession:
             return chosen
         return span_at(self.timeline, path.spans, self.cursor.position)
 
+    def replace(self, timeline: Timeline) -> None:
+        """Go on with a longer timeline of the same recording, at the same place."""
+        self.timeline = self.cursor.timeline = timeline
+        self._tree = None
+
     # -- what if -------------------------------------------------------------------------------------------------------
 
-    def what_if(self, texts: list[str]) -> None:
+    def what_if(self, texts: list[str], from_the_beginning: bool = False) -> None:
         """Run the scenario once more with changes, which are made at the cursor.
 
-        If the cursor is before the first event, each change is made where it makes sense. ChangeError if it cannot be
-        made.
+        If the cursor is before the first event, or `from_the_beginning` is true, each change is made where it makes
+        sense. ChangeError if it cannot be made.
         """
         if self.scenario is None:
             raise ChangeError("only a scenario can run again with a change, and this is a recording")
         if self.changed:
             raise ChangeError("this is the changed run; x goes back to the first run, which can be changed")
         chosen = [changes.parse(text) for text in texts]
-        at = self.cursor if self.cursor.position >= 0 else None
+        at = self.cursor if self.cursor.position >= 0 and not from_the_beginning else None
         timeline = branch(self.scenario, at, *chosen, seed=self.seed)
         self.compare_with(timeline)
 

@@ -74,11 +74,17 @@ class Trace:
             "answers": scenario.answers(timeline) if scenario else [],
             "story": " ".join(scenario.story.split()) if scenario else "",
             "note": self.note,
+            "scenario": scenario.name if scenario else "",
+            "pane": scenario.pane if scenario else "",
+            "tries": [],
+            "inferred": timeline.inferred,
             "hosts": timeline.hosts,
             "start": timeline.start,
             "duration": timeline.end - timeline.start,
             "events": len(timeline.events),
             "frames": len(timeline.frames),
+            "firstEvent": 0,
+            "firstFrame": 0,
             "eventChunk": EVENT_CHUNK,
             "frameChunk": FRAME_CHUNK,
             "chunkTimes": scan.chunk_times,
@@ -92,15 +98,42 @@ class Trace:
             "ladder": _ladder(timeline, scan),
         }
 
+    def bounds(self) -> tuple[int, int]:
+        """Return the first event of the page's data and the one after the last."""
+        return 0, len(self.timeline.events)
+
+    def sizes(self) -> tuple[int, int]:
+        """Return how many events and frames the page's data has."""
+        return len(self.timeline.events), len(self.timeline.frames)
+
+    def tries(self) -> list[list[str]]:
+        """Return the what-ifs that the scenario suggests: the changes, and their text."""
+        return [list(one) for one in self.scenario.tries] if self.scenario else []
+
+    def following(self) -> list[str] | None:
+        """Return name and title of the next scenario of the course, or None after the last one."""
+        from pystack.stepper import scenarios
+
+        if self.scenario is None or self.scenario.name not in scenarios.NAMES:
+            return None
+        place = scenarios.NAMES.index(self.scenario.name) + 1
+        if place == len(scenarios.NAMES):
+            return None
+        return [scenarios.NAMES[place], scenarios.get(scenarios.NAMES[place]).title]
+
     # -- events ------------------------------------------------------------------------------------------------------
 
     def events(self, number: int) -> dict[str, Any]:
         """Return a chunk of events, the state before it, and the changes by each event. LookupError if there is none."""
-        timeline = self.timeline
         first = number * EVENT_CHUNK
-        if not 0 <= first < len(timeline.events):
+        if not 0 <= first < len(self.timeline.events):
             raise LookupError(f"no events {number}")
-        entries = timeline.events[first : first + EVENT_CHUNK]
+        return self.events_between(first, first + EVENT_CHUNK)
+
+    def events_between(self, first: int, last: int) -> dict[str, Any]:
+        """Return the events from `first` up to, but not including, `last`."""
+        timeline = self.timeline
+        entries = timeline.events[first:last]
         changes = [self._changes(entry.index) for entry in entries]
         touched = [entry.conn for entry in entries]
         for change in changes:
@@ -144,7 +177,11 @@ class Trace:
         first = number * FRAME_CHUNK
         if not 0 <= first < len(self.timeline.frames):
             raise LookupError(f"no frames {number}")
-        return [_frame(frame) for frame in self.timeline.frames[first : first + FRAME_CHUNK]]
+        return self.frames_between(first, first + FRAME_CHUNK)
+
+    def frames_between(self, first: int, last: int) -> list[dict[str, Any]]:
+        """Return the frames from `first` up to, but not including, `last`."""
+        return [_frame(frame) for frame in self.timeline.frames[first:last]]
 
     # -- plots -------------------------------------------------------------------------------------------------------
 
@@ -210,7 +247,8 @@ def _ladder(timeline: "Timeline", scan: _Scan) -> dict[str, Any]:
     fates = []
     for frame in timeline.frames:
         if frame.arrived >= 0:
-            fate = "dropped" if frame.index in scan.dropped else "delivered"
+            # The drop may be that of a copy at another host, such as on a link that has more than two.
+            fate = frame.fate if frame.index in scan.dropped else "delivered"
         else:
             fate = timeline.missing(frame)
         fates.append(FATES.index(fate) + (AGAIN if frame.index in scan.again else 0))

@@ -17,12 +17,13 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from pystack.stepper.export import page, scenario_of
 from pystack.stepper.web import bundle
 from pystack.stepper.web.data import Trace
+from pystack.stepper.web.desk import Desk
 from pystack.stepper.web.session import WebSession
 
 if TYPE_CHECKING:
@@ -89,38 +90,66 @@ class Guard:
         return None
 
 
-def application(session: WebSession, port: int, secret: str) -> Any:
-    """Return the ASGI application. Every path is below /SECRET/."""
+#: the parts of the server's addresses below /SECRET/: the trace of the command line, a scenario, a file
+PLACES = {"": "", "scenario": "/scenario/{name:str}", "file": "/file/{name:path}"}
+
+
+def application(desk: Desk, port: int, secret: str) -> Any:
+    """Return the ASGI application. Every path is below /SECRET/, and each trace has its own place there."""
     lock = threading.Lock()
+    routes = [
+        Route(f"/{secret}/start/", static("index.html")),
+        *(Route(f"/{secret}/start/{name}", static(name)) for name in bundle.FILES),
+        Route(f"/{secret}/api/start", asked(lock, desk.start)),
+    ]
+    if desk.first is None:
+        routes.append(Route(f"/{secret}/", lambda request: RedirectResponse("start/")))
+    for kind, place in PLACES.items():
+        routes += place_routes(desk, lock, kind, f"/{secret}{place}")
+    return Guard(Starlette(routes=routes), [f"{name}:{port}" for name in ("127.0.0.1", "localhost")], secret)
 
-    def static(name: str) -> Callable[[Request], Response]:
-        return lambda request: Response(bundle.text(name), media_type=bundle.FILES[name])
 
-    def asked(function: Callable[..., Any]) -> Callable[[Request], Awaitable[Response]]:
-        """Wrap a function of the session: its result becomes JSON. Only one request at a time uses the timeline."""
+def static(name: str) -> Callable[[Request], Response]:
+    """Return what answers with a file of the bundle."""
+    return lambda request: Response(bundle.text(name), media_type=bundle.FILES[name])
 
-        def ask(arguments: dict[str, Any]) -> Response:
-            try:
-                with lock:
-                    return answer(function(**arguments))
-            except LookupError as error:
-                return answer({"error": str(error.args[0] if error.args else error)}, 404)
-            except (ValueError, TypeError) as error:
-                return answer({"error": str(error)}, 400)
 
-        async def endpoint(request: Request) -> Response:
-            try:
-                body = await read(request) if request.method == "POST" else dict(request.query_params)
-            except ValueError as error:
-                return answer({"error": str(error)}, 400)
-            return await run_in_threadpool(ask, {**body, **request.path_params})
+def asked(lock: Any, function: Callable[..., Any]) -> Callable[[Request], Awaitable[Response]]:
+    """Wrap a function of a session: its result becomes JSON. Only one request at a time uses a timeline."""
 
-        return endpoint
+    def ask(arguments: dict[str, Any]) -> Response:
+        try:
+            with lock:
+                return answer(function(**arguments))
+        except LookupError as error:
+            return answer({"error": str(error.args[0] if error.args else error)}, 404)
+        except (ValueError, TypeError) as error:
+            return answer({"error": str(error)}, 400)
+
+    async def endpoint(request: Request) -> Response:
+        try:
+            body = await read(request) if request.method == "POST" else dict(request.query_params)
+        except ValueError as error:
+            return answer({"error": str(error)}, 400)
+        return await run_in_threadpool(ask, {**body, **request.path_params})
+
+    return endpoint
+
+
+def place_routes(desk: Desk, lock: Any, kind: str, base: str) -> list[Route]:
+    """Return the routes of one place: the page, and the data of its traces."""
+
+    def of_session(method: str) -> Callable[..., Any]:
+        def call(name: str = "", **arguments: Any) -> Any:
+            return getattr(desk.session(kind, name), method)(**arguments)
+
+        return call
 
     def download(request: Request) -> Response:
         """Return the exported page."""
         try:
             with lock:
+                session = desk.session(kind, request.path_params.get("name", ""))
                 trace = session.trace(request.path_params["trace"])
                 text = page(trace)
         except (LookupError, ValueError) as error:
@@ -131,21 +160,24 @@ def application(session: WebSession, port: int, secret: str) -> Any:
             text, media_type="text/html", headers={"Content-Disposition": f'attachment; filename="{name}.html"'}
         )
 
-    api = f"/{secret}/api/{{trace:str}}"
-    posted = ("step", "run", "filter", "evaluate", "branch")
-    routes = [
-        Route(f"/{secret}/", static("index.html")),
-        *(Route(f"/{secret}/{name}", static(name)) for name in bundle.FILES),
-        Route(f"{api}/overview", asked(session.overview)),
-        Route(f"{api}/events/{{number:int}}", asked(session.events)),
-        Route(f"{api}/frames/{{number:int}}", asked(session.frames)),
-        Route(f"{api}/why/{{index:int}}", asked(session.why)),
-        Route(f"{api}/plots", asked(session.plots)),
-        Route(f"{api}/time", asked(session.time)),
+    def progress(name: str = "") -> dict[str, Any]:
+        return desk.progress(kind, name)
+
+    api = f"{base}/api/{{trace:str}}"
+    posted = ("step", "run", "filter", "evaluate", "branch", "attempt")
+    return [
+        Route(f"{base}/", static("index.html")),
+        *(Route(f"{base}/{name}", static(name)) for name in bundle.FILES),
+        Route(f"{base}/api/progress", asked(lock, progress)),
+        Route(f"{api}/overview", asked(lock, of_session("overview"))),
+        Route(f"{api}/events/{{number:int}}", asked(lock, of_session("events"))),
+        Route(f"{api}/frames/{{number:int}}", asked(lock, of_session("frames"))),
+        Route(f"{api}/why/{{index:int}}", asked(lock, of_session("why"))),
+        Route(f"{api}/plots", asked(lock, of_session("plots"))),
+        Route(f"{api}/time", asked(lock, of_session("time"))),
         Route(f"{api}/export", download),
-        *(Route(f"{api}/{name}", asked(getattr(session, name)), methods=["POST"]) for name in posted),
+        *(Route(f"{api}/{name}", asked(lock, of_session(name)), methods=["POST"]) for name in posted),
     ]
-    return Guard(Starlette(routes=routes), [f"{name}:{port}" for name in ("127.0.0.1", "localhost")], secret)
 
 
 async def read(request: Request) -> dict[str, Any]:
@@ -167,16 +199,26 @@ async def read(request: Request) -> dict[str, Any]:
 
 
 def serve(
-    timeline: "Timeline",
+    timeline: "Timeline | None" = None,
     *,
     port: int = 0,
     browser: bool = True,
     cursor: "Cursor | None" = None,
     scenario: "Scenario | None" = None,
     against: "Timeline | None" = None,
+    desk: Desk | None = None,
+    layout: str = "",
 ) -> None:
-    """Serve the page on 127.0.0.1 until Ctrl-C, and print its address. `against` is another run to compare with."""
+    """Serve the page on 127.0.0.1 until Ctrl-C, and print its address. `against` is another run to compare with.
+
+    Without a timeline, the page is that of `desk`: what it has opened first, or the start page.
+    """
     bundle.text("stepper.js")  # fails now if the bundle is missing
+    if desk is None:
+        desk = Desk(None, ".")
+    if timeline is not None:
+        other = None if against is None else Trace(against, scenario_of(against), f"compared with {timeline.name}")
+        desk.first = WebSession(Trace(timeline, scenario or scenario_of(timeline)), cursor, other)
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     with listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -184,13 +226,11 @@ def serve(
         listener.listen(64)
         port = listener.getsockname()[1]
         secret = secrets.token_urlsafe(16)
-        other = None if against is None else Trace(against, scenario_of(against), f"compared with {timeline.name}")
-        session = WebSession(Trace(timeline, scenario or scenario_of(timeline)), cursor, other)
-        address = f"http://127.0.0.1:{port}/{secret}/"
+        address = f"http://127.0.0.1:{port}/{secret}/" + (f"#layout={layout}" if layout else "")
         print(f"{address}\nCtrl-C ends it.", flush=True)
         if browser:
             threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
-        app = application(session, port, secret)
+        app = application(desk, port, secret)
         config = uvicorn.Config(
             app, log_level="warning", access_log=False, lifespan="off", ws="none", server_header=False
         )

@@ -1,6 +1,7 @@
 """The requests that the page may send. Each one names the trace: "0" is the one that was opened, others are branches."""
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pystack.stepper.cursor import UNITS, Breakpoint, Cursor
@@ -69,6 +70,8 @@ class WebSession:
             "begin": self.begin if first else -1,
             "breakpoints": self.breakpoints,
             "changes": whatif.changes(found) if first else [],
+            "tries": found.tries() if first else [],
+            "next": found.following(),
         }
 
     def events(self, trace: str, number: int) -> dict[str, Any]:
@@ -162,9 +165,16 @@ class WebSession:
     def branch(self, trace: str, at: int, change: str, argument: str) -> dict[str, Any]:
         """Run the scenario again with a change at this event, and compare the runs."""
         cursor = self._cursor(trace, at)
+        return self._branched(trace, lambda original: whatif.branch(original, cursor, str(change), str(argument)))
+
+    def attempt(self, trace: str, number: int) -> dict[str, Any]:
+        """Run the scenario again with a change that it suggests, from the beginning, and compare the runs."""
+        return self._branched(trace, lambda original: whatif.attempt(original, number))
+
+    def _branched(self, trace: str, run: "Callable[[Trace], tuple[Trace, dict[str, Any]]]") -> dict[str, Any]:
         if trace != "0":
             raise ValueError("this is already a branch; go back to the scenario first")
-        branched, compared = whatif.branch(self.trace(trace), cursor, str(change), str(argument))
+        branched, compared = run(self.trace(trace))
         self.branches += 1
         ident = str(self.branches)
         self.traces[ident] = branched

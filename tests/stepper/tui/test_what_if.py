@@ -39,6 +39,24 @@ def test_at_the_cursor():
     watch(story, "nagle")
 
 
+def test_try_runs_what_the_scenario_suggests():
+    """Wherever the cursor is: the same run as from the beginning."""
+
+    async def story(person):
+        await person.command("try")
+        assert "1 what if a set TCP_NODELAY? (nodelay=a); 2 what if b set TCP_QUICKACK?" in person.session.message
+        await person.command("goto frame 9")
+        await person.command("try 1")
+        assert not person.session.failed
+        _, other = person.session.runs()
+        assert other.name == "nagle, if a had set TCP_NODELAY"
+        assert not any(str(entry.kind) == "tcp.hold" for entry in other.events)
+        await person.command("try 9")
+        assert person.session.failed and "there is no change '9' to try; there are 3" in person.session.message
+
+    watch(story, "nagle")
+
+
 def test_what_cannot_be_is_told_on_one_line():
     async def story(person):
         for line, words in (

@@ -67,12 +67,12 @@ class Served:
 
 
 @contextmanager
-def serving(*argv: str) -> Iterator[Served]:
-    """`pystack step ARGV --web` until the end."""
+def serving(*argv: str, cwd: "str | Path | None" = None) -> Iterator[Served]:
+    """`pystack step ARGV --web` until the end, in a directory."""
     need_page()
     command = [sys.executable, "-m", "pystack.cli", "step", *argv, "--web", "--no-browser"]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, env=env, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         line = process.stdout.readline().strip()
         assert line.startswith("http://127.0.0.1:"), line + process.stderr.read()

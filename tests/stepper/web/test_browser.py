@@ -2,10 +2,8 @@
 
 import json
 import random
-import shutil
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -14,29 +12,12 @@ from pystack.stepper.export import export
 from pystack.stepper.expr import Expression, ExpressionError
 from pystack.stepper.web.data import is_words
 from pystack.stepper.web.session import _quiet
+from tests.stepper.web.page import Page
 from tests.stepper.web.served import ROOT, need_page, serving
 
 SCENARIO = "loss-fast-retransmit"
 #: the end of the recovery
 REPAIRED = 'tcb.ca_state == "open" and tcb.total_retrans > 0'
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update "
-    "--disable-sync --disable-default-apps --no-default-browser-check"
-).split()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api")
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("no chromium (Debian package chromium)")
-    need_page()
-    # a new, empty user-data-dir each time: Playwright makes one and takes it away
-    with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")
@@ -51,54 +32,6 @@ def exported(tmp_path_factory):
     command = [sys.executable, "-m", "pystack.cli", "step", SCENARIO, "--export", str(path)]
     subprocess.run(command, check=True, cwd=ROOT, capture_output=True, timeout=60)
     return path
-
-
-class Page:
-    """A page of the stepper, and all that it asked for and complained about."""
-
-    def __init__(self, browser, address, **context):
-        self.context = browser.new_context(viewport={"width": 1366, "height": 768}, **context)
-        self.context.set_default_timeout(10_000)
-        self.page = self.context.new_page()
-        self.requests = []
-        self.complaints = []
-        # of the context, not the page: service workers and the like would be seen, too
-        self.context.on("request", lambda request: self.requests.append(request.url))
-        self.page.on(
-            "console",
-            lambda message: self.complaints.append(message.text) if message.type in ("error", "warning") else None,
-        )
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.goto(address)
-        self.page.wait_for_selector(".facts")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        self.context.close()
-
-    def until(self, script, argument=None):
-        """Wait until a function says true. (Playwright's own waiting needs eval, which the page's policy forbids.)"""
-        deadline = time.monotonic() + 10
-        while not self.page.evaluate(script, argument):
-            assert time.monotonic() < deadline, f"still not: {script} {argument}"
-
-    def settled(self, position):
-        """Wait until the page stands at an event."""
-        self.until("at => window.stepper.store.position === at", position)
-
-    @property
-    def position(self):
-        return self.page.evaluate("window.stepper.store.position")
-
-    def blocks(self):
-        """The cells of the TCB's table: {(connection, field): the exact value}."""
-        script = "cells => cells.map(cell => [cell.dataset.key, cell.dataset.field, cell.title])"
-        return {(key, field): value for key, field, value in self.page.eval_on_selector_all(".tcb td", script)}
-
-    def text(self, selector):
-        return self.page.inner_text(selector)
 
 
 def as_shown(value):
@@ -317,12 +250,25 @@ def test_a_timer_has_its_own_row_and_a_dropped_frame_no_cross(browser, tmp_path)
         assert page.complaints == []
 
 
-def test_a_run_without_tcp_says_that_there_is_nothing_to_plot(browser, tmp_path):
-    path = tmp_path / "ping.html"
-    export(scenarios.get("ping").timeline(), str(path))
+@pytest.mark.parametrize("name", ["ping", "dns-recursion"])
+def test_a_run_without_tcp_has_no_panes_for_tcp(browser, tmp_path, name):
+    """No empty plot, no state diagram and no block; the other panes have their room. (In DNS's, TCP only listens.)"""
+    path = tmp_path / "page.html"
+    # in a process of its own, because a scenario cannot run inside the loop of Playwright
+    command = [sys.executable, "-m", "pystack.cli", "step", name, "--export", str(path)]
+    subprocess.run(command, check=True, cwd=ROOT, capture_output=True, timeout=60)
     with Page(browser, path.as_uri() + "#event=3") as page:
-        page.until("() => /No TCP connection in this run/.test(document.querySelector('.legend').textContent)")
+        tabs = page.page.eval_on_selector_all(".tab", "tabs => tabs.map(tab => tab.dataset.pane)")
+        assert not {"sequence", "windows", "states", "tcb"} & set(tabs) and {"ladder", "frame", "timers"} <= set(tabs)
+        boxes = [place.bounding_box() for place in page.page.locator(".place").all()]
+        assert sum(box["width"] * box["height"] for box in boxes) > 0.8 * 1366 * 600
         assert page.complaints == []
+
+
+def test_a_run_with_tcp_has_them(browser, exported):
+    with Page(browser, exported.as_uri()) as page:
+        tabs = page.page.eval_on_selector_all(".tab", "tabs => tabs.map(tab => tab.dataset.pane)")
+        assert {"sequence", "windows", "states", "tcb"} <= set(tabs)
 
 
 # -- expressions: the page's own evaluator says what expr.py says -----------------------------------------------------
@@ -455,3 +401,20 @@ def test_words_and_expressions_are_told_apart_alike(browser, exported, timeline)
                 assert found or not any(text in line.format(entry) for entry in timeline.events), text
             elif text in ("it's", "(x", "in", "a and b", "x==1"):
                 assert (found is None) == (text != "a and b"), text
+
+
+def test_a_page_of_some_frames_shows_the_numbers_of_the_recording(browser, timeline, tmp_path):
+    path = tmp_path / "page.html"
+    export(timeline, str(path), frames="8-40")
+    with Page(browser, path.as_uri() + "#frame=12") as page:
+        assert "frame 12" in page.text(".facts") and f"event {timeline.frames[11].event}/" in page.text(".facts")
+        first = timeline.frames[6].event + 1
+        assert_blocks(page, timeline, page.position + first)
+        page.page.wait_for_selector('.arrow[data-frame="12"].current')
+        page.page.wait_for_selector(".chart[data-end] canvas")
+        page.page.keyboard.press("Home")
+        page.page.keyboard.press("f")
+        page.settled(timeline.frames[7].event - first)
+        page.page.keyboard.press("End")
+        page.until("() => window.stepper.store.position === window.stepper.store.overview.events - 1")
+        assert page.complaints == []

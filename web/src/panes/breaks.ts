@@ -18,7 +18,7 @@ export class BreaksPane implements Pane {
   constructor(private readonly context: Context) {
     this.input = h("input", {
       id: "expression", spellcheck: "false", autocomplete: "off", list: "ideas", placeholder: 'event.kind == "retransmit"',
-      title: "an expression over event, tcb, state, frame, time, host, and the hosts' names",
+      "aria-label": "expression", title: "an expression over event, tcb, state, frame, time, host, and the hosts' names",
       onblur: () => { this.watching = false; },
     }) as HTMLInputElement;
     const form = h(
@@ -38,7 +38,7 @@ export class BreaksPane implements Pane {
       ...IDEAS.flatMap((text) => [h("code", { onclick: () => { this.input.value = text; this.input.focus(); } }, text), "  "]),
       "Run forwards with ", h("kbd", {}, "r"), ", backwards with ", h("kbd", {}, "R"), ".",
     );
-    this.element = h("div", { class: "pane-body column" }, form, h("div", { class: "scroll" }, this.value, this.list, hints));
+    this.element = h("div", { class: "pane-body column" }, form, h("div", { class: "scroll", tabindex: 0 }, this.value, this.list, hints));
   }
 
   /** Let the user type an expression; Enter makes a breakpoint of it, or a watchpoint. */

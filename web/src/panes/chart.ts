@@ -26,6 +26,7 @@ export interface ChartOptions {
 export class Chart {
   private plot: uPlot | null = null;
   private time = 0;
+  private begin = 0;
   private end = 1;
   readonly element: HTMLElement;
   private readonly marker = document.createElement("div");
@@ -37,9 +38,11 @@ export class Chart {
     new ResizeObserver(() => this.resize()).observe(this.element);
   }
 
-  /** Set new data, from time 0 to `end`. */
-  setEnd(end: number): void {
-    this.end = Math.max(end, 1);
+  /** Set new data, from time `begin` to `end`. */
+  setEnd(end: number, begin = 0): void {
+    this.begin = begin;
+    this.end = Math.max(end, begin + 1);
+    this.element.dataset.end = String(this.end);
     this.plot?.destroy();
     this.plot = null;
     this.resize();
@@ -50,9 +53,9 @@ export class Chart {
     this.time = time;
     if (!this.plot) return;
     const { min, max } = this.plot.scales.x;
-    if (min != null && max != null && (time < min || time > max) && max - min < this.end) {
+    if (min != null && max != null && (time < min || time > max) && max - min < this.end - this.begin) {
       const span = max - min;
-      const low = Math.max(0, Math.min(time - span / 2, this.end - span));
+      const low = Math.max(this.begin, Math.min(time - span / 2, this.end - span));
       this.plot.setScale("x", { min: low, max: low + span });
     } else {
       this.placeMarker();
@@ -68,7 +71,7 @@ export class Chart {
   }
 
   redraw(): void {
-    if (this.plot) this.setEnd(this.end);
+    if (this.plot) this.setEnd(this.end, this.begin);
   }
 
   private resize(): void {
@@ -91,12 +94,12 @@ export class Chart {
       {
         width,
         height,
-        padding: [6, 8, 0, 0],
+        padding: [6, 22, 0, 0],
         legend: { show: false },
         cursor: { drag: { x: true, y: false, dist: 5 }, points: { show: false } },
         scales: {
           x: { time: false, range: (_u, min, max) => [min, max] },
-          y: { range: (u) => options.range(u.scales.x.min ?? 0, u.scales.x.max ?? this.end) },
+          y: { range: (u) => options.range(u.scales.x.min ?? this.begin, u.scales.x.max ?? this.end) },
         },
         axes: [
           { ...axis, size: 24, gap: 2, space: 70, values: (_u, splits) => splits.map((value) => duration(value)) },
@@ -105,7 +108,7 @@ export class Chart {
         series: [{}, { paths: () => null, points: { show: false } }],
         hooks: { draw: [(u) => this.draw(u)] },
       },
-      [[0, this.end], [0, 1]],
+      [[this.begin, this.end], [0, 1]],
       this.element,
     );
     this.plot.over.append(this.marker);
@@ -115,7 +118,7 @@ export class Chart {
 
   private draw(u: uPlot): void {
     const ratio = devicePixelRatio;
-    const from = u.scales.x.min ?? 0;
+    const from = u.scales.x.min ?? this.begin;
     const to = u.scales.x.max ?? this.end;
     const { left, top, width, height } = u.bbox;
     const context = u.ctx;

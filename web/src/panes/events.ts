@@ -27,7 +27,7 @@ export class EventsPane implements Pane {
     this.filter = h("input", {
       id: "filter", type: "search", spellcheck: "false", autocomplete: "off",
       placeholder: "words, or event.kind == \"retransmit\"",
-      title: "Words that the line must contain, or an expression over event, tcb, state, frame, time (as for breakpoints)",
+      "aria-label": "filter", title: "Words that the line must contain, or an expression over event, tcb, state, frame, time (as for breakpoints)",
     }) as HTMLInputElement;
     this.count = h("span", { class: "count", id: "filter-count" });
     const form = h("form", { class: "bar", onsubmit: (event: Event) => this.apply(event) }, this.filter, h("button", {}, "Filter"), this.count);

@@ -1,4 +1,5 @@
-// The ladder diagram, with one row for each departure or arrival. Only the visible rows are drawn.
+// The ladder diagram, with one row for each departure or arrival. Only the visible rows are drawn. All words are in a
+// column beside the lines, so that no arrow crosses them.
 import { clear, svg, VirtualList } from "../dom";
 import { seconds } from "../format";
 import type { View } from "../store";
@@ -7,9 +8,13 @@ import type { Context, Pane } from "./pane";
 
 const ROW = 21;
 const TIMES = 60;
-/** Room for the text beside the first and the last line. */
-const LEFT = 68;
-const RIGHT = 96;
+/** Room beside the first and the last line: half of a host's name. */
+const SIDE = 26;
+/** The share of the width that the lines may have, and the width between two of them. */
+const SHARE = 0.5;
+const BETWEEN = 150;
+/** The usual width of a letter of the words. */
+const LETTER = 5.7;
 /** Arrows across more rows than this are not searched for. */
 const LONGEST = 4000;
 
@@ -52,10 +57,19 @@ export class LadderPane implements Pane {
     return Math.max(0, low - 1);
   }
 
+  private width(): number {
+    return Math.max(300, this.list.element.clientWidth);
+  }
+
   private x(line: number): number {
-    const width = Math.max(300, this.list.element.clientWidth) - TIMES - LEFT - RIGHT;
     const last = Math.max(1, this.ladder.lines.length - 1);
-    return TIMES + LEFT + (width * line) / last;
+    const width = Math.min(last * BETWEEN, this.width() * SHARE - TIMES - SIDE);
+    return TIMES + SIDE + (width * line) / last;
+  }
+
+  /** Return the place at which the column of words begins. */
+  private words(): number {
+    return this.x(Math.max(1, this.ladder.lines.length - 1)) + SIDE;
   }
 
   /** Return the frames that are at least partly between two rows. */
@@ -87,7 +101,7 @@ export class LadderPane implements Pane {
     }
     this.drawHead();
     const height = (last - first) * ROW;
-    const width = Math.max(300, this.list.element.clientWidth);
+    const width = this.width();
     const picture = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, class: "ladder-rows" });
     const y = (row: number) => (row - first) * ROW + ROW * 0.62;
     for (let line = 0; line < this.ladder.lines.length; line++) {
@@ -95,17 +109,23 @@ export class LadderPane implements Pane {
     }
     this.drawTimes(picture, first, last, y);
     for (const i of chosen) this.drawArrow(picture, i, y);
-    for (const [i, frame] of frames) this.drawLabel(picture, i, frame, y);
-    this.drawMarks(picture, first, last, y);
+    this.drawWords(picture, first, last, frames, y);
     this.drawHere(picture, y);
     clear(into, picture);
   }
 
   private drawHead(): void {
-    const width = Math.max(300, this.list.element.clientWidth);
-    const head = svg("svg", { width, height: 20 });
-    this.ladder.lines.forEach((name, line) => {
-      head.append(svg("text", { x: this.x(line), y: 15, class: "line-name" }, name));
+    const width = this.width();
+    const { lines } = this.ladder;
+    const between = this.x(1) - this.x(0);
+    // names that would overlap are written in two rows by turns
+    const widest = Math.max(...lines.map((name) => name.length)) * 7.5;
+    const turns = lines.length > 2 && between < widest + 6;
+    const head = svg("svg", { width, height: turns ? 33 : 20 });
+    lines.forEach((name, line) => {
+      const room = Math.max(3, Math.floor(((turns ? 2 : 1) * between) / 7.5));
+      const shown = lines.length > 2 && name.length > room ? `${name.slice(0, room - 1)}…` : name;
+      head.append(svg("text", { x: this.x(line), y: turns && line % 2 === 0 ? 13 : turns ? 28 : 15, class: "line-name" }, shown, svg("title", {}, name)));
     });
     clear(this.head, head);
   }
@@ -136,7 +156,7 @@ export class LadderPane implements Pane {
     const current = this.view?.frame?.index === i;
     const group = svg("g", {
       class: `arrow flow-${flows[i] < 0 ? "none" : flows[i] % 5} fate-${fate}${again ? " again" : ""}${current ? " current" : ""}`,
-      "data-frame": i + 1,
+      "data-frame": i + 1 + this.context.store.overview.firstFrame,
       onclick: () => void this.open(i),
     });
     // a wider line, which is easier to click
@@ -154,28 +174,42 @@ export class LadderPane implements Pane {
     picture.append(group);
   }
 
-  /** Draw the labels over all arrows, so that no arrow crosses a label. */
-  private drawLabel(picture: SVGElement, i: number, frame: Frame, y: (row: number) => number): void {
-    const { departs, sender, receiver, fates } = this.ladder;
-    const x0 = this.x(sender[i]);
-    const x1 = this.x(receiver[i]);
-    const right = x1 >= x0;
-    const room = Math.floor((Math.abs(x1 - x0) - 16) / 5.6);
-    const text = `${frame.number}  ${frame.label}`;
-    const shown = text.length > room ? `${text.slice(0, room - 1)}…` : text;
+  /** Draw the words of each row: the frame that leaves, and the states, timers and calls of that moment. */
+  private drawWords(picture: SVGElement, first: number, last: number, frames: Map<number, Frame>, y: (row: number) => number): void {
+    const x = this.words();
+    const room = Math.floor((this.width() - x - 4) / LETTER);
+    const rows = new Map<number, SVGElement[]>();
+    for (const [i, frame] of frames) rows.set(this.ladder.departs[i], [this.label(i, frame)]);
+    for (const [row, mark] of this.marksOf(first, last)) rows.set(row, [...(rows.get(row) ?? []), mark]);
+    for (const [row, parts] of rows) {
+      const text = svg("text", { x, y: y(row) + 3.5, class: "words" });
+      let left = room;
+      for (const part of parts) {
+        // a browser adds the letters of a text and of its title, so the title is put in afterwards
+        const words = part.firstChild!.textContent!;
+        if (left < 6) break;
+        if (words.length > left) part.firstChild!.textContent = `${words.slice(0, left - 1)}…`;
+        if (text.childNodes.length) text.append(" · ");
+        text.append(part);
+        left -= words.length + 3;
+      }
+      picture.append(text);
+    }
+  }
+
+  private label(i: number, frame: Frame): SVGElement {
+    const fate = FATES[this.ladder.fates[i] & 3];
     const current = this.view?.frame?.index === i ? " current" : "";
-    picture.append(
-      svg(
-        "text",
-        { x: x0 + (right ? 7 : -7), y: y(departs[i]) - 4, class: `label fate-${FATES[fates[i] & 3]}${right ? "" : " left"}${current}`, onclick: () => void this.open(i) },
-        shown,
-        svg("title", {}, [frame.summary, ...frame.reasons, ...frame.drops].join("\n")),
-      ),
+    return svg(
+      "tspan",
+      { class: `label fate-${fate}${current}`, onclick: () => void this.open(i) },
+      `${frame.number}  ${frame.label}`,
+      svg("title", {}, [frame.summary, ...frame.reasons, ...frame.drops].join("\n")),
     );
   }
 
-  /** Draw states and timers beside the lifelines. */
-  private drawMarks(picture: SVGElement, first: number, last: number, y: (row: number) => number): void {
+  /** Return the states, timers and calls of the visible rows, each with its row. */
+  private marksOf(first: number, last: number): [number, SVGElement][] {
     const { marks, events, lines } = this.ladder;
     let low = 0;
     let high = marks.length;
@@ -185,27 +219,16 @@ export class LadderPane implements Pane {
       if (marks[middle][0] < begin) low = middle + 1;
       else high = middle;
     }
-    const taken = new Map<string, number>();
+    const found: [number, SVGElement][] = [];
     for (let i = low; i < marks.length; i++) {
       const [event, line, kind, text] = marks[i];
       const row = this.rowOf(event);
       if (row > last) break;
-      const left = line < lines.length / 2;
-      // notes in the same row are written below one another
-      const slot = `${row}/${line}`;
-      const below = taken.get(slot) ?? 0;
-      taken.set(slot, below + 1);
-      if (below > 1) continue;
-      const x = this.x(line) + (left ? -7 : 7);
-      picture.append(
-        svg(
-          "text",
-          { x, y: y(row) + 3 + below * 9, class: `mark ${kind}${left ? " left" : ""}`, onclick: () => void this.context.store.goto(event) },
-          text,
-          svg("title", {}, `event ${event}: ${text}`),
-        ),
-      );
+      const words = `${lines[line]}: ${text}`;
+      const go = () => void this.context.store.goto(event);
+      found.push([row, svg("tspan", { class: `mark ${kind}`, onclick: go }, words, svg("title", {}, `event ${event + this.context.store.overview.firstEvent}: ${words}`))]);
     }
+    return found;
   }
 
   private drawHere(picture: SVGElement, y: (row: number) => number): void {

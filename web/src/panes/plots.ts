@@ -9,7 +9,7 @@ import type { Context, Pane } from "./pane";
 const UNLIMITED = 2 ** 30;
 const NOTHING: Steps = [[], []];
 
-function kilobytes(value: number): string {
+export function kilobytes(value: number): string {
   return Math.abs(value) >= 1000 ? `${Number((value / 1000).toPrecision(4))} kB` : String(Number(value.toPrecision(3)));
 }
 
@@ -64,7 +64,7 @@ abstract class PlotPane implements Pane {
       const plots = await this.context.store.source.plots(key);
       if (this.loading !== key) return;
       this.plots = plots;
-      for (const chart of this.charts) chart.setEnd(this.end(plots));
+      for (const chart of this.charts) chart.setEnd(this.end(plots), this.begin());
       if (this.context.store.view) this.move(this.context.store.view);
     } catch (error) {
       this.context.say((error as Error).message, true);
@@ -75,6 +75,12 @@ abstract class PlotPane implements Pane {
   private end(plots: Plots): number {
     const last = [plots.acked[0], plots.segments.time, plots.lines.cwnd?.[0] ?? [], plots.samples.time].map((times) => times[times.length - 1] ?? 0);
     return Math.max(...last, 1) * 1.02;
+  }
+
+  /** Return the time at which the page's data begins. */
+  private begin(): number {
+    const { firstEvent, chunkTimes, start } = this.context.store.overview;
+    return firstEvent ? chunkTimes[0] - start : 0;
   }
 
   private move(view: View): void {

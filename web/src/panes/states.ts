@@ -45,7 +45,7 @@ export class StatesPane implements Pane {
   private readonly causes = new Map<string, string>();
 
   constructor(private readonly context: Context) {
-    this.picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "states", role: "img" });
+    this.picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "states", role: "img", "aria-label": "the state diagram of TCP" });
     for (const [from, to, cause, known] of context.store.overview.transitions) this.addEdge(from, to, cause, known);
     for (const [name, place] of Object.entries(PLACES)) this.addBox(name === "END" ? "CLOSED" : name, place);
     this.element = h("div", { class: "pane-body column" }, h("div", { class: "states-box" }, this.picture), this.caption);
@@ -149,7 +149,7 @@ export class StatesPane implements Pane {
     if (!key) return ["no connection yet"];
     if (!last) return [`${key}: ${view.state[key]?.state ?? "no change of state yet"}`];
     const [event, from, to] = last;
-    const when = event === view.index ? "now" : `event ${event}`;
+    const when = event === view.index ? "now" : `event ${event + this.context.store.overview.firstEvent}`;
     const jump = h("a", { href: "#", onclick: (click: Event) => { click.preventDefault(); void this.context.store.goto(event); } }, when);
     return [h("b", {}, `${key.split(" ")[0]}: ${from} → ${to}`), " (", jump, ") ", this.causes.get(`${from}>${to}`) ?? "not in the table"];
   }

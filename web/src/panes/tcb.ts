@@ -28,8 +28,8 @@ export class TcbPane implements Pane {
   readonly name = "tcb";
   readonly title = "TCB";
   readonly element: HTMLElement;
-  private readonly diff = h("div", { class: "diff", id: "diff" });
-  private readonly table = h("div", { class: "scroll" });
+  private readonly diff = h("div", { class: "diff", id: "diff", tabindex: 0 });
+  private readonly table = h("div", { class: "scroll", tabindex: 0 });
   private readonly choice = h("select", { title: "the connection to show", "aria-label": "connection" }) as HTMLSelectElement;
   private readonly relative: HTMLInputElement;
   private readonly more: HTMLInputElement;
@@ -145,7 +145,7 @@ export class TcbPane implements Pane {
       }
     }
     const heads = columns.map((key) => h("th", { title: key, class: key === view.entry?.conn ? "acting" : "" }, key.split(" ")[0]));
-    return h("table", { class: "tcb" }, h("thead", {}, h("tr", {}, h("th", {}), ...heads)), body);
+    return h("table", { class: "tcb" }, h("thead", {}, h("tr", {}, h("td", {}), ...heads)), body);
   }
 
   private cell(name: string, key: string, view: View): HTMLElement {

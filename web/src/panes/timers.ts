@@ -8,7 +8,7 @@ import type { Context, Pane } from "./pane";
 export class TimersPane implements Pane {
   readonly name = "timers";
   readonly title = "Timers, ARP";
-  readonly element = h("div", { class: "pane-body scroll" });
+  readonly element = h("div", { class: "pane-body scroll", tabindex: 0 });
 
   constructor(private readonly context: Context) {}
 

@@ -3,6 +3,7 @@ import { clear, h, VirtualList } from "../dom";
 import { seconds } from "../format";
 import type { View } from "../store";
 import type { Branch, Change } from "../types";
+import { Compared } from "./compared";
 import type { Context, Pane } from "./pane";
 
 const ROW = 20;
@@ -16,6 +17,7 @@ export class WhatIfPane implements Pane {
   private readonly arguments = h("datalist", { id: "arguments" });
   private readonly result = h("div", { class: "bar compare-head" });
   private readonly list: VirtualList;
+  private readonly compared = new Compared();
   private branch: Branch | null = null;
 
   constructor(private readonly context: Context) {
@@ -31,10 +33,15 @@ export class WhatIfPane implements Pane {
     this.fill();
     const form = h(
       "form",
-      { class: "bar", onsubmit: (event: Event) => { event.preventDefault(); void this.run(); } },
+      { class: "bar", onsubmit: (event: Event) => { event.preventDefault(); void this.run(() => this.chosen()); } },
       h("span", {}, "From here on:"), this.choice, this.argument, this.arguments, h("button", { id: "run-branch" }, "Run on"),
     );
-    this.element.append(form, this.result, this.list.element);
+    const tries = context.store.overview.tries.map(([change, text], number) =>
+      h("button", { class: "try", "data-try": number, title: change, onclick: () => void this.run(() => context.store.source.attempt!(number)) }, `${text}?`),
+    );
+    this.element.append(form);
+    if (tries.length) this.element.append(h("div", { class: "bar tries-bar" }, h("span", {}, "Try it: what if"), ...tries));
+    this.element.append(this.result, h("div", { class: "compare-both" }, this.compared.element, this.list.element));
   }
 
   private whyNot(): string {
@@ -56,10 +63,14 @@ export class WhatIfPane implements Pane {
     clear(this.arguments, ...change.choices.map((text) => h("option", { value: text })));
   }
 
-  private async run(): Promise<void> {
+  private chosen(): Promise<Branch> {
     const { store } = this.context;
+    return store.source.branch!(store.position, this.choice.value, this.argument.value.trim());
+  }
+
+  private async run(make: () => Promise<Branch>): Promise<void> {
     try {
-      this.branch = await store.source.branch!(store.position, this.choice.value, this.argument.value.trim());
+      this.branch = await make();
     } catch (error) {
       this.context.say((error as Error).message, true);
       return;
@@ -74,6 +85,7 @@ export class WhatIfPane implements Pane {
       ...Object.entries(figures).map(([name, [one, other]]) => h("span", { class: one === other ? "" : "changed" }, `${name} ${one} → ${other}`)),
       h("a", { href: `?trace=${encodeURIComponent(id)}`, id: "open-branch" }, "step through the branch"),
     );
+    this.compared.show(this.branch);
     this.list.setCount(rows.length);
     this.list.show(Math.max(0, first));
   }

@@ -18,12 +18,12 @@ export class Why {
       clear(
         this.element,
         h("div", { class: "facts" }, h("b", {}, "before the first event"), note),
-        h("div", { class: "reason" }, overview.question || overview.title || "Step forwards to begin (→).", " ", this.answer()),
+        h("div", { class: "reason asks" }, overview.question || overview.title || "Step forwards to begin (→).", " ", this.answer()),
       );
       return;
     }
     const about = overview.kinds[entry.kind]?.text ?? "";
-    const place = `event ${entry.index}/${overview.events - 1}`;
+    const place = `event ${entry.index + overview.firstEvent}/${overview.firstEvent + overview.events - 1}`;
     const frame = view.frame ? `frame ${view.frame.number}` : "";
     this.long.textContent = "";
     void this.explain(entry.index);
