@@ -6,8 +6,6 @@ place for the input, and goes on where the input came from: along the frame's wa
 program's step to what woke the program. On a link, a frame that waited goes on behind the frames ahead of it.
 """
 
-import gc
-
 from pystack.stepper.keys import ConnKey
 from pystack.stepper.records import Entry, Frame
 from pystack.stepper.timeline import Timeline
