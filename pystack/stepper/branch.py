@@ -19,7 +19,7 @@ import re
 from difflib import SequenceMatcher
 from typing import Any, NamedTuple
 
-from pystack.sim.network import Network
+from pystack.sim.network import Network, SimError
 from pystack.stepper.cursor import Cursor
 from pystack.stepper.flight import on_the_wire
 from pystack.stepper.records import Frame
@@ -301,20 +301,27 @@ class _Watch(Probe):
         """Do nothing; a FrameProbe has this method, too."""
 
 
-def branch(scenario: Scenario, at: "Cursor | int | None", *changes: Change, seed: int = 1) -> Timeline:
+def branch(
+    scenario: Scenario, at: "Cursor | int | None", *changes: Change, seed: int = 1, original: "Timeline | None" = None
+) -> Timeline:
     """Return the timeline of a scenario with changes, which are made after the event at the cursor.
 
-    If `at` is None, each change says itself where it makes sense.
+    If `at` is None, each change says itself where it makes sense. `original` is the timeline without changes, if there is one already.
     """
-    original = at.timeline if isinstance(at, Cursor) else scenario.timeline(seed)
+    if isinstance(at, Cursor):
+        original = at.timeline
+    elif original is None:
+        original = scenario.timeline(seed)
     if at is None:
         index = max((change.place(original) for change in changes), default=0)
     else:
         index = at.position if isinstance(at, Cursor) else at
 
+    before = original
+
     def prepare(net: Network) -> None:
         for change in changes:
-            change.prepare(net, original)
+            change.prepare(net, before)
         watch: Any = _Watch(net, max(index, 0), changes)
         net.frame_probe = watch
 
@@ -322,6 +329,8 @@ def branch(scenario: Scenario, at: "Cursor | int | None", *changes: Change, seed
         recording = scenario.record(seed, prepare)
     except ValueError as error:
         raise error if isinstance(error, ChangeError) else ChangeError(str(error)) from None
+    except SimError as error:
+        raise ChangeError(f"the programs of the scenario do not end if {changes[0].text}: {error}") from None
     text = " and ".join(change.text for change in changes)
     return Timeline.of(recording, f"{scenario.name}, if {text}")
 

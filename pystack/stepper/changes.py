@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from pystack.stepper import branch
+from pystack.stepper import branch, habits
 from pystack.stepper.branch import Change, ChangeError
 
 FORMS = {
@@ -14,6 +14,8 @@ FORMS = {
     "nodelay=HOST": "TCP_NODELAY on the host's connections",
     "quickack=HOST": "TCP_QUICKACK on the host's connections",
     "congestion=HOST:NAME": "another congestion control: reno, cubic, bbr",
+    "fastopen=HOST": "the host sends its first data in the SYN, as if it had a cookie",
+    "onewrite=HOST": "what the host writes before it reads leaves as one piece",
     "delay=TIME": "another delay of all links; delay=LINK:TIME for one link",
     "loss=SHARE": "a share of lost frames, such as loss=0.05",
     "rate=BITS": "a rate of all links in bit/s",
@@ -104,6 +106,8 @@ _MAKERS: dict[str, Callable[[str], Change]] = {
     "nodelay": branch.NoDelay,
     "quickack": branch.QuickAck,
     "congestion": _congestion,
+    "fastopen": habits.FastOpen,
+    "onewrite": habits.OneWrite,
     "delay": _delay,
     "loss": _loss,
     "rate": _rate,

@@ -7,6 +7,7 @@ from pystack.stepper import Cursor, Timeline, branch, changes, scenarios
 from pystack.stepper.branch import ChangeError, compare, diverges, figures
 from pystack.stepper.scenarios.base import _Kept, pair
 from pystack.stepper.scenarios.link import datagram
+from pystack.stepper.timing import path
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +48,21 @@ def test_a_branch_is_the_same_up_to_the_cursor(runs):
         assert at > cursor.position
         assert with_it.events[at].fields.get("name") == "setsockopt"
         assert with_it.events[at].time == cursor.time
+
+
+def test_one_write_and_fast_open_change_the_calls_of_a_program():
+    """Each saves exactly what the closed form says: the wait for the ACK, and a round trip."""
+    for name, change, before, after in (("nagle", "onewrite=a", 195, 45), ("http-get", "fastopen=a", 40, 20)):
+        scenario = scenarios.get(name)
+        original = scenario.timeline()
+        found = path(branch.branch(scenario, None, changes.parse(change), original=original))
+        assert (path(original).elapsed, found.elapsed) == (before * MS, after * MS)
+
+
+def test_a_change_with_which_the_programs_do_not_end_is_refused():
+    """The server of this scenario waits for a connection, and with Fast Open none begins before the client writes."""
+    with pytest.raises(ChangeError, match="do not end if a had sent its request in the SYN"):
+        branch.branch(scenarios.get("nagle"), None, changes.parse("fastopen=a"))
 
 
 @pytest.mark.parametrize("number", [5, 8, 20, 40])

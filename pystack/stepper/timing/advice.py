@@ -22,12 +22,14 @@ class Advice(NamedTuple):
     text     what it means for a program or its host
     at_most  ns that the spans took which it may remove: it saves no more of them, but it may save other time, too
     saved    ns by which the end came earlier when the change was made; negative: later
+    gone     ns by which these spans became shorter, at most `at_most`: the rest of `saved` comes from spans that the change was not meant for
     """
 
     change: str
     text: str
     at_most: int
     saved: int
+    gone: int
 
 
 class Remedy(NamedTuple):
@@ -43,10 +45,25 @@ def _both(template: str, text: str) -> Callable[[str, str], list[tuple[str, str]
     ]
 
 
+def _client(template: str, text: str) -> Callable[[str, str], list[tuple[str, str]]]:
+    return lambda client, server: [(template.format(host=client), text.format(host=client))] if client else []
+
+
 REMEDIES = (
     Remedy(
         lambda cause, why: why == "Nagle",
         _both("nodelay={host}", "set TCP_NODELAY on {host}, or write everything at once"),
+    ),
+    Remedy(
+        lambda cause, why: why == "Nagle",
+        _both("onewrite={host}", "let {host} write everything at once (one sendmsg(), a buffered stream, or TCP_CORK)"),
+    ),
+    Remedy(
+        lambda cause, why: why == "connection",
+        _client(
+            "fastopen={host}",
+            "keep the connection of an earlier request, or let {host} send the request in the SYN (TCP Fast Open)",
+        ),
     ),
     Remedy(
         lambda cause, why: cause == "delayed ACK",
@@ -63,22 +80,31 @@ REMEDIES = (
         _both("congestion={host}:bbr", "use BBR on {host}"),
     ),
     Remedy(
-        lambda cause, why: why in ("receive window", "zero window", "silly window"),
+        lambda cause, why: why == "congestion window" or why.startswith("loss"),
+        _both("congestion={host}:reno", "use Reno on {host}"),
+    ),
+    Remedy(
+        lambda cause, why: why == "send buffer",
+        _both(f"set={{host}}:tcp_wmem={LARGE_BUFFER}", "give the sockets of {host} a larger send buffer"),
+    ),
+    Remedy(
+        lambda cause, why: why in ("receive window", "zero window", "silly window", "reading late"),
         _both(f"set={{host}}:tcp_rmem={LARGE_BUFFER}", "give the sockets of {host} a larger receive buffer"),
     ),
 )
 
 
-def candidates(found: Path, client: str, server: str) -> Iterator[tuple[str, str, int]]:
-    """Yield the changes to try, each once, with the time of the spans that it may remove."""
-    seen: dict[str, tuple[str, int]] = {}
+def candidates(found: Path, client: str, server: str) -> Iterator[tuple[str, str, Remedy]]:
+    """Yield the changes to try, each once, with the remedy that they are."""
     for remedy in REMEDIES:
-        time = sum(span.duration for span in found if remedy.applies(span.cause, span.why))
-        if time:
+        if any(remedy.applies(span.cause, span.why) for span in found):
             for change, text in remedy.changes(client, server):
-                seen[change] = (text, max(time, seen.get(change, ("", 0))[1]))
-    for change, (text, time) in seen.items():
-        yield change, text, time
+                yield change, text, remedy
+
+
+def time_of(found: Path, remedy: Remedy) -> int:
+    """Return the ns of the spans that a remedy may remove."""
+    return sum(span.duration for span in found if remedy.applies(span.cause, span.why))
 
 
 def hosts_of(timeline: Timeline, found: Path) -> tuple[str, str]:
@@ -89,10 +115,11 @@ def hosts_of(timeline: Timeline, found: Path) -> tuple[str, str]:
 def tried(scenario: Scenario, timeline: Timeline, found: Path, seed: int = 1) -> list[Advice]:
     """Run the scenario with each change. Returns all of them, the one that saves most first; one that saves nothing is no advice."""
     advice = []
-    for change, text, time in candidates(found, *hosts_of(timeline, found)):
+    for change, text, remedy in candidates(found, *hosts_of(timeline, found)):
         try:
-            walked = path(branch(scenario, None, parse(change), seed=seed), found.conn)
+            walked = path(branch(scenario, None, parse(change), seed=seed, original=timeline), found.conn)
         except (ChangeError, PathError):
             continue
-        advice.append(Advice(change, text, time, found.elapsed - walked.elapsed))
+        time = time_of(found, remedy)
+        advice.append(Advice(change, text, time, found.elapsed - walked.elapsed, time - time_of(walked, remedy)))
     return sorted(advice, key=lambda one: -one.saved)

@@ -1,18 +1,45 @@
 """What the walk looks up in a timeline, collected in one pass."""
 
 from bisect import bisect_left, bisect_right
-from typing import Any
+from typing import Any, NamedTuple
 
 import pystack_c.const as C
-from pystack.stepper.collect import CONN, FIELDS, HOST, KIND, REASON, RECORD, SUBJECT
-from pystack.stepper.records import Entry
+from pystack.stepper.collect import CONN, FIELDS, HOST, KIND, REASON, RECORD, SUBJECT, TIME
 from pystack.stepper.timeline import Timeline
 
 INPUTS = ("frame.in", "timer.fired", "call")
 #: the events of connections that the walk looks up by their kind
 WANTED = ("tcp.out", "tcp.ooo", "tcp.rtt", "tcp.data", "tcp.acked", "tcp.lost", "frame.out")
+#: all kinds of events that the lookup reads
+READ = frozenset((*INPUTS, *WANTED, "timer.set", "tcp.hold", "tcp.cwnd", "ip.reassembled"))
 #: how many rows of holds, and how many marks of lost segments, are looked at for one frame
 MOST_ROWS, MOST_MARKS = 12, 512
+
+
+class Held(NamedTuple):
+    """Data was held back since `time`, by these conditions. `phase` is that of the congestion window, if it was full."""
+
+    time: int
+    by: list[str]
+    phase: str
+    reason: str
+
+
+class Holds:
+    """The holds of new data of one connection.
+
+    places, times  their indices and times
+    ends           the sequence numbers (not wrapped) after the data that was written then
+    rows           for each hold, the number of the first one of its row: the holds with the same conditions before it
+    why            number of the first hold of a row -> its conditions, the phase of the congestion window, and the reason
+    """
+
+    def __init__(self) -> None:
+        self.places: list[int] = []
+        self.times: list[int] = []
+        self.ends: list[int] = []
+        self.rows: list[int] = []
+        self.why: dict[int, tuple[list[str], str, str]] = {}
 
 
 class Lookup:
@@ -26,45 +53,38 @@ class Lookup:
         hosts = len(timeline.hosts)
         self.inputs: list[list[int]] = [[] for _ in range(hosts)]
         self.records: list[list[int]] = [[] for _ in range(hosts)]
+        self.times: list[list[int]] = [[] for _ in range(hosts)]
         #: (host, subject, timer) -> indices of timer.set
         self.sets: dict[tuple[int, str, str], list[int]] = {}
         #: (kind, connection) -> indices
         self.kinds: dict[tuple[str, str], list[int]] = {}
         #: connection -> the sequence numbers (not wrapped) after all that was sent, at each of its tcp.out
         self.sent: dict[str, list[int]] = {}
-        #: connection -> its holds of new data: indices, and the sequence numbers (not wrapped) after the data that was written then
-        self.holds: dict[str, tuple[list[int], list[int]]] = {}
-        #: connection -> for each of its holds, the number of the first one in the row of holds with the same conditions
-        self.rows: dict[str, list[int]] = {}
-        self._last_row: dict[str, tuple[list[str], str]] = {}
-        #: the first hold of a row -> in which phase the congestion window was, if it held the data
-        self.phases: dict[int, str] = {}
-        #: connection -> its first congestion window, the one that it has now, and why it has changed
-        self.windows: dict[str, tuple[int, int, str]] = {}
+        #: connection -> its holds of new data
+        self.holds: dict[str, Holds] = {}
         #: connection -> its holds of lost data
         self.lost_holds: dict[str, list[int]] = {}
-        for index in range(len(timeline.events)):
-            self._take(index)
+        #: the events at which a host had all fragments of a datagram
+        self.reassembled: list[int] = []
+        #: connection -> its first congestion window, the one that it has now, and why it has changed
+        self.windows: dict[str, tuple[int, int, str]] = {}
+        keys = timeline._keys
+        for index, row in enumerate(timeline.events.each()):
+            if row[KIND] in READ:
+                self._take(index, row, keys[row[CONN]] if row[CONN] >= 0 else "")
 
-    def _take(self, index: int) -> None:
-        timeline = self.timeline
-        row: Any = timeline.events.raw(index)
-        if isinstance(row, Entry):
-            kind, host, subject, record = str(row.kind), timeline.hosts.index(row.host), row.subject, row.record
-            conn, fields, reason = row.conn, row.fields, row.reason
-        else:
-            kind, host, subject, record = row[KIND], row[HOST], row[SUBJECT], row[RECORD]
-            conn, fields = timeline._keys[row[CONN]] if row[CONN] >= 0 else "", row[FIELDS]
-            reason = row[REASON]
+    def _take(self, index: int, row: tuple[Any, ...], conn: str) -> None:
+        kind, host, fields = row[KIND], row[HOST], row[FIELDS]
         if kind in INPUTS:
             self.inputs[host].append(index)
-            self.records[host].append(record)
+            self.records[host].append(row[RECORD])
+            self.times[host].append(row[TIME])
             if kind == "timer.fired" and conn and fields["timer"] == "retransmission":
                 self.kinds.setdefault(("rto", conn), []).append(index)
             elif kind == "call" and conn:
                 self.kinds.setdefault(("call", conn), []).append(index)
         elif kind == "timer.set":
-            self.sets.setdefault((host, subject, fields["timer"]), []).append(index)
+            self.sets.setdefault((host, row[SUBJECT], fields["timer"]), []).append(index)
         elif conn and kind in WANTED:
             self.kinds.setdefault((kind, conn), []).append(index)
             if kind == "tcp.out":
@@ -73,27 +93,30 @@ class Lookup:
                 before = highest[-1] if highest else after
                 highest.append(before + max(0, signed(after - before)))
         elif kind == "tcp.hold" and conn in self.sent:
-            self._hold(index, conn, fields)
+            self._hold(index, conn, row)
+        elif kind == "ip.reassembled":
+            self.reassembled.append(index)
         elif kind == "tcp.cwnd":
             first = self.windows[conn][0] if conn in self.windows else max(1, fields["new"])
-            self.windows[conn] = first, fields["new"], reason
+            self.windows[conn] = first, fields["new"], row[REASON]
 
-    def _hold(self, index: int, conn: str, fields: dict[str, Any]) -> None:
+    def _hold(self, index: int, conn: str, row: tuple[Any, ...]) -> None:
         """Take a hold. A row of holds with the same conditions in the same phase is one wait."""
+        fields = row[FIELDS]
         if fields["data"] == "lost":
             self.lost_holds.setdefault(conn, []).append(index)
             return
-        places, ends = self.holds.setdefault(conn, ([], []))
-        rows = self.rows.setdefault(conn, [])
+        holds = self.holds.setdefault(conn, Holds())
         found = conditions(fields)
         phase = self.phase(conn) if found[0] == "cwnd" else ""
-        same = bool(places) and self._last_row[conn] == (found, phase)
-        self._last_row[conn] = found, phase
-        rows.append(rows[-1] if same else len(places))
-        if not same:
-            self.phases[index] = phase
-        places.append(index)
-        ends.append(max(self.sent[conn][-1] + fields["length"], ends[-1] if ends else 0))
+        if not holds.rows or holds.why[holds.rows[-1]][:2] != (found, phase):
+            holds.why[len(holds.places)] = found, phase, row[REASON]
+            holds.rows.append(len(holds.places))
+        else:
+            holds.rows.append(holds.rows[-1])
+        holds.places.append(index)
+        holds.times.append(row[TIME])
+        holds.ends.append(max(self.sent[conn][-1] + fields["length"], holds.ends[-1] if holds.ends else 0))
 
     def phase(self, conn: str) -> str:
         """Return what the congestion window of a connection did last. Slow start doubles it in each round trip, so its size says which one it is."""
@@ -123,15 +146,15 @@ class Lookup:
                 return other
         return found
 
-    def around(self, cause: int) -> list[int]:
-        """Return the inputs of the same host that happened at the same time as one, itself included."""
-        entry = self.timeline.events[cause]
-        inputs = self.inputs[self.timeline.hosts.index(entry.host)]
+    def around(self, cause: int, host: str) -> list[int]:
+        """Return the inputs of the same host that happened at the same time as one, itself included; 1,000 before and after it at most."""
+        number = self.timeline.hosts.index(host)
+        inputs, times = self.inputs[number], self.times[number]
         at = bisect_left(inputs, cause)
         first = last = at
-        while first > 0 and self.timeline.events[inputs[first - 1]].time == entry.time and at - first < 1000:
+        while first > 0 and times[first - 1] == times[at] and at - first < 1000:
             first -= 1
-        while last + 1 < len(inputs) and self.timeline.events[inputs[last + 1]].time == entry.time and last - at < 1000:
+        while last + 1 < len(inputs) and times[last + 1] == times[at] and last - at < 1000:
             last += 1
         return inputs[first : last + 1]
 
@@ -154,21 +177,21 @@ class Lookup:
         at = bisect_left(found, before)
         return found[at - 1] if at else -1
 
-    def held(self, conn: str, seq: int, before: int) -> list[tuple[int, str]]:
-        """Return the holds, before an event, of the data with a sequence number: the first one of each row, the latest first, with its phase."""
-        places, ends = self.holds.get(conn, ([], []))
-        last = bisect_left(places, before) - 1
-        if last < 0:
+    def held(self, conn: str, seq: int, before: int) -> "list[Held]":
+        """Return the waits, before an event, of the data with a sequence number: one for each row of holds, the latest first."""
+        holds = self.holds.get(conn)
+        last = -1 if holds is None else bisect_left(holds.places, before) - 1
+        if holds is None or last < 0:
             return []
-        number = ends[last] + signed(seq - ends[last])
-        first = bisect_right(ends, number)
-        found: list[tuple[int, str]] = []
+        number = holds.ends[last] + signed(seq - holds.ends[last])
+        first = bisect_right(holds.ends, number)
+        found: list[Held] = []
         while last >= first and len(found) < MOST_ROWS:
-            begin = self.rows[conn][last]
-            found.append((places[max(first, begin)], self.phases[places[begin]]))
+            begin = holds.rows[last]
+            found.append(Held(holds.times[max(first, begin)], *holds.why[begin]))
             last = begin - 1
         if last >= first:
-            found[-1] = places[first], found[-1][1]
+            found[-1] = found[-1]._replace(time=holds.times[first])
         return found
 
     def lost_and_held(self, conn: str, seq: int, before: int) -> int:

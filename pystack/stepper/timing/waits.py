@@ -85,12 +85,14 @@ class Waits:
 
     def _at_call(self, entry: Entry) -> None:
         if str(entry.fields.get("name", "")).startswith("recv") and entry.conn:
+            arrived = self.index.last("tcp.data", entry.conn, entry.index)
+            # To look up a state takes longer than all else, so do it only for data that may have waited.
+            if arrived < 0 or self.events[arrived].time == entry.time:
+                return
             state = self.timeline.tcb(entry.index - 1, entry.conn)
             if state and state.get("recvbuf"):
-                arrived = self.index.last("tcp.data", entry.conn, entry.index)
-                if arrived >= 0:
-                    text = f"{state['recvbuf']} bytes waited until the program read them"
-                    self.push(self.events[arrived].time, "reading late", text)
+                text = f"{state['recvbuf']} bytes waited until the program read them"
+                self.push(self.events[arrived].time, "reading late", text)
         elif str(entry.fields.get("name", "")).startswith("send") and entry.conn:
             before = self.index.last("call", entry.conn, entry.index)
             if before >= 0 and _cut_short(self.events[before]):
@@ -118,7 +120,7 @@ class Waits:
 
     def reassembled(self, entry: Entry) -> None:
         """A frame arrived: was it the last missing fragment of a datagram?"""
-        done = self._during(entry, "ip.reassembled")
+        done = self._during(entry, "ip.reassembled") if self.index.reassembled else None
         if done is None:
             return
         first = None
@@ -150,8 +152,12 @@ class Waits:
 
     def before_sending(self, frame: Frame, piece: int = 0) -> None:
         """The walk has come to where a frame was sent, of which the device made pieces: what had to happen before this piece?"""
-        out = next((self.events[i] for i in frame.why if self.events[i].kind == "tcp.out"), None)
-        again = next((self.events[i] for i in frame.why if self.events[i].kind == "tcp.retransmit"), None)
+        out = again = None
+        for event in (self.events[at] for at in frame.why):
+            if event.kind == "tcp.out" and out is None:
+                out = event
+            elif event.kind == "tcp.retransmit":
+                again = event
         if out is not None and again is not None:
             self._retransmitted(frame, out)
         elif out is not None and out.fields["length"] > 0 and out.conn:
@@ -201,14 +207,13 @@ class Waits:
 
     def _held(self, frame: Frame, out: Entry, seq: int) -> None:
         """Push the waits of new data that the sender held back: one for each row of conditions, so that the latest is on top."""
-        held = self.index.held(out.conn, seq, self.index.input_of(frame.event))
         waits = []
-        for at, phase in reversed(held):
-            entry = self.events[at]
-            first, *others = conditions(entry.fields)
-            text = f"the data of frame {frame.number} waited: {entry.reason}"
-            text += f" ({phase})" if phase else ""
-            waits.append(Wait(entry.time, HOLDS[first], text, tuple(HOLDS[name] for name in others)))
+        for held in reversed(self.index.held(out.conn, seq, self.index.input_of(frame.event))):
+            first, *others = held.by
+            text = f"the data of frame {frame.number} waited: {held.reason}" + (
+                f" ({held.phase})" if held.phase else ""
+            )
+            waits.append(Wait(held.time, HOLDS[first], text, tuple(HOLDS[name] for name in others)))
         # Frames of one write have most of their waits in common.
         last = [(wait.opened, wait.why) for wait in self.open[-len(waits) :]] if waits else []
         if last != [(wait.opened, wait.why) for wait in waits]:

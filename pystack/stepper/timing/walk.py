@@ -142,10 +142,11 @@ class Walk:
 
     def note_ties(self, cause: int, entry: Entry) -> None:
         """Note the other frames that arrived at the host at the same time: had one of them come later, the path might be another one."""
-        for at in self.index.around(cause):
-            other = self.events[at]
-            if other.time == entry.time and other.kind == "frame.in" and at != cause and other.frame >= 0:
-                self.ties.add(other.frame + 1)
+        for at in self.index.around(cause, entry.host):
+            if at != cause:
+                other = self.events[at]
+                if other.kind == "frame.in" and other.frame >= 0:
+                    self.ties.add(other.frame + 1)
 
     # -- timers ------------------------------------------------------------------------------------------------------
 
@@ -237,8 +238,10 @@ class Walk:
 
     def piece_of(self, entry: Entry, frame: Frame) -> int:
         """Return which piece of a frame arrived, from 0: the device makes several of one with offload. The sequence number says it."""
+        if not frame.gso_size:
+            return 0
         sent = next((self.events[at] for at in frame.why if self.events[at].kind == "tcp.out"), None)
-        if not frame.gso_size or sent is None:
+        if sent is None:
             return 0
         for at in range(entry.index + 1, min(entry.index + 4, len(self.events))):
             other = self.events[at]

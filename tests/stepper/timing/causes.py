@@ -223,7 +223,8 @@ for down in (True, False):
         },
     )
     def _(net: Network, down: bool = down) -> None:
-        a, b, c = net.host("a", **QUICK), net.host("b", **QUICK), net.host("c", **QUICK)
+        quick: dict[str, Any] = {**QUICK}
+        a, b, c = (net.host(name, **quick) for name in "abc")
         net.link(a, b, addrs=("10.0.0.1/24", "10.0.0.2/24"), delay=D)
         link = net.link(a, c, addrs=("10.0.1.1/24", "10.0.1.2/24"), delay=D)
         net.introduce()

@@ -7,7 +7,9 @@ from pystack.sim.network import MS, Network
 from pystack.sim.programs import sleep, spawn
 from pystack.stepper.branch import Hold, branch
 from pystack.stepper.scenarios.base import Scenario, finish, listener, stream
+from pystack.stepper.timeline import Timeline
 from pystack.stepper.timing import Path, path
+from pystack_c.probe import Event
 
 #: the ns by which a frame is held back
 HELD = 1000
@@ -53,13 +55,16 @@ class Shape:
             for _ in range(chance.randint(1, 4))
         ]
         self.ports = [80, 81] if chance.random() < 0.4 else [80]
+        self.discipline = chance.choice(["", "", "", "pfifo limit 100", "tbf rate 3mbit burst 3000 limit 300kb"])
+        self.congestion = chance.choice(["cubic", "cubic", "reno", "bbr"])
 
     def build(self, net: Network) -> tuple[Any, Any, str]:
         """Make the hosts and links. Returns both ends and the server's address."""
         last = self.hops
-        nodes = [net.host("a", tcp_quickack_segs=self.quickack)]
+        settings: dict[str, Any] = {"tcp_quickack_segs": self.quickack, "tcp_congestion": self.congestion}
+        nodes = [net.host("a", **settings)]
         nodes += [net.router(f"r{number}") for number in range(self.hops)]
-        nodes.append(net.host("b", tcp_quickack_segs=self.quickack))
+        nodes.append(net.host("b", **settings))
         for number, link in enumerate(self.links):
             addrs = (f"10.0.{number}.1/24", f"10.0.{number}.2/24")
             net.link(nodes[number], nodes[number + 1], addrs=addrs, loss=self.loss if number == 0 else 0, **link)
@@ -69,6 +74,8 @@ class Shape:
                     node.route(f"10.0.{other}.0/24", via=f"10.0.{number}.2")
                 elif other < number - 1:
                     node.route(f"10.0.{other}.0/24", via=f"10.0.{number - 1}.1")
+        if self.discipline:
+            net.links[f"a-{nodes[1].name}"].a.set_qdisc(self.discipline)
         net.introduce()
         return nodes[0], nodes[-1], f"10.0.{last}.2"
 
@@ -122,6 +129,36 @@ def check_sum(found: Path) -> None:
     assert not {"unknown", "on the way", "driver", "timer", "jitter", "peer"} & {span.cause for span in found}
 
 
+class HoldQueued(Hold):
+    """Hold for a sender with a queueing discipline. It finds the frame by its bytes, because the discipline may drop frames that were sent before it."""
+
+    def prepare(self, net: Network, timeline: Timeline) -> None:
+        """Note the bytes of the frame, and how many frames with the same bytes come before it."""
+        chosen = timeline.frames[self.frame - 1]
+        self.place_of = (chosen.host, chosen.iface)
+        self.data = chosen.data
+        self.before = sum(one.data == chosen.data for one in timeline.frames if one.number < self.frame)
+        self.seen = self.frames = 0
+
+    def sent(self, net: Network, event: Event) -> None:
+        """At the first frame of the sender, wrap the channel of its port."""
+        if (event.host, event.fields["iface"]) != self.place_of:
+            return
+        self.frames += 1
+        if self.frames == 1:
+            channel: Any = net.hosts[event.host].port(event.fields["iface"]).out
+            before = channel.meddle
+
+            def meddle(frame: bytes, now: int, arrivals: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+                arrivals = arrivals if before is None else before(frame, now, arrivals)
+                if frame != self.data:
+                    return arrivals
+                self.seen += 1
+                return self.fate(arrivals, arrivals[0]) if self.seen == self.before + 1 and arrivals else arrivals
+
+            channel.meddle = meddle
+
+
 def disturbed(seed: int, most: int) -> tuple[Path, list[tuple[int, int, bool]], int]:
     """Hold back frames of a run, one in each new run. Returns the path, the frames that moved the end otherwise than it says
     (number, ns, whether it is on the path), and how many were tried.
@@ -143,7 +180,8 @@ def disturbed(seed: int, most: int) -> tuple[Path, list[tuple[int, int, bool]], 
         frames = half.sample(first, min(most // 2, len(first))) + half.sample(rest, min(most - most // 2, len(rest)))
     wrong = []
     for frame in frames:
-        change = path(branch(chosen, None, Hold(frame.number, HELD))).elapsed - found.elapsed
+        held = HoldQueued(frame.number, HELD) if timeline.boxes else Hold(frame.number, HELD)
+        change = path(branch(chosen, None, held)).elapsed - found.elapsed
         expected = HELD if frame.number in on_path else 0
         if change != expected and not derived:
             wrong.append((frame.number, change, frame.number in on_path))

@@ -11,7 +11,8 @@ from pystack.sim.network import MS, Network
 from pystack.sim.programs import sleep, spawn, stream
 from pystack.stepper import scenarios
 from pystack.stepper.scenarios.base import _Kept, finish, listener
-from pystack.stepper.timing import CAUSES, WHYS
+from pystack.stepper.timing import CAUSES, WHYS, path
+from pystack.stepper.timing.advice import tried
 from pystack.stepper.timing.path import Path, Span
 from pystack.stepper.timing.text import ROWS, bar, ms, sums, waterfall
 
@@ -44,6 +45,19 @@ def test_advice_says_what_a_change_really_saves_and_what_saves_nothing():
     text = run("nagle", "--advice")
     assert "saves 150.000 ms (nodelay=a)" in text
     assert "saves nothing (nodelay=b)" in text
+    assert "saves 150.000 ms (onewrite=a)" in text
+
+
+@pytest.mark.parametrize("name", ["nagle", "slow-start", "zero-window", "http-get"])
+def test_no_change_takes_more_from_the_spans_at_which_it_aims_than_they_have(name):
+    """python -m tools.advice does the same with 200 pieces of advice."""
+    scenario = scenarios.get(name)
+    timeline = scenario.timeline()
+    found = path(timeline)
+    advice = tried(scenario, timeline, found)
+    assert advice and advice[0].saved > 0
+    for one in advice:
+        assert 0 < one.at_most <= found.elapsed and one.gone <= one.at_most and one.saved < found.elapsed
 
 
 def test_a_change_beside_the_run_without_it():
