@@ -64,7 +64,7 @@ class StackFilter:
     """A stack that forwards between two interfaces."""
 
     def __init__(self, rules: list[dict[str, Any]]):
-        self.stack = Stack(7, Config(ip_forward=True, icmp_ratelimit=0), "router")
+        self.stack = Stack(7, Config(ip_forward=True, icmp_ratelimit=0, send_redirects=False), "router")
         self.ifaces = []
         for name, address in zip(("in0", "out0"), ADDRESSES, strict=True):
             iface = self.stack.add_iface(name, C.LINK_IP)
