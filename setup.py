@@ -61,6 +61,8 @@ COMPILED = [
     "pystack_c/filter/nft/statements.py",
     "pystack_c/filter/nft/chains.py",
     "pystack_c/filter/nft/answers.py",
+    "pystack_c/filter/nft/connlimit.py",
+    "pystack_c/filter/nft/fib.py",
     "pystack_c/filter/nft/mangle.py",
     "pystack_c/ip/pmtu.py",
     "pystack_c/ip/policy.py",

@@ -311,11 +311,11 @@ class BlockReader(MatchReader):
 
 def _rank(command: Any) -> int:
     """Return the place of a command among those of its table."""
-    return (
-        ("table", "chain", "counter", "quota", "limit", "set", "map").index(next(iter(command["add"])))
-        if "add" in command
-        else 0
-    )
+    if "add" not in command:
+        return 0
+    kind = next(iter(command["add"]))
+    # Sets and maps stay in the order of the text.
+    return ("table", "chain", "counter", "quota", "limit", "set").index("set" if kind == "map" else kind)
 
 
 def _comment(node: Any) -> str:

@@ -4,17 +4,6 @@ import _socket
 
 from pystack_c.filter.nft.names import SERVICES
 
-ADDRESS_TYPES = {
-    "unspec": 0,
-    "unicast": 1,
-    "local": 2,
-    "broadcast": 3,
-    "anycast": 4,
-    "multicast": 5,
-    "blackhole": 6,
-    "unreachable": 7,
-    "prohibit": 8,
-}
 #: the priorities of base chains that have a name, for the families ip and inet (linux/netfilter_ipv4.h)
 PRIORITIES = {"raw": -300, "mangle": -150, "dstnat": -100, "filter": 0, "security": 50, "srcnat": 100}
 #: the hooks of those that are not for all hooks

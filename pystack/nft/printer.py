@@ -126,8 +126,8 @@ def _set(kind: str, body: Any, handles: bool) -> list[str]:
         out.append("\t\tauto-merge")
     if "comment" in body:
         out.append(f'\t\tcomment "{body["comment"]}"')
-    for one in body.get("stmt", []):
-        out.append("\t\t" + (statements(family, [one]) if one != {"counter": None} else "counter"))
+    if body.get("stmt"):
+        out.append("\t\t" + statements(family, body["stmt"]))
     if body.get("elem"):
         out.append(_elements(kind, body))
     return [*out, "\t}"]

@@ -33,6 +33,8 @@ class SetReader(BlockReader):
         flags = parts.get("flags", [])
         if "auto-merge" in parts and "interval" not in flags:
             raise RulesetError("auto-merge works only with flags interval", place_of(content))
+        if parts.get("data") in [t.DATA[name] for name in ("counter", "quota", "limit")] and "dynamic" in flags:
+            raise RulesetError("packets cannot change a map of counters, quotas or limits", place_of(content))
         if ("timeout" in parts or "gc-interval" in parts) and "timeout" not in flags:
             made["flags"] = [flag for flag in SET_FLAGS if flag in (*flags, "timeout")]
         entry = (parts["key"], parts.get("data"), "interval" in flags)
@@ -75,8 +77,8 @@ class SetReader(BlockReader):
                 parts["policy"] = "memory"
         elif kind == "auto_merge":
             parts["auto-merge"] = True
-        elif kind == "set_counter":
-            parts["stmt"] = [{"counter": None}]
+        elif kind == "set_statements":
+            parts["stmt"] = [self.template(one) for one in node.children]
         elif kind == "elements":
             parts["elements"] = node.children[0]
         else:
@@ -105,6 +107,10 @@ class SetReader(BlockReader):
             return
         if data.data == "typeof_verdict":
             parts["data"], parts["map"] = t.VERDICT, "verdict"
+            return
+        if data.data == "object_kind":
+            parts["map"] = str(data.children[0])
+            parts["data"] = t.DATA[parts["map"]]
             return
         parts["data"] = f.type_of(self.selectors(data))
         kinds = parts["data"] if isinstance(parts["data"], list) else [parts["data"]]

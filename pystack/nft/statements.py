@@ -250,8 +250,7 @@ class StatementReader(ExpressionReader):
             if option.data == "update_timeout":
                 key = {"elem": {"val": key, "timeout": t.seconds(str(option.children[0]))}}
             else:
-                made = self.statement(option)
-                statements.append({"counter": None} if made == {"counter": {"packets": 0, "bytes": 0}} else made)
+                statements.append(self.template(option))
         body: dict[str, Any] = {"op": str(operation.children[0]), "elem": key}
         if data is not None:
             kind = self.data_of(str(name))
@@ -260,6 +259,11 @@ class StatementReader(ExpressionReader):
             return {"map": body | {"data": self.expression(data, kind), "map": f"@{name}"}}
         body["set"] = f"@{name}"
         return {"set": body | ({"stmt": statements} if statements else {})}
+
+    def template(self, node: Any) -> Any:
+        """Return a statement that each new element of a set gets."""
+        made = self.statement(node)
+        return {"counter": None} if made == {"counter": {"packets": 0, "bytes": 0}} else made
 
     def _reset_option(self, node: Any) -> Any:
         name = str(node.children[0])

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pystack.nft.errors import RulesetError
-from pystack.nft.names import ADDRESS_TYPES, service
+from pystack.nft.names import service
 from pystack_c.filter.nft import names
 
 DECIMAL = -1
@@ -51,7 +51,7 @@ CT_STATUS = Type("ct_status", 32, names.CT_STATUS, flags=True, digits=8, per_lin
 CT_DIRECTION = Type("ct_dir", 8, names.CT_DIRECTIONS, per_line=5)
 TCP_FLAG = Type("tcp_flag", 8, names.TCP_FLAGS, flags=True, digits=1, per_line=5)
 PACKET_TYPE = Type("pkt_type", 8, names.PACKET_TYPES, per_line=2)
-ADDRESS_TYPE = Type("fib_addrtype", 32, ADDRESS_TYPES, host=True)
+ADDRESS_TYPE = Type("fib_addrtype", 32, names.ADDRESS_TYPES, host=True)
 NF_PROTOCOL = Type("nf_proto", 8, names.NF_PROTOCOLS, per_line=5)
 ETHER_TYPE = Type("ether_type", 16, names.ETHER_TYPES, digits=4)
 DSCP = Type("dscp", 6, names.DSCP, digits=2)

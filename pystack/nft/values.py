@@ -147,6 +147,10 @@ class ValueReader:
             found.append(key)
         return found
 
+    def statement(self, node: Any) -> Any:
+        """Return the JSON of a statement. Raises RulesetError."""
+        raise NotImplementedError
+
     def key(self, element: Any, types: Types) -> tuple[Any, Any]:
         """Return an element's key, with its options, and the tree of its data or None. Raises RulesetError."""
         value, *options, data = element.children
@@ -156,9 +160,8 @@ class ValueReader:
             name = option.data.removeprefix("element_")
             if name == "comment":
                 extra[name] = str(option.children[0])[1:-1]
-            elif name == "counter":
-                packets, octets = option.children
-                extra[name] = {"packets": int(packets or 0), "bytes": int(octets or 0)}
+            elif name == "statement":
+                extra |= self.statement(option.children[0])
             else:
                 extra[name] = t.seconds(str(option.children[0]))
         return ({"elem": {"val": key, **extra}} if extra else key), data

@@ -8,6 +8,8 @@ from pystack.nft import types as t
 
 Types = t.Type | list[t.Type]
 _SIGNS = ("&", "|", "^", "<<", ">>")
+#: the statements that an element of a set may have
+_STATEFUL = ("counter", "limit", "quota", "ct count")
 #: how tightly an operator binds; a looser one inside gets brackets
 _BINDS = {"|": 0, "^": 1, "&": 2, "<<": 3, ">>": 3}
 
@@ -157,8 +159,9 @@ def element(types: Types, data: "Types | None", json: Any) -> str:
         return value(types, json)
     body = json["elem"]
     out = value(types, body["val"])
-    if body.get("counter") is not None:
-        out += f" counter packets {body['counter']['packets']} bytes {body['counter']['bytes']}"
+    for name in _STATEFUL:
+        if body.get(name) is not None:
+            out += f" {_statement('', {name: body[name]})}"
     for name in ("timeout", "expires"):
         if name in body:
             out += f" {name} {t.time_text(body[name])}"

@@ -90,7 +90,4 @@ class Rng:
 
     def keyed_pair(self, first: int, second: int) -> int:
         """Return the hash of two 64-bit words."""
-        self.hasher.begin()
-        self.hasher.word(first)
-        self.hasher.word(second)
-        return self.hasher.end(0, 16)
+        return self.hasher.pair(first, second)

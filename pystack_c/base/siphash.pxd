@@ -18,5 +18,7 @@ cdef class SipHash:
     cpdef uint64_t end(self, uint64_t tail, uint64_t length) except? 0xFFFFFFFFFFFFFFFF
     @cython.locals(p="const unsigned char*", n=Py_ssize_t, at=Py_ssize_t, i=Py_ssize_t, value=uint64_t, byte=uint64_t)
     cpdef uint64_t hash(self, bytes data) except? 0xFFFFFFFFFFFFFFFF
+    @cython.locals(a=uint64_t, b=uint64_t, c=uint64_t, d=uint64_t, value=uint64_t, i=int, _=int)
+    cpdef uint64_t pair(self, uint64_t first, uint64_t second) except? 0xFFFFFFFFFFFFFFFF
 
 cpdef uint64_t siphash(bytes key, bytes data) except? 0xFFFFFFFFFFFFFFFF

@@ -6,7 +6,7 @@ from pystack_c.core cimport Core
 from pystack_c.filter cimport conntrack_states, conntrack_tcp
 from pystack_c.filter.conntrack_table cimport Conntrack
 from pystack_c.filter.flow cimport Tracked, Half, Seen, answer_to
-from pystack_c.filter.hooks cimport attach, detach
+from pystack_c.filter.hooks cimport HookCall, attach, detach
 from pystack_c.iface cimport Iface
 from pystack_c.packet cimport Outgoing, Packet
 from pystack_c.wire cimport checksum, rewrite
@@ -28,7 +28,18 @@ cdef _related(Core core, Conntrack ct, Seen seen)
 @cython.locals(entry=Tracked, old=Half, new=Half)
 cdef bint _about_current(Conntrack ct, Half inner) except -1
 @cython.locals(ct=Conntrack, entry=Tracked, why=str)
-cpdef int confirm(Core core, int place, Iface iface, object packet) except -1
+cpdef int confirm(Core core) except -1
+
+@cython.final
+cdef class Tracker(HookCall):
+    pass
+
+@cython.final
+cdef class Confirmer(HookCall):
+    pass
+
+cdef Tracker _TRACKER
+cdef Confirmer _CONFIRMER
 cpdef enable(Core core)
 @cython.locals(ct=Conntrack, entry=Tracked)
 cpdef disable(Core core)

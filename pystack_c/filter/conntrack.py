@@ -16,7 +16,7 @@ from pystack_c.core import Core
 from pystack_c.filter import conntrack_states, conntrack_tcp
 from pystack_c.filter.conntrack_table import Conntrack
 from pystack_c.filter.flow import Half, Seen, Tracked, answer_to
-from pystack_c.filter.hooks import attach, detach
+from pystack_c.filter.hooks import HookCall, attach, detach
 from pystack_c.iface import Iface
 from pystack_c.packet import Outgoing, Packet
 from pystack_c.wire import checksum, rewrite
@@ -255,7 +255,7 @@ def _about_current(ct: Conntrack, inner: Half) -> bool:
     )
 
 
-def confirm(core: Core, place: int, iface: Iface, packet: Any) -> int:
+def confirm(core: Core) -> int:
     """Put a new entry into the table: the last hook at INPUT and POSTROUTING."""
     ct: Conntrack = core.conntrack
     entry: Tracked | None = ct.entry
@@ -268,15 +268,34 @@ def confirm(core: Core, place: int, iface: Iface, packet: Any) -> int:
     return C.NF_COUNTED
 
 
+class Tracker(HookCall):
+    """The hook `track`."""
+
+    def enter(self, core: Core, place: int, iface: Any, packet: Any) -> int:  # inherited
+        """Assign a packet to its connection."""
+        return track(core, place, iface, packet)
+
+
+class Confirmer(HookCall):
+    """The hook `confirm`."""
+
+    def enter(self, core: Core, place: int, iface: Any, packet: Any) -> int:  # inherited
+        """Put a new entry into the table."""
+        return confirm(core)
+
+
+_TRACKER, _CONFIRMER = Tracker(True), Confirmer(False)
+
+
 def enable(core: Core) -> None:
     """Switch connection tracking on. Nothing happens if it is on already."""
     if core.conntrack is not None:
         return
     core.conntrack = Conntrack(core)
-    attach(core, C.HOOK_PREROUTING, track, TRACK)
-    attach(core, C.HOOK_OUTPUT, track, TRACK)
-    attach(core, C.HOOK_INPUT, confirm, LAST)
-    attach(core, C.HOOK_POSTROUTING, confirm, LAST)
+    attach(core, C.HOOK_PREROUTING, _TRACKER, TRACK)
+    attach(core, C.HOOK_OUTPUT, _TRACKER, TRACK)
+    attach(core, C.HOOK_INPUT, _CONFIRMER, LAST)
+    attach(core, C.HOOK_POSTROUTING, _CONFIRMER, LAST)
 
 
 def disable(core: Core) -> None:
@@ -286,8 +305,8 @@ def disable(core: Core) -> None:
         return
     for entry in ct.all():
         ct.destroy(entry, "connection tracking was switched off")
-    detach(core, C.HOOK_PREROUTING, track)
-    detach(core, C.HOOK_OUTPUT, track)
-    detach(core, C.HOOK_INPUT, confirm)
-    detach(core, C.HOOK_POSTROUTING, confirm)
+    detach(core, C.HOOK_PREROUTING, _TRACKER)
+    detach(core, C.HOOK_OUTPUT, _TRACKER)
+    detach(core, C.HOOK_INPUT, _CONFIRMER)
+    detach(core, C.HOOK_POSTROUTING, _CONFIRMER)
     core.conntrack = None

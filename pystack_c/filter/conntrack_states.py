@@ -238,6 +238,8 @@ def _changed(core: Core, entry: Tracked, seen: Seen, direction: int, index: int,
             core.emit("ct.update", entry.subject(), 0, why, _LINUX, fields)
         if C.TCT_FIN_WAIT <= new <= C.TCT_CLOSE:
             entry.leave()
+        if new == C.TCT_TIME_WAIT or new == C.TCT_CLOSE:
+            entry.uncount()
     timeout = _timeout(core, entry, index, new)
     if not entry.status & C.IPS_SEEN_REPLY:
         if index == C.TCB_RST and entry.status & C.IPS_CONFIRMED:

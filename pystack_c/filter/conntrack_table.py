@@ -172,6 +172,7 @@ class Conntrack:
         if entry.mapped and core.nat is not None:
             core.nat.release(entry)
         entry.leave()
+        entry.uncount()
         if core.probe is not None:
             core.emit("ct.destroy", entry.subject(), 0, why, _LINUX, {"count": self.count})
 

@@ -68,9 +68,14 @@ cdef class Tracked(TimerOwner):
     cdef public Iface masquerade
     cdef public bint mapped
     cdef public object server
+    cdef public list limits
     cpdef Half half(self, int direction)
     @cython.locals(server=object)
     cpdef leave(self)
+    cpdef bint counts_for(self, object limit) except -1
+    cpdef count_for(self, object limit)
+    @cython.locals(limits=list, limit=object)
+    cpdef uncount(self)
 
 @cython.final
 cdef class Seen:

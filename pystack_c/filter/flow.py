@@ -129,6 +129,8 @@ class Tracked(TimerOwner):
         self.mapped = False
         #: the server that a load balancer chose (filter/balance.py), while it counts the connection
         self.server: Any = None
+        #: the `ct count` statements that count the connection (filter/nft/connlimit.py), or None
+        self.limits: Any = None
 
     def half(self, direction: int) -> Half:
         """Return one direction."""
@@ -139,6 +141,23 @@ class Tracked(TimerOwner):
         if self.server is not None:
             server, self.server = self.server, None
             server.closed()
+
+    def counts_for(self, limit: Any) -> bool:
+        """Return True if a `ct count` counts the connection."""
+        return self.limits is not None and limit in self.limits
+
+    def count_for(self, limit: Any) -> None:
+        """Let a `ct count` count the connection."""
+        if self.limits is None:
+            self.limits = []
+        self.limits.append(limit)
+
+    def uncount(self) -> None:
+        """No `ct count` counts the connection any more."""
+        if self.limits is not None:
+            limits, self.limits = self.limits, None
+            for limit in limits:
+                limit.gone()
 
     def subject(self) -> str:  # inherited
         """Return a short name for events: the protocol and the original direction."""

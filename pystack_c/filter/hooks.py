@@ -14,7 +14,8 @@ taken over has been sent; a packet that was dropped is EPERM.
 Packets pass the places whole: OUTPUT and POSTROUTING come before a packet is cut into fragments, and before a router cuts an offloaded
 group into segments (`gso_size` is set then).
 
-Without hooks, `core.hooks` is None, and each place costs one comparison.
+Without hooks, `core.hooks` is None, and each place costs one comparison. A hook of the stack itself is a HookCall: compiled, it
+is called without a detour over Python's calls.
 """
 
 from collections.abc import Callable
@@ -30,12 +31,39 @@ DROP, ACCEPT, STOLEN, COUNTED = 0, 1, 2, 6
 Hook = Callable[[Core, int, Any, Any], int]
 
 
+class HookCall:
+    """A hook of the stack itself. Without `reads`, it neither reads nor changes the packet, and may be called with None for it."""
+
+    def __init__(self, reads: bool) -> None:
+        self.reads = reads
+
+    def enter(self, core: Core, place: int, iface: Any, packet: Any) -> int:
+        """Judge a packet. Returns a verdict."""
+        raise NotImplementedError
+
+    def __call__(self, core: Core, place: int, iface: Any, packet: Any) -> int:
+        """Judge a packet: the call of all other hooks."""
+        return self.enter(core, place, iface, packet)
+
+
+class HookItem:
+    """A hook that is attached. `call` is the hook itself if it is a HookCall."""
+
+    def __init__(self, priority: int, order: int, hook: Any) -> None:
+        self.priority = priority
+        self.order = order
+        self.hook = hook
+        self.call: Any = hook if isinstance(hook, HookCall) else None
+
+
 class Hooks:
-    """The hooks of one stack: for each place a list of (priority, order, hook), lowest priority first."""
+    """The hooks of one stack: for each place a list of HookItem, lowest priority first."""
 
     def __init__(self) -> None:
-        self.places: list[list[tuple[int, int, Hook]]] = [[] for _ in NAMES]
+        self.places: list[list[HookItem]] = [[] for _ in NAMES]
         self.attached = 0
+        #: how many hooks at POSTROUTING read the packet
+        self.readers = 0
 
 
 def passes(core: Core, place: int, iface: Any, packet: Any) -> bool:
@@ -49,8 +77,12 @@ def passes(core: Core, place: int, iface: Any, packet: Any) -> bool:
 def verdict_of(core: Core, place: int, iface: Any, packet: Any) -> int:
     """Ask the hooks of a place, one after the other. The result is ACCEPT, or the first other verdict; a drop is counted."""
     hooks: Hooks = core.hooks
-    for item in hooks.places[place]:
-        verdict = item[2](core, place, iface, packet)
+    for one in hooks.places[place]:
+        item: HookItem = one
+        if item.call is not None:
+            verdict = item.call.enter(core, place, iface, packet)
+        else:
+            verdict = item.hook(core, place, iface, packet)
         if verdict == ACCEPT:
             continue
         if verdict == DROP:
@@ -58,6 +90,12 @@ def verdict_of(core: Core, place: int, iface: Any, packet: Any) -> int:
             core.drop("filter-" + NAMES[place], "filter " + iface.name, why, "Linux netfilter")
         return DROP if verdict == COUNTED else verdict
     return ACCEPT
+
+
+def unread(core: Core) -> bool:
+    """Return True if no hook at POSTROUTING reads the packet, so `passes` may be called with None for it."""
+    hooks: Hooks = core.hooks
+    return hooks.readers == 0
 
 
 def attach(core: Core, place: int, hook: Hook, priority: int = 0, first: bool = False) -> None:
@@ -72,8 +110,9 @@ def attach(core: Core, place: int, hook: Hook, priority: int = 0, first: bool = 
         hooks = Hooks()
         core.hooks = hooks
     hooks.attached += 1
-    hooks.places[place].append((priority, -hooks.attached if first else hooks.attached, hook))
+    hooks.places[place].append(HookItem(priority, -hooks.attached if first else hooks.attached, hook))
     hooks.places[place].sort(key=_order)
+    hooks.readers = _readers(hooks)
     # Results that were cached for earlier packets may no longer hold.
     core.route_epoch += 1
 
@@ -84,15 +123,20 @@ def detach(core: Core, place: int, hook: Hook) -> None:
     found = (
         []
         if hooks is None or not 0 <= place < len(NAMES)
-        else [item for item in hooks.places[place] if item[2] is hook]
+        else [item for item in hooks.places[place] if item.hook is hook]
     )
     if not found:
         raise ValueError("this hook is not attached at that place")
     hooks.places[place].remove(found[0])
+    hooks.readers = _readers(hooks)
     if not any(hooks.places):
         core.hooks = None
     core.route_epoch += 1
 
 
-def _order(item: tuple[int, int, Hook]) -> tuple[int, int]:
-    return item[0], item[1]
+def _order(item: HookItem) -> tuple[int, int]:
+    return item.priority, item.order
+
+
+def _readers(hooks: Hooks) -> int:
+    return len([item for item in hooks.places[POSTROUTING] if item.call is None or item.call.reads])

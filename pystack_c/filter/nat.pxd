@@ -5,7 +5,7 @@ from pystack_c.core cimport Core
 from pystack_c.filter cimport conntrack, translate
 from pystack_c.filter.conntrack_table cimport Conntrack
 from pystack_c.filter.flow cimport Tracked, Half
-from pystack_c.filter.hooks cimport attach, detach
+from pystack_c.filter.hooks cimport HookCall, attach, detach
 from pystack_c.filter.nat_rules cimport Mapping, Nat, Range, NatRule, in_prefix
 from pystack_c.iface cimport Iface
 from pystack_c.link cimport neighbor
@@ -25,6 +25,11 @@ cdef NatRule _rule_for(Nat nat, int place, Iface iface, Half half, bint of_sourc
 cdef Range _choice(NatRule rule, Tracked entry, int place, Iface iface, object packet)
 @cython.locals(port=int, mapping=Mapping, inner=Half)
 cdef Range _open_mapping(Core core, Nat nat, Half half)
+@cython.final
+cdef class Translator(HookCall):
+    cdef bint of_source
+
+cdef Translator _DESTINATION, _SOURCE
 cpdef enable(Core core)
 @cython.locals(ct=Conntrack, entry=Tracked)
 cpdef disable(Core core)

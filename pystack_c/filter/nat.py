@@ -17,7 +17,7 @@ from pystack_c.core import Core
 from pystack_c.filter import conntrack, translate
 from pystack_c.filter.conntrack_table import Conntrack
 from pystack_c.filter.flow import Half, Tracked
-from pystack_c.filter.hooks import attach, detach
+from pystack_c.filter.hooks import HookCall, attach, detach
 from pystack_c.filter.nat_rules import Mapping, Nat, NatRule, Range
 from pystack_c.iface import Iface
 from pystack_c.link import neighbor
@@ -167,16 +167,33 @@ def _open_mapping(core: Core, nat: Nat, half: Half) -> Range:
 # Setting up.
 
 
+class Translator(HookCall):
+    """The hooks `destination` and `source`."""
+
+    def __init__(self, of_source: bool) -> None:
+        self.reads = True
+        self.of_source = of_source
+
+    def enter(self, core: Core, place: int, iface: Any, packet: Any) -> int:  # inherited
+        """Translate a packet."""
+        if self.of_source:
+            return source(core, place, iface, packet)
+        return destination(core, place, iface, packet)
+
+
+_DESTINATION, _SOURCE = Translator(False), Translator(True)
+
+
 def enable(core: Core) -> None:
     """Switch address translation on, and connection tracking, which it needs."""
     if core.nat is not None:
         return
     conntrack.enable(core)
     core.nat = Nat(core)
-    attach(core, C.HOOK_PREROUTING, destination, DESTINATION)
-    attach(core, C.HOOK_OUTPUT, destination, DESTINATION)
-    attach(core, C.HOOK_POSTROUTING, source, SOURCE)
-    attach(core, C.HOOK_INPUT, source, SOURCE)
+    attach(core, C.HOOK_PREROUTING, _DESTINATION, DESTINATION)
+    attach(core, C.HOOK_OUTPUT, _DESTINATION, DESTINATION)
+    attach(core, C.HOOK_POSTROUTING, _SOURCE, SOURCE)
+    attach(core, C.HOOK_INPUT, _SOURCE, SOURCE)
 
 
 def disable(core: Core) -> None:
@@ -187,10 +204,10 @@ def disable(core: Core) -> None:
     for entry in ct.all():
         if entry.status & (C.IPS_SRC_NAT | C.IPS_DST_NAT):
             ct.destroy(entry, "address translation was switched off")
-    detach(core, C.HOOK_PREROUTING, destination)
-    detach(core, C.HOOK_OUTPUT, destination)
-    detach(core, C.HOOK_POSTROUTING, source)
-    detach(core, C.HOOK_INPUT, source)
+    detach(core, C.HOOK_PREROUTING, _DESTINATION)
+    detach(core, C.HOOK_OUTPUT, _DESTINATION)
+    detach(core, C.HOOK_POSTROUTING, _SOURCE)
+    detach(core, C.HOOK_INPUT, _SOURCE)
     core.nat = None
 
 

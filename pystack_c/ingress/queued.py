@@ -92,8 +92,8 @@ def _resume(core: Core, one: QueuedPacket, packet: bytes) -> None:
     if ct is not None:
         ct.untracked = one.untracked
     before = hooks.places[one.place]
-    at = [i for i, item in enumerate(before) if item[2] is one.hook]
-    left = before[at[0] + 1 :] if at else [item for item in before if item[0] > one.priority]
+    at = [i for i, item in enumerate(before) if item.hook is one.hook]
+    left = before[at[0] + 1 :] if at else [item for item in before if item.priority > one.priority]
     hooks.places[one.place] = left
     try:
         _go_on(core, one)

@@ -7,7 +7,7 @@ from pystack_c.ip cimport groups, icmpv4, output as ip_output, mssclamp, redirec
 from pystack_c.link cimport neighbor
 from pystack_c.core cimport Core
 from pystack_c.filter.conntrack_table cimport Conntrack
-from pystack_c.filter.hooks cimport passes
+from pystack_c.filter.hooks cimport passes, unread
 from pystack_c.iface cimport Iface
 from pystack_c.base.address cimport addr_t, addr_text, is_group, is_loopback
 from pystack_c.packet cimport Outgoing, Packet, new_transmit
@@ -32,7 +32,7 @@ cpdef forward_to(Core core, Iface iface, Dst dst, Packet pkt)
 cdef Dst _route(Core core, Iface iface, Packet pkt)
 @cython.locals(code=int, why=str)
 cdef _no_route(Core core, Iface iface, Packet pkt)
-@cython.locals(p="const unsigned char*", q="unsigned char*", h="const unsigned char*", header=bytes, frame=bytes, changed=bytes, size=Py_ssize_t, at=Py_ssize_t, old=int, csum=uint32_t)
+@cython.locals(p="const unsigned char*", q="unsigned char*", h="const unsigned char*", header=bytes, frame=bytes, changed=bytes, size=Py_ssize_t, at=Py_ssize_t, old=int, csum=uint32_t, tracked=Conntrack)
 cdef bint _relay(Core core, Dst dst, Packet pkt) except -1
 @cython.locals(p="const unsigned char*", q="unsigned char*", start=Py_ssize_t, i=int, old=int, csum=uint32_t, payload=object, out=Outgoing, mtu=int, sizes=list)
 cdef _send(Core core, Iface iface, Dst dst, Packet pkt)

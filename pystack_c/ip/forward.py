@@ -6,7 +6,7 @@ import pystack_c.const as C
 from pystack_c.base.address import addr_text, is_group, is_loopback
 from pystack_c.core import Core
 from pystack_c.filter.conntrack_table import Conntrack
-from pystack_c.filter.hooks import FORWARD, POSTROUTING, passes
+from pystack_c.filter.hooks import FORWARD, POSTROUTING, passes, unread
 from pystack_c.iface import Iface
 from pystack_c.ip import groups, icmpv4, mssclamp, redirect
 from pystack_c.ip import output as ip_output
@@ -139,20 +139,25 @@ def _no_route(core: Core, iface: Iface, pkt: Packet) -> None:
 def _relay(core: Core, dst: Dst, pkt: Packet) -> bool:
     """Send an ordinary packet as one copy of its frame with another link header, TTL and checksum (RFC 1624).
 
-    Returns False, and has done nothing, if there is more to do: hooks, options, a neighbour to find, a checksum to finish, an
-    MSS to lower, or fragments to make.
+    Returns False, and has done nothing, if there is more to do: hooks that read the packet, options, a neighbour to find, a checksum
+    to finish, an MSS to lower, or fragments to make.
     """
     if (
-        core.hooks is not None
+        (core.hooks is not None and not unread(core))
         or pkt.flags & C.RX_CSUM_OK
         or pkt.ip_hlen != 20
         or core.config.ip_forward_mss != 0
         or pkt.total_len > dst.mtu
     ):
         return False
+    tracked: Conntrack | None = core.conntrack
+    if tracked is not None and tracked.fragment_size > 0:
+        return False
     header = neighbor.ready_header(core, dst)
     if header is None:
         return False
+    if core.hooks is not None and not passes(core, POSTROUTING, dst.iface, None):
+        return True
     size = pkt.total_len
     at = len(header)
     p = pkt.frame

@@ -8,7 +8,7 @@ from pystack_c.base.seqnum import seq_add
 from pystack_c.filter.nft.view import View
 from pystack_c.ip import icmpv4
 from pystack_c.ip import output as ip_output
-from pystack_c.ip.routing import find_route
+from pystack_c.ip.routing import find_route, lookup
 from pystack_c.packet import Packet
 from pystack_c.wire import checksum
 from pystack_c.wire import ipv4 as wire
@@ -22,11 +22,23 @@ _QUERIES = (0, 8, 13, 14, 15, 16, 17, 18)
 
 
 class Refusal:
-    """Sends the answers of one stack."""
+    """Sends the answers of one stack, and finds routes for its rules."""
 
     def __init__(self, core: Any) -> None:
         self.core = core
         self.spare = Packet()
+
+    def route(self, addr: int, src: int, iif: Any, mark: int) -> Any:
+        """Return the route to an address by the rules of the host, or None: for `fib`. It changes no cache."""
+        core = self.core
+        before = core.route_error
+        flow = None
+        if core.policy is not None:
+            flow = core.policy.flow
+            flow.begin(addr, src, iif, None, mark)
+        found = lookup(core, addr, None, False, flow)
+        core.route_error = before
+        return found
 
     def unreachable(self, view: View, code: int) -> bool:
         """Send destination unreachable to the sender of the packet. Returns False if nothing may be sent about it."""

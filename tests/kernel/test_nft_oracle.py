@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, Phase, given, reject, settings
 from hypothesis import strategies as st
 
 import pystack_c.const as C
+from tests.kernel.nft_rulesets import SPECIAL, SPECIAL_CHANGES
 from tests.kernel.test_nat_oracle import Traffic, why_not
 from tests.support import routers as r
 from tests.support.filters import Filters, filters
@@ -488,6 +489,33 @@ def test_every_verdict_header_and_counter_is_as_in_the_kernel(name):
             traffic.step()
         world.compare_rulesets()
         assert world.forwarded > PACKETS // 20
+
+
+@pytest.mark.parametrize("name", SPECIAL)
+def test_what_needs_packets_of_its_own_is_as_in_the_kernel(name):
+    text, traffic_of = SPECIAL[name]
+    with filters(text) as world:
+        traffic = traffic_of(sum(name.encode()), world)
+        for _ in range(PACKETS):
+            traffic.step()
+        world.compare_rulesets()
+        assert world.forwarded > PACKETS // 20
+
+
+@pytest.mark.parametrize("name", SPECIAL_CHANGES)
+def test_a_change_of_one_of_these_rules_is_noticed(name):
+    text, traffic_of = SPECIAL[name]
+    before, after = SPECIAL_CHANGES[name]
+
+    def change(given: str) -> str:
+        assert before in given, given
+        return given.replace(before, after, 1)
+
+    with filters(text, change) as world, pytest.raises(AssertionError):
+        traffic = traffic_of(sum(name.encode()), world)
+        for _ in range(PACKETS):
+            traffic.step()
+        compare_numbers(world)
 
 
 #: ruleset -> a change of its JSON that the comparison must notice

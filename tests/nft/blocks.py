@@ -109,6 +109,39 @@ table inet t {
 	}
 }
 ---
+table ip t {
+	counter a { }
+	counter b { }
+	quota q { over 100 bytes; }
+	limit l { rate 1/hour burst 3 packets; }
+	map m { type ipv4_addr : counter; elements = { 10.0.0.1 : "a" }; }
+	map mi { type ipv4_addr : counter; flags interval; elements = { 10.0.0.0/8 : "a", 11.0.0.1-11.0.0.5 : "b" }; }
+	map mq { type ipv4_addr : quota; elements = { 10.0.0.1 : "q" }; }
+	map ml { typeof ip saddr . tcp dport : limit; elements = { 10.0.0.1 . 80 : "l" }; }
+	set each { type ipv4_addr; size 100; flags dynamic; }
+	set counts { type ipv4_addr; size 100; flags dynamic; ct count over 3; elements = { 10.0.0.8 ct count over 3 }; }
+	set lim { type ipv4_addr; size 100; flags dynamic; limit rate 5/hour; elements = { 10.0.0.9 limit rate 5/hour }; }
+	set quo { type ipv4_addr; size 100; flags dynamic; quota 500 bytes; elements = { 10.0.0.9 quota 500 bytes }; }
+	map verdicts { type ipv4_addr : verdict; elements = { 10.0.0.1 : accept }; }
+	set last { type ipv4_addr; elements = { 10.0.0.1 }; }
+	chain c {
+		counter name ip saddr map @m
+		counter name ip saddr map @mi
+		quota name ip saddr map @mq
+		limit name ip saddr . tcp dport map @ml drop
+		counter name ip saddr map { 10.0.0.1 : "a", 10.0.0.2 : "b" }
+		counter name tcp dport map { 10-20 : "a", 22 : "b" }
+		ct state new add @each { ip saddr ct count over 3 } reject
+		add @each { ip saddr ct count 3 } accept
+		update @each { ip saddr ct count over 3 counter } drop
+		fib saddr . iif oif missing drop
+		fib saddr . iif oif 0 accept
+		fib saddr oifname "eth*" accept
+		fib saddr oif { "lo" } accept
+		fib daddr type vmap { local : accept, unicast : drop }
+	}
+}
+---
 define web = { 80, 443 }
 define net = 10.0.0.0/8
 define ports = 1000-2000
@@ -189,6 +222,10 @@ table ip t {
 
 #: texts that nft refuses
 REFUSED = _texts(r"""
+table ip t {
+	map m { type ipv4_addr : counter; flags dynamic; }
+}
+---
 table ip t { chain c { accept } }
 ---
 table ip t {

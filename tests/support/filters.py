@@ -50,7 +50,7 @@ class StackFilter:
     """A stack that forwards between two interfaces."""
 
     def __init__(self, rules: list[dict[str, Any]]):
-        self.stack = Stack(r.SEED, Config(ip_forward=True, icmp_ratelimit=0), "router")
+        self.stack = Stack(r.SEED, Config(ip_forward=True, icmp_ratelimit=0, send_redirects=False), "router")
         self.choice = r.Follower(self.stack)
         self.ifaces = []
         for name, address in zip(("in0", "out0"), ADDRESSES, strict=True):

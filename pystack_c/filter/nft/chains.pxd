@@ -4,7 +4,8 @@ cimport pystack_c.const as C
 from pystack_c.base.address cimport addr_t
 from pystack_c.core cimport Core
 from pystack_c.filter.nat_rules cimport NatRule
-from pystack_c.filter.nft.statements cimport Statement
+from pystack_c.filter.hooks cimport HookCall
+from pystack_c.filter.nft.statements cimport Step, steps
 from pystack_c.filter.nft.view cimport View
 from pystack_c.packet cimport Outgoing
 
@@ -12,6 +13,7 @@ from pystack_c.packet cimport Outgoing
 cdef class FilterRule:
     cdef public int64_t handle
     cdef public list statements
+    cdef public Step first
     cdef public list expr
     cdef public object comment
     cdef public list uses
@@ -20,9 +22,9 @@ cdef class FilterRule:
     cdef public list nat_kinds
     cdef public bint queues
     cdef public bint rejects
+    cdef public list confined
 
-@cython.final
-cdef class Chain:
+cdef class Chain(HookCall):
     cdef public object table
     cdef public str name
     cdef public int64_t handle
@@ -32,7 +34,6 @@ cdef class Chain:
     cdef public int64_t priority
     cdef public int policy
     cdef public FilterPackets packets
-    cdef public object hook
     cdef public NatRule chosen
     cdef public object comment
     cdef public int64_t order
@@ -42,7 +43,7 @@ cdef class Chain:
     cdef int _run_route(self, View view, Outgoing out) except -100
     @cython.locals(view=View, verdict=int, packets=FilterPackets)
     cpdef int bind(self, Core core, int place, object iface, object packet) except -1
-    @cython.locals(rules=list, stack=list, chain=Chain, at=Py_ssize_t, count=Py_ssize_t, rule=FilterRule, item=object, verdict=int, statement=Statement)
+    @cython.locals(rules=list, stack=list, chain=Chain, at=Py_ssize_t, count=Py_ssize_t, rule=FilterRule, verdict=int, step=Step)
     cpdef int run(self, View view) except -100
     @cython.locals(rule=FilterRule, name=str, where=str, why=str)
     cdef int _refused(self, Core core, View view) except -1
@@ -51,6 +52,7 @@ cdef class Chain:
 cdef class FilterPackets:
     cdef public Core core
     cdef public list views
+    cdef public View outer
     cdef public int depth
     cdef public object log
     cdef public int64_t logged
@@ -58,10 +60,11 @@ cdef class FilterPackets:
     cdef public object queues
     @cython.locals(found=View, depth=int)
     cpdef View view(self)
-    @cython.locals(view=View)
-    cpdef int arrives(self, Core core, int place, object iface, object packet) except -1
-    @cython.locals(view=View, out=Outgoing)
-    cpdef int leaves(self, Core core, int place, object iface, object packet) except -1
+
+@cython.final
+cdef class Beginning(HookCall):
+    cdef FilterPackets packets
+    cdef leaves(self, Outgoing out)
 
 @cython.locals(text=str)
 cpdef str verdict_text(int verdict, object target)

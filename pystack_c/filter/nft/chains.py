@@ -5,7 +5,8 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack_c.core import Core
-from pystack_c.filter.nft.statements import Statement
+from pystack_c.filter.hooks import HookCall
+from pystack_c.filter.nft.statements import Step, steps
 from pystack_c.filter.nft.view import UNANSWERED, View
 from pystack_c.packet import Outgoing
 
@@ -34,6 +35,7 @@ class FilterRule:
     def __init__(self, handle: int, statements: list[Any], expr: list[Any], comment: Any) -> None:
         self.handle = handle
         self.statements = statements
+        self.first = steps(statements)
         self.expr = expr
         self.comment = comment
         #: what the rule refers to, where it came from in the JSON (during its load), and what it needs
@@ -43,12 +45,14 @@ class FilterRule:
         self.nat_kinds: list[int] = []
         self.queues = False
         self.rejects = False
+        self.confined: list[Any] = []
 
 
-class Chain:
-    """A chain. A base chain has a `kind` ("filter", "nat", "route"), a place, a priority and a policy (NF_ACCEPT or NF_DROP)."""
+class Chain(HookCall):
+    """A chain. A base chain is a hook. It has a `kind` ("filter", "nat", "route"), a place, a priority and a policy (NF_ACCEPT or NF_DROP)."""
 
     def __init__(self, table: Any, name: str, handle: int) -> None:
+        self.reads = True
         self.table = table
         self.name = name
         self.handle = handle
@@ -58,8 +62,6 @@ class Chain:
         self.priority = 0
         self.policy = C.NF_ACCEPT
         self.packets: Any = None
-        #: the bound method that is attached as a hook
-        self.hook: Any = None
         #: the translation that the rules chose for the packet (type nat)
         self.chosen: Any = None
         self.comment: Any = None
@@ -127,11 +129,12 @@ class Chain:
                 rule: FilterRule = rules[at]
                 at += 1
                 verdict = C.NFT_CONTINUE
-                for item in rule.statements:
-                    statement: Statement = item
-                    verdict = statement.run(view)
+                step: Step | None = rule.first
+                while step is not None:
+                    verdict = step.statement.run(view)
                     if verdict != C.NFT_CONTINUE:
                         break
+                    step = step.following
                 if verdict == C.NFT_BREAK:
                     continue
                 if view.trace:
@@ -194,6 +197,7 @@ class FilterPackets:
     def __init__(self, core: Core) -> None:
         self.core = core
         self.views = [View(core) for _ in range(VIEWS)]
+        self.outer = self.views[0]
         self.depth = 0
         #: the newest lines of `log` statements: (time in ns, prefix, level, place, subject)
         self.log: deque[Any] = deque(maxlen=LOG_MAX)
@@ -205,23 +209,30 @@ class FilterPackets:
 
     def view(self) -> View:
         """Return the View for the packet in the hooks."""
+        if self.depth == 0:
+            return self.outer
         depth = self.depth if self.depth < VIEWS else VIEWS - 1
         found: View = self.views[depth]
         return found
 
-    def arrives(self, core: Core, place: int, iface: Any, packet: Any) -> int:
-        """Start with a packet that arrived: the first hook at PREROUTING."""
-        view = self.view()
-        view.begin(False, iface)
+
+class Beginning(HookCall):
+    """The first hook of all at PREROUTING and OUTPUT: a packet begins its way."""
+
+    def __init__(self, packets: FilterPackets) -> None:
+        self.reads = True
+        self.packets = packets
+
+    def enter(self, core: Core, place: int, iface: Any, packet: Any) -> int:  # inherited
+        """Forget what belongs to the packet before."""
+        self.packets.view().begin(place == C.HOOK_OUTPUT, iface)
+        if place == C.HOOK_OUTPUT:
+            self.leaves(packet)
         return C.NF_ACCEPT
 
-    def leaves(self, core: Core, place: int, iface: Any, packet: Any) -> int:
-        """Start with a packet of our own: the first hook at OUTPUT."""
-        view = self.view()
-        view.begin(True, iface)
-        out: Outgoing = packet
-        view.mark = out.mark
-        return C.NF_ACCEPT
+    def leaves(self, out: Outgoing) -> None:
+        """Take the mark of a packet of our own, which its socket set."""
+        self.packets.view().mark = out.mark
 
 
 def verdict_text(verdict: int, target: Any) -> str:

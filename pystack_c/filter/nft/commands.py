@@ -271,6 +271,7 @@ class RulesetCommands:
         rule.nat_kinds = builder.nat_kinds
         rule.queues = builder.queues
         rule.rejects = builder.rejects
+        rule.confined = builder.confined
         rule.path = path
         self.made.append(rule)
         return rule

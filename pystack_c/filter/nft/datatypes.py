@@ -167,6 +167,7 @@ ICMP_CODE = DataType("icmp_code", 8, names.ICMP_CODES, shown=False)
 DSCP_TYPE = DataType("dscp", 6, names.DSCP)
 ECN_TYPE = DataType("ecn", 2, names.ECN)
 PKTTYPE = DataType("pkt_type", 8, names.PACKET_TYPES)
+FIB_TYPE = DataType("fib_addrtype", 32, names.ADDRESS_TYPES)
 NFPROTO = DataType("nf_proto", 8, names.NF_PROTOCOLS)
 TIME = DataType("time", 64, kind="time")
 BOOLEAN = DataType("boolean", 1, names.BOOLEANS)
@@ -191,6 +192,7 @@ DECLARED = {
         DSCP_TYPE,
         ECN_TYPE,
         PKTTYPE,
+        FIB_TYPE,
         NFPROTO,
         TIME,
     )

@@ -11,7 +11,7 @@ from pystack_c.filter.nft.expressions import Path, number, only, word, words
 from pystack_c.filter.nft.names import CHAIN_TYPES
 from pystack_c.filter.nft.rules import RuleBuilder
 from pystack_c.filter.nft.sets import SIZE_MAX, Element, NftSet
-from pystack_c.filter.nft.stateful import stateful
+from pystack_c.filter.nft.stateful import OBJECTS, stateful
 
 _SECOND = 1_000_000_000
 _SET_NAMES = "family handle type map policy flags elem timeout gc-interval size auto-merge comment stmt"
@@ -101,6 +101,10 @@ def set_of(ruleset: Any, table: Any, kind: str, what: dict[str, Any], path: Path
     model.is_map = kind == "map"
     if model.is_map and what["map"] == "verdict":
         model.verdicts = True
+    elif model.is_map and what["map"] in OBJECTS:
+        model.objects = what["map"]
+        if "dynamic" in flags:
+            raise NftError("packets cannot change a map of objects", (*path, "flags"))
     elif model.is_map:
         model.data_types = types_of(builder, what["map"], (*path, "map"))
     names = ("type", "map", "policy", "gc-interval", "size", "comment", "stmt")
@@ -112,7 +116,7 @@ def set_of(ruleset: Any, table: Any, kind: str, what: dict[str, Any], path: Path
 def key_only(builder: RuleBuilder, given: Any, model: SetModel, path: Path) -> Element:
     """Return the element of a map that a key names."""
     if isinstance(given, dict) and "elem" in given:
-        given = only(given["elem"], path, "val", "timeout expires comment counter")["val"]
+        given = only(given["elem"], path, "val", "timeout expires comment counter limit quota", ("ct count",))["val"]
     return Element(*builder.key(given, model, path))
 
 

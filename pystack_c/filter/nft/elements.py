@@ -4,11 +4,12 @@ from typing import Any
 
 from pystack_c.filter.nft import datatypes as t
 from pystack_c.filter.nft.chains import verdict_text
+from pystack_c.filter.nft.connlimit import ConnLimit
 from pystack_c.filter.nft.datatypes import DataType
 from pystack_c.filter.nft.errors import NftError
 from pystack_c.filter.nft.expressions import ExpressionBuilder, Path, number, only, word
 from pystack_c.filter.nft.sets import CROSSING_MAX, Element, MapLookup, NftSet
-from pystack_c.filter.nft.stateful import STATEFUL, shown, stateful
+from pystack_c.filter.nft.stateful import OBJECTS, STATEFUL, shown, stateful
 
 _SECOND = 1_000_000_000
 
@@ -21,9 +22,18 @@ class SetModel:
         self.handle = handle
         self.types = types
         self.live = live
-        live.narrow = len(types) == 1 and types[0].bits <= 32 and types[0].kind != "name"
+        plain = all(kind.kind not in ("name", "time") for kind in types)
+        live.narrow = len(types) == 1 and types[0].bits <= 32 and plain
+        if (
+            plain
+            and 8 * sum(kind.size for kind in types) <= 62
+            and (live.narrow or not live.interval or len(types) > 1)
+        ):
+            live.sizes = tuple(kind.size for kind in types)
         self.is_map = False
         self.verdicts = False
+        #: the kind of the objects that a map has as data: "counter", "limit", "quota", or ""
+        self.objects = ""
         self.data_types: list[DataType] = []
         self.flags: list[str] = []
         self.auto_merge = False
@@ -45,6 +55,8 @@ class SetModel:
         """Return the data of a map as nft's JSON shows them."""
         if self.verdicts:
             return verdict_json(data)
+        if self.objects:
+            return data.name
         if len(self.data_types) > 1:
             return {"concat": [_show(kind, one) for kind, one in zip(self.data_types, data, strict=True)]}
         return _show(self.data_types[0], data)
@@ -93,6 +105,8 @@ class Elements(ExpressionBuilder):
         self.nat_kinds: list[int] = []
         self.queues = False
         self.rejects = False
+        #: the expressions that work only at some places: (text, places)
+        self.confined: list[tuple[str, tuple[int, ...]]] = []
 
     def verdict(self, given: Any, path: Path) -> Any:
         """Return a verdict."""
@@ -110,13 +124,13 @@ class Elements(ExpressionBuilder):
         self.uses.append(found)
         return found
 
-    def named(self, kind: str, name: str, path: Path) -> Any:
-        """Return a named counter, limit or quota."""
-        found = self.table.objects.get((kind, name))
+    def named(self, kind: str, name: Any, path: Path) -> Any:
+        """Return a named counter, limit or quota (declared.Named)."""
+        found = self.table.objects.get((kind, word(name, path)))
         if found is None:
             raise NftError(f"there is no {kind} {name!r} in this table", path)
         self.uses.append(found)
-        return found.live
+        return found
 
     def model(self, name: Any, path: Path) -> SetModel:
         """Return a set or map of the table by its name with @."""
@@ -129,13 +143,18 @@ class Elements(ExpressionBuilder):
         return found
 
     def set_for(self, given: Any, types: list[DataType], path: Path, data: Any = None) -> SetModel:
-        """Return a named set for keys of these types, or make an anonymous one. `data`: "verdict", or the wanted types of a map."""
+        """Return a named set for keys of these types, or make an anonymous one.
+
+        `data`: "verdict", the kind of a map's objects, or the wanted types of a map.
+        """
+        objects = data if data in OBJECTS else ""
         if isinstance(given, str):
             found = self.model(given, path)
             if [kind.size for kind in found.types] != [kind.size for kind in types]:
                 raise NftError(f"{found.name} has keys of another type", path)
-            if found.is_map != (data is not None) or found.verdicts != (data == "verdict"):
-                raise NftError(f"{found.name} is of another kind (set, map or verdict map)", path)
+            kinds = (found.is_map, found.verdicts, found.objects)
+            if kinds != (data is not None, data == "verdict", objects):
+                raise NftError(f"{found.name} is of another kind (set, map, verdict map or map of objects)", path)
             return found
         only(given, path, "set")
         items = given["set"] if isinstance(given["set"], list) else [given["set"]]
@@ -143,7 +162,8 @@ class Elements(ExpressionBuilder):
         model.anonymous = model.auto_merge = True
         model.is_map = data is not None
         model.verdicts = data == "verdict"
-        if model.is_map and not model.verdicts:
+        model.objects = objects
+        if model.is_map and not model.verdicts and not objects:
             model.data_types = self._data_types(items, data, (*path, "set"))
         made = [self.element(one, model, (*path, "set", i)) for i, one in enumerate(items)]
         model.live.interval = any(one.key != one.last for one in made)
@@ -186,6 +206,8 @@ class Elements(ExpressionBuilder):
         """Return the data of an element of a map."""
         if model.verdicts:
             return self.verdict(given, path)
+        if model.objects:
+            return self.named(model.objects, given, path)
         if len(model.data_types) == 1:
             low, high = model.data_types[0].interval(given, path)
             return low if low == high else (low, high)
@@ -208,7 +230,7 @@ class Elements(ExpressionBuilder):
         more: dict[str, Any] = {}
         if isinstance(given, dict) and "elem" in given:
             path = (*path, "elem")
-            more = only(given["elem"], path, "val", "timeout expires comment " + " ".join(STATEFUL))
+            more = only(given["elem"], path, "val", "timeout expires comment " + " ".join(STATEFUL), ("ct count",))
             given = more["val"]
             path = (*path, "val") if more else path
         element = Element(*self.key(given, model, path), data)
@@ -226,15 +248,17 @@ class Elements(ExpressionBuilder):
         return element
 
     def all_templates(self, given: Any, path: Path) -> list[Any]:
-        """Return the counters, limits and quotas that each new element of a set gets."""
+        """Return the counters, limits, quotas and counts of connections that each new element of a set gets."""
         if not isinstance(given, list):
             raise NftError("a list of statements is needed here", path)
-        return [self.template(one, (*path, i)) for i, one in enumerate(given)]
+        made = [self.template(one, (*path, i)) for i, one in enumerate(given)]
+        self.wants_ct = self.wants_ct or any(isinstance(one, ConnLimit) for one in made)
+        return made
 
     def template(self, given: Any, path: Path) -> Any:
         """Return one of them."""
         if not isinstance(given, dict) or len(given) != 1 or next(iter(given)) not in STATEFUL:
-            raise NftError("only counter, limit and quota are supported here", path)
+            raise NftError("only counter, limit, quota and ct count are supported here", path)
         [(name, body)] = given.items()
         return stateful(name, body, (*path, name))
 

@@ -120,8 +120,8 @@ CT_TUPLE: dict[str, tuple[int, DataType]] = {
 _BINARY = {"&": e.AND, "|": e.OR, "^": e.XOR, "<<": e.LEFT, ">>": e.RIGHT}
 
 
-def only(given: Any, path: Path, needed: str, allowed: str = "") -> dict[str, Any]:
-    """Return a JSON object after a look at its names: `needed` must be there, `allowed` may be, and nothing else."""
+def only(given: Any, path: Path, needed: str, allowed: str = "", more: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return a JSON object after a look at its names: `needed` must be there, `allowed` and `more` may be, and nothing else."""
     if not isinstance(given, dict):
         raise NftError(f"an object with {needed or allowed or 'names'} is needed here", path)
     for name in needed.split():
@@ -129,7 +129,7 @@ def only(given: Any, path: Path, needed: str, allowed: str = "") -> dict[str, An
             raise NftError(f"{name!r} is missing", path)
     known = needed.split() + allowed.split()
     for name in given:
-        if name not in known:
+        if name not in known and name not in more:
             raise NftError(f"{name!r} is not known here", (*path, name))
     return given
 
@@ -200,7 +200,7 @@ class ExpressionBuilder:
             types += kinds
         if len(types) != len(parts):
             raise NftError("a concatenation cannot contain another one", path)
-        return e.Concat(parts), types
+        return e.Concat(parts, [kind.size for kind in types]), types
 
     def _binary(self, name: str, body: Any, path: Path, wanted: list[DataType] | None) -> Typed:
         if not isinstance(body, list) or len(body) < 2:
@@ -213,6 +213,9 @@ class ExpressionBuilder:
         return left, types
 
     def _map(self, body: Any, path: Path, wanted: list[DataType] | None) -> Typed:
+        raise NotImplementedError
+
+    def _fib(self, body: Any, path: Path) -> Typed:
         raise NotImplementedError
 
     def _payload(self, body: Any, path: Path) -> Typed:
@@ -299,7 +302,7 @@ class ExpressionBuilder:
         return e.Hash(inner, [kind.size for kind in types], modulus, seed, offset), [t.integer(32)]
 
 
-_KNOWN = ("payload", "tcp option", "meta", "ct", "rt", "numgen", "jhash")
+_KNOWN = ("payload", "tcp option", "meta", "ct", "rt", "numgen", "jhash", "fib")
 
 
 def tcp_option(body: Any, path: Path) -> tuple[int, tuple[int, int] | None]:

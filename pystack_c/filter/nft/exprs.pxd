@@ -10,6 +10,8 @@ from pystack_c.route cimport Dst
 
 cdef class Expr:
     cpdef object value(self, View view)
+    cpdef bint narrow(self) except -1
+    cpdef int64_t number(self, View view) except -2
 
 @cython.final
 cdef class Const(Expr):
@@ -19,7 +21,9 @@ cdef class Const(Expr):
 cdef class NetField(Expr):
     cdef public int code
 
-@cython.final
+@cython.locals(head=bytes, at=int)
+cdef int64_t _net(View view, int code) except -2
+
 cdef class TransportField(Expr):
     cdef public int proto
     cdef public tuple types
@@ -27,6 +31,8 @@ cdef class TransportField(Expr):
     cdef public Py_ssize_t size
     cdef public int shift
     cdef public int64_t mask
+    @cython.locals(number=int64_t)
+    cpdef int64_t number(self, View view) except -2
 
 @cython.final
 cdef class RawField(Expr):
@@ -72,8 +78,17 @@ cdef class Binary(Expr):
     cdef public Expr right
 
 @cython.final
+cdef class Part:
+    cdef public Expr expr
+    cdef public int below
+    cdef public Part following
+
 cdef class Concat(Expr):
     cdef public tuple parts
+    cdef public bint small
+    cdef public Part first
+    @cython.locals(number=int64_t, one=int64_t, part=Part)
+    cpdef int64_t number(self, View view) except -2
 
 @cython.final
 cdef class Counting(Expr):

@@ -1,7 +1,8 @@
 """Expressions of nftables: what a rule reads from a packet, and what it computes from that (Linux nft_payload, nft_meta, nft_ct, ...).
 
 `value` returns a number, a text (names of interfaces), or a tuple of them (concatenations). None means that the packet has no
-such value, and then the rule does not match.
+such value, and then the rule does not match. An expression that is `narrow` has the same value as a `number` of at most 62 bits, or -1
+for None. A concatenation has its parts one after the other there, so that no object is made for a packet.
 """
 
 from typing import Any
@@ -35,6 +36,14 @@ class Expr:
         """Return the value for a packet, or None if the packet has none."""
         raise NotImplementedError
 
+    def narrow(self) -> bool:
+        """Return True if `number` has the value."""
+        return False
+
+    def number(self, view: View) -> int:
+        """Return the value of a narrow expression, or -1 if the packet has none."""
+        raise NotImplementedError
+
 
 class Const(Expr):
     """A value that the ruleset gives."""
@@ -55,28 +64,41 @@ class NetField(Expr):
 
     def value(self, view: View) -> Any:  # inherited
         """Return the field."""
-        code = self.code  # object
-        if code == SADDR:
-            return v4_bits(view.src)
-        if code == DADDR:
-            return v4_bits(view.dst)
-        if code == PROTOCOL:
-            return view.proto
-        if code == TTL:
-            return view.ttl
-        if code == DSCP:
-            return view.tos >> 2
-        if code == ECN:
-            return view.tos & 3
-        if code == LENGTH:
-            return view.length
-        if code == VERSION:
-            return 4
-        head = view.header()  # object
-        if code == HDRLENGTH:
-            return head[0] & 15
-        at = 4 if code == ID else 6 if code == FRAG_OFF else 10  # object
-        return (head[at] << 8) | head[at + 1]
+        return _net(view, self.code)
+
+    def narrow(self) -> bool:  # inherited
+        """All fields are small."""
+        return True
+
+    def number(self, view: View) -> int:  # inherited
+        """Return the field."""
+        return _net(view, self.code)
+
+
+def _net(view: View, code: int) -> int:
+    """Return a field of the IPv4 header."""
+    # The numbers are those above; a comparison with a name of this module costs much more.
+    if code == 0:
+        return v4_bits(view.src)
+    if code == 1:
+        return v4_bits(view.dst)
+    if code == 2:
+        return view.proto
+    if code == 3:
+        return view.ttl
+    if code == 4:
+        return view.tos >> 2
+    if code == 5:
+        return view.tos & 3
+    if code == 6:
+        return view.length
+    if code == 9:
+        return 4
+    head = view.header()
+    if code == 10:
+        return head[0] & 15
+    at = 4 if code == 7 else 6 if code == 8 else 10
+    return (head[at] << 8) | head[at + 1]
 
 
 class TransportField(Expr):
@@ -101,6 +123,19 @@ class TransportField(Expr):
             return None
         number = view.transport(self.offset, self.size)  # object
         return None if number < 0 else (number >> self.shift) & self.mask
+
+    def narrow(self) -> bool:  # inherited
+        """All fields are small."""
+        return True
+
+    def number(self, view: View) -> int:
+        """Return the field, or -1."""
+        if self.proto != 0 and self.proto != view.proto:
+            return -1
+        if self.types is not None and view.transport(0, 1) not in self.types:
+            return -1
+        number = view.transport(self.offset, self.size)
+        return -1 if number < 0 else (number >> self.shift) & self.mask
 
 
 class RawField(Expr):
@@ -193,6 +228,14 @@ class Meta(Expr):
             return view.core.rng.u32()
         return _pkttype(view)
 
+    def narrow(self) -> bool:  # inherited
+        """Return True for the two most frequent numbers."""
+        return self.code in (M_L4PROTO, M_MARK)
+
+    def number(self, view: View) -> int:  # inherited
+        """Return the protocol or the mark."""
+        return view.proto if self.code == M_L4PROTO else view.mark
+
 
 def _pkttype(view: View) -> int:
     """Return the packet type of Linux. For a packet that leaves, and on loopback, Linux looks at the destination address."""
@@ -240,6 +283,14 @@ class Ct(Expr):
         if code == CT_PACKETS:
             return entry.original.packets + entry.reply.packets
         return entry.original.octets + entry.reply.octets
+
+    def narrow(self) -> bool:  # inherited
+        """Return True for the state."""
+        return self.code == CT_STATE
+
+    def number(self, view: View) -> int:  # inherited
+        """Return the state."""
+        return view.ct_bit()
 
 
 class CtTuple(Expr):
@@ -310,11 +361,26 @@ class Binary(Expr):
         return (one << two) & 0xFFFFFFFF if code == LEFT else one >> two
 
 
-class Concat(Expr):
-    """Several values, one after the other."""
+class Part:
+    """A part of a concatenation. `following` is the next one, or None, and all parts behind this one have `below` bits together."""
 
-    def __init__(self, parts: Any) -> None:
+    def __init__(self, expr: Expr, below: int, following: Any) -> None:
+        self.expr = expr
+        self.below = below
+        self.following = following
+
+
+class Concat(Expr):
+    """Several values, one after the other. `sizes` are their bytes."""
+
+    def __init__(self, parts: Any, sizes: Any) -> None:
         self.parts = tuple(parts)
+        self.small = 8 * sum(sizes) <= 62 and all(part.narrow() for part in parts)
+        self.first: Any = None
+        below = 0  # object
+        for part, size in zip(reversed(parts), reversed(sizes)):  # noqa: B905  # object
+            self.first = Part(part, below, self.first)
+            below += 8 * size  # object
 
     def value(self, view: View) -> Any:  # inherited
         """Return the values as a tuple."""
@@ -326,6 +392,22 @@ class Concat(Expr):
                 return None
             found.append(one)
         return tuple(found)
+
+    def narrow(self) -> bool:  # inherited
+        """Return True if all parts fit into one number."""
+        return self.small
+
+    def number(self, view: View) -> int:
+        """Return the values as one number, or -1."""
+        number = 0
+        part: Part | None = self.first
+        while part is not None:
+            one = part.expr.number(view)
+            if one < 0:
+                return -1
+            number |= one << part.below
+            part = part.following
+        return number
 
 
 class Counting(Expr):

@@ -83,6 +83,6 @@ def _set(model: Any, base: dict[str, Any], at: int) -> dict[str, Any]:
 def _statement(given: Any, live: Any) -> Any:
     """Return a statement of a rule, with the numbers that it has by now."""
     [(name, body)] = given.items()
-    if name in STATEFUL and not isinstance(body, str):
+    if name in STATEFUL and not isinstance(body, str) and not (isinstance(body, dict) and "map" in body):
         return shown(live)
     return given

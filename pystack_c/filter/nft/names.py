@@ -174,6 +174,18 @@ CT_STATUS = {
 CT_DIRECTIONS = {"original": 0, "reply": 1}
 TCP_FLAGS = {"fin": 1, "syn": 2, "rst": 4, "psh": 8, "ack": 16, "urg": 32, "ecn": 64, "cwr": 128}
 PACKET_TYPES = {"host": 0, "unicast": 0, "broadcast": 1, "multicast": 2, "other": 3}
+#: the types of addresses in routing tables (RTN_*)
+ADDRESS_TYPES = {
+    "unspec": 0,
+    "unicast": 1,
+    "local": 2,
+    "broadcast": 3,
+    "anycast": 4,
+    "multicast": 5,
+    "blackhole": 6,
+    "unreachable": 7,
+    "prohibit": 8,
+}
 NF_PROTOCOLS = {"ipv4": 2, "ipv6": 10}
 ETHER_TYPES = {"ip": 0x0800, "arp": 0x0806, "ip6": 0x86DD, "8021q": 0x8100, "8021ad": 0x88A8, "vlan": 0x8100}
 BOOLEANS = {"exists": 1, "missing": 0}

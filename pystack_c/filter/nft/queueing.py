@@ -94,7 +94,7 @@ class Queue(Statement):
             core.drop("nft-queue-full", view.subject(), f"queue {number} is full", _LINUX)
             return C.NF_COUNTED
         base = view.base
-        found = QueuedPacket(queues.next_ident, number, view, base.hook, base.priority)
+        found = QueuedPacket(queues.next_ident, number, view, base, base.priority)
         queues.next_ident += 1
         queues.waiting[found.ident] = found
         queues.counts[number] = queues.counts.get(number, 0) + 1

@@ -5,7 +5,7 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.filter.nft import datatypes as t
 from pystack_c.filter.nft import exprs as e
-from pystack_c.filter.nft import mangle, names
+from pystack_c.filter.nft import fib, mangle, names
 from pystack_c.filter.nft import statements as s
 from pystack_c.filter.nft.answers import Log, Reject
 from pystack_c.filter.nft.datatypes import DataType
@@ -23,7 +23,7 @@ from pystack_c.filter.nft.expressions import (
     words,
 )
 from pystack_c.filter.nft.queueing import Queue
-from pystack_c.filter.nft.stateful import STATEFUL, stateful
+from pystack_c.filter.nft.stateful import OBJECTS, STATEFUL, stateful
 
 _OPS = {"==": s.EQ, "!=": s.NE, "<": s.LT, ">": s.GT, "<=": s.LE, ">=": s.GE, "in": s.ANY, "!": s.NONE}
 _VERDICTS = {
@@ -60,7 +60,10 @@ class RuleBuilder(Elements):
             return self.verdict(given, path)
         if name in STATEFUL:
             if isinstance(body, str):
-                return self.named(name, body, inner)
+                return self.named(name, body, inner).live
+            if isinstance(body, dict) and "map" in body and name in OBJECTS:
+                return self._object_map(name, only(body, inner, "map")["map"], (*inner, "map"))
+            self.wants_ct = self.wants_ct or name == "ct count"
             return stateful(name, body, inner)
         if name in _NAT:
             return self._nat(name, body, inner)
@@ -88,6 +91,12 @@ class RuleBuilder(Elements):
         op = _OPS[body["op"]]
         left, types = self.expression(body["left"], (*path, "left"))
         right, at = body["right"], (*path, "right")
+        if isinstance(left, fib.Fib) and left.result == fib.OIF:
+            if isinstance(right, bool):
+                left.result = fib.PRESENT
+                return s.Comparison(left, op, int(right))
+            if right == "0":
+                return s.Comparison(left, op, "")
         if isinstance(right, str) and right.startswith("@") or isinstance(right, dict) and "set" in right:
             if op not in (s.EQ, s.NE, s.ANY):
                 raise NftError("a set is compared with == or !=", (*path, "op"))
@@ -125,6 +134,32 @@ class RuleBuilder(Elements):
         key, types = self.expression(body["key"], (*path, "key"))
         model = self.set_for(body["data"], types, (*path, "data"), "verdict")
         return s.VerdictMap(key, model.live)
+
+    def _object_map(self, kind: str, body: Any, path: Path) -> Any:
+        only(body, path, "key data")
+        key, types = self.expression(body["key"], (*path, "key"))
+        return s.ObjectMap(key, self.set_for(body["data"], types, (*path, "data"), kind).live)
+
+    def _fib(self, body: Any, path: Path) -> Any:
+        only(body, path, "result flags")
+        flags, result = words(body["flags"], (*path, "flags")), word(body["result"], (*path, "result"))
+        for flag in flags:
+            if flag not in ("saddr", "daddr", "mark", "iif", "oif"):
+                raise NftError(f"the flag {flag!r} is not supported", (*path, "flags"))
+        if ("saddr" in flags) == ("daddr" in flags) or ("iif" in flags and "oif" in flags):
+            raise NftError("fib has one of saddr and daddr, and at most one of iif and oif", (*path, "flags"))
+        if result not in ("oif", "oifname", "type"):
+            raise NftError(f"fib {result} is not supported", (*path, "result"))
+        if result != "type" and "oif" in flags:
+            raise NftError("fib with the flag oif gives only a type", path)
+        places: tuple[int, ...] = (C.HOOK_PREROUTING, C.HOOK_INPUT, C.HOOK_FORWARD)
+        if "oif" in flags:
+            places = (C.HOOK_FORWARD, C.HOOK_OUTPUT, C.HOOK_POSTROUTING)
+        if result != "type" or "iif" in flags or "oif" in flags:
+            self.confined.append((f"fib {' . '.join(flags)} {result}", places))
+        code = fib.TYPE if result == "type" else fib.OIF
+        made = fib.Fib(self.packets.helper, code, "saddr" in flags, "mark" in flags, "iif" in flags, "oif" in flags)
+        return made, [t.FIB_TYPE if result == "type" else t.IFINDEX if result == "oif" else t.IFNAME]
 
     def _mangle(self, body: Any, path: Path) -> Any:
         only(body, path, "key value")

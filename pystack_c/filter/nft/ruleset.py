@@ -8,7 +8,7 @@ import pystack_c.const as C
 from pystack_c.core import Core
 from pystack_c.filter import conntrack, nat
 from pystack_c.filter.hooks import NAMES, attach, detach
-from pystack_c.filter.nft.chains import Chain, FilterPackets, FilterRule
+from pystack_c.filter.nft.chains import Beginning, Chain, FilterPackets, FilterRule
 from pystack_c.filter.nft.commands import Register, RulesetCommands
 from pystack_c.filter.nft.errors import NftError
 from pystack_c.filter.nft.expressions import Path, only
@@ -50,7 +50,7 @@ class Ruleset(RulesetCommands):
         self.undo: list[Callable[[], None]] = []
         self.hooked: list[tuple[Chain, int, Any]] = []
         self.started = False
-        self.arrives, self.leaves = self.packets.arrives, self.packets.leaves
+        self.beginning = Beginning(self.packets)
         #: whether this ruleset switched connection tracking on
         self.tracks = False
 
@@ -136,21 +136,20 @@ class Ruleset(RulesetCommands):
         self._services(chains)
         wanted = [(chain, chain.place, chain.priority) for chain in chains if chain.kind != "nat"]
         if chains and not self.started:
-            attach(self.core, C.HOOK_PREROUTING, self.arrives, FIRST)
-            attach(self.core, C.HOOK_OUTPUT, self.leaves, FIRST)
+            attach(self.core, C.HOOK_PREROUTING, self.beginning, FIRST)
+            attach(self.core, C.HOOK_OUTPUT, self.beginning, FIRST)
         elif self.started and not chains:
-            detach(self.core, C.HOOK_PREROUTING, self.arrives)
-            detach(self.core, C.HOOK_OUTPUT, self.leaves)
+            detach(self.core, C.HOOK_PREROUTING, self.beginning)
+            detach(self.core, C.HOOK_OUTPUT, self.beginning)
         self.started = bool(chains)
         for item in list(self.hooked):
             if item not in wanted:
-                detach(self.core, item[1], item[0].hook)
+                detach(self.core, item[1], item[0])
                 self.hooked.remove(item)
         for chain, place, priority in wanted:
             if (chain, place, priority) not in self.hooked:
-                chain.hook = chain.enter
                 # As on Linux, the newest chain of a priority is the first.
-                attach(self.core, place, chain.hook, priority, True)
+                attach(self.core, place, chain, priority, True)
                 self.hooked.append((chain, place, priority))
 
     def _services(self, chains: list[Chain]) -> None:

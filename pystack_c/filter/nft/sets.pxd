@@ -3,6 +3,8 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from pystack_c.filter.nft.exprs cimport Expr
 from pystack_c.filter.nft.view cimport View
 
+cdef uint64_t _M64, _SPREAD
+
 @cython.final
 cdef class Element:
     cdef public object key
@@ -12,6 +14,8 @@ cdef class Element:
     cdef public int64_t expires
     cdef public list statements
     cdef public object comment
+    cdef public int64_t number
+    cdef public int64_t last_number
 
 @cython.final
 cdef class NftSet:
@@ -24,6 +28,10 @@ cdef class NftSet:
     cdef public list starts
     cdef public bint narrow
     cdef public bytes packed
+    cdef public tuple sizes
+    cdef public bint changing
+    cdef public list slots
+    cdef public int shift
     cdef public list sorted
     cdef public list bounds
     cdef public list masks
@@ -32,6 +40,13 @@ cdef class NftSet:
     cdef public int64_t armed
     @cython.locals(found=Element)
     cpdef Element find(self, object key, int64_t now)
+    cpdef bint picks(self) except -1
+    @cython.locals(at=Py_ssize_t, found=Element)
+    cpdef Element pick(self, int64_t number, int64_t now)
+    @cython.locals(bits=int, element=Element, at=Py_ssize_t)
+    cdef _index(self)
+    @cython.locals(number=int64_t, part=int64_t, size=int)
+    cdef int64_t _number_of(self, object key) except -1
     @cython.locals(at=Py_ssize_t, found=Element)
     cdef Element _among(self, object key)
     @cython.locals(p="const unsigned char*", low=Py_ssize_t, high=Py_ssize_t, middle=Py_ssize_t, at=Py_ssize_t, number=uint32_t)

@@ -1,6 +1,7 @@
 """Sets and maps: a lookup costs the same for one element and for thousands of them (Linux nft_set_hash, nft_set_rbtree, nft_set_pipapo).
 
-Exact keys are in a dictionary. Intervals are in a sorted list. Concatenations of intervals use bit vectors: the bounds of a field
+Exact keys are in a dictionary. If they are small and only commands change them, they are in a hash table of plain numbers, too, in
+which a packet's key is looked up without making an object. Intervals are in a sorted list. Concatenations of intervals use bit vectors: the bounds of a field
 divide its numbers into pieces, and each piece knows, as bits of one number, which elements cover it. The AND over all
 fields leaves the elements that match (T. V. Lakshman and D. Stiliadis, "High-Speed Policy-based Packet Forwarding", 1998).
 """
@@ -16,6 +17,9 @@ from pystack_c.filter.nft.view import View
 SIZE_MAX = 65536
 #: the most elements of a set with intervals in a concatenation, whose memory grows with the square of their number
 CROSSING_MAX = 2048
+_M64 = 0xFFFFFFFFFFFFFFFF
+# 2**64 divided by the golden ratio: products with it have neighbouring numbers far apart (D. Knuth, TAOCP 6.4)
+_SPREAD = 0x9E3779B97F4A7C15
 
 
 class Element:
@@ -29,6 +33,9 @@ class Element:
         self.expires = -1
         self.statements: Any = None
         self.comment: Any = None
+        #: the key and `last` as single numbers, if the set is small
+        self.number = 0
+        self.last_number = 0
 
 
 class NftSet:
@@ -46,10 +53,17 @@ class NftSet:
         #: the keys are numbers of at most 32 bits, so `packed` has the starts of the intervals, 4 bytes each
         self.narrow = False
         self.packed = b""
+        #: the bytes of each part of a key, if `pick` can look the keys up as single numbers, or ()
+        self.sizes: tuple[int, ...] = ()
+        #: rules change the set, so it has no hash table
+        self.changing = False
+        self.slots: list[Any] = []
+        self.shift = 0
         self.sorted: list[Element] = []
         self.bounds: list[list[Any]] = []
         self.masks: list[list[int]] = []
-        self.fresh = True
+        #: `sorted` and what belongs to it, or `slots`, are those of `elements`
+        self.fresh = False
         #: (time, number, key): when to look whether an element has expired
         self.heap: list[tuple[int, int, Any]] = []
         self.armed = 0
@@ -65,6 +79,56 @@ class NftSet:
         if found is None or (found.expires >= 0 and found.expires <= now):
             return None
         return found
+
+    def picks(self) -> bool:
+        """Return True if `pick` works for this set now."""
+        if self.changing or not self.sizes or (self.interval and self.fields > 1):
+            return False
+        if not self.fresh:
+            self.arrange()
+        return True
+
+    def pick(self, number: int, now: int) -> Any:
+        """Return the Element that a key is in, or None. The key is a number (Expr.number), and `picks` has said True."""
+        if self.interval:
+            at = self._search(number)
+            if at < 0:
+                return None
+            found: Element | None = self.sorted[at]
+            if number > found.last_number:
+                return None
+        else:
+            at = ((number * _SPREAD) & _M64) >> self.shift
+            found = self.slots[at]
+            while found is not None and found.number != number:
+                at = (at + 1) & (len(self.slots) - 1)
+                found = self.slots[at]
+            if found is None:
+                return None
+        return None if found.expires >= 0 and found.expires <= now else found
+
+    def _index(self) -> None:
+        """Put the elements with exact keys into the hash table, which is at most half full."""
+        bits = 3
+        while 1 << bits < 2 * len(self.elements) + 1:
+            bits += 1
+        self.shift = 64 - bits
+        self.slots = [None] * (1 << bits)
+        for element in self.elements.values():
+            element.number = self._number_of(element.key)
+            at = ((element.number * _SPREAD) & _M64) >> self.shift
+            while self.slots[at] is not None:
+                at = (at + 1) & ((1 << bits) - 1)
+            self.slots[at] = element
+
+    def _number_of(self, key: Any) -> int:
+        """Return a key as one number, as Concat.number has it."""
+        if self.fields == 1:
+            return int(key)
+        number = 0
+        for part, size in zip(key, self.sizes):  # noqa: B905
+            number = number << (8 * size) | part
+        return number
 
     def _among(self, key: Any) -> Any:
         if not self.fresh:
@@ -107,6 +171,10 @@ class NftSet:
     def arrange(self) -> None:
         """Sort the intervals after a change."""
         self.fresh = True
+        if not self.interval:
+            if self.sizes:
+                self._index()
+            return
         self.sorted = sorted(self.elements.values(), key=_first)
         if self.fields > 1:
             self._arrange_crossing()
@@ -115,6 +183,8 @@ class NftSet:
         for element in self.sorted:
             self.starts.append(element.key)
         if self.narrow:
+            for element in self.sorted:
+                element.last_number = element.last
             self.packed = b"".join([key.to_bytes(4, "big") for key in self.starts])
 
     def _arrange_crossing(self) -> None:
@@ -144,14 +214,14 @@ class NftSet:
         """Add an element. The caller has looked for conflicts."""
         if self.interval:
             self.elements[(element.key, element.last)] = element
-            self.fresh = False
         else:
             self.elements[element.key] = element
+        self.fresh = False
 
     def remove(self, key: Any) -> None:
         """Remove an element by its key in `elements`."""
         self.elements.pop(key, None)
-        self.fresh = not self.interval
+        self.fresh = False
 
     def arm(self, element: Element, now: int) -> None:
         """Let an element with a timeout live from now on. Each element is in the heap once."""
@@ -201,6 +271,7 @@ class NftSet:
                 return None
         element = Element(key, key)
         self.elements[key] = element
+        self.fresh = False
         return element
 
     def all(self, now: int) -> list[Element]:

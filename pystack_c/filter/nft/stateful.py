@@ -2,12 +2,15 @@
 
 from typing import Any
 
+from pystack_c.filter.nft.connlimit import ConnLimit
 from pystack_c.filter.nft.errors import NftError
 from pystack_c.filter.nft.expressions import Path, number, only, word
 from pystack_c.filter.nft.names import BYTE_UNITS, TIME_UNITS, sized
 from pystack_c.filter.nft.statements import Counter, Limit, Quota
 
-STATEFUL = ("counter", "limit", "quota")
+STATEFUL = ("counter", "limit", "quota", "ct count")
+#: the kinds of objects with names
+OBJECTS = ("counter", "limit", "quota")
 _SECOND = 1_000_000_000
 PERIODS = {name: count * _SECOND for name, count in TIME_UNITS.items()}
 _BIG = 1 << 62
@@ -16,7 +19,10 @@ _BURST = 5
 
 
 def stateful(name: str, body: Any, path: Path) -> Any:
-    """Return a new counter, limit or quota."""
+    """Return a new counter, limit, quota or count of connections."""
+    if name == "ct count":
+        only(body, path, "val", "inv")
+        return ConnLimit(number(body["val"], (*path, "val"), 0, 0xFFFFFFFF), bool(body.get("inv", False)))
     if name == "counter":
         body = body or {}
         only(body, path, "", "packets bytes")
@@ -93,7 +99,9 @@ def quota_json(quota: Quota) -> dict[str, Any]:
 
 
 def shown(statement: Any) -> dict[str, Any]:
-    """Return a counter, limit or quota of a rule or an element as nft's JSON shows it."""
+    """Return a counter, limit, quota or count of connections as nft's JSON shows it in a rule or an element."""
+    if isinstance(statement, ConnLimit):
+        return {"ct count": {"val": statement.most, **({"inv": True} if statement.over else {})}}
     if isinstance(statement, Counter):
         return {"counter": counter_json(statement)}
     return {"limit": limit_json(statement)} if isinstance(statement, Limit) else {"quota": quota_json(statement)}

@@ -9,12 +9,24 @@ cdef class Statement:
     cpdef int run(self, View view) except -100
     cpdef Statement clone(self)
 
+@cython.final
+cdef class Step:
+    cdef public Statement statement
+    cdef public Step following
+
+@cython.locals(first=Step, item=object)
+cpdef Step steps(list statements)
+
 cdef class Comparison(Statement):
     cdef public Expr left
     cdef public int op
     cdef public object right
-    @cython.locals(found=object, right=object, holds=bint, other=Expr, op=int)
+    cdef public bint plain
+    cdef public int64_t limit
+    @cython.locals(found=object, right=object, holds=bint, other=Expr, op=int, number=int64_t)
     cpdef int run(self, View view) except -100
+
+cdef bint _holds(int op, int64_t number, int64_t limit) noexcept
 
 cdef class Between(Statement):
     cdef public Expr left
@@ -28,7 +40,8 @@ cdef class SetLookup(Statement):
     cdef public Expr key
     cdef public NftSet table
     cdef public bint inverted
-    @cython.locals(key=object, found=Element)
+    cdef public bint plain
+    @cython.locals(key=object, found=Element, number=int64_t)
     cpdef int run(self, View view) except -100
 
 @cython.final
@@ -39,7 +52,14 @@ cdef class VerdictStatement(Statement):
 cdef class VerdictMap(Statement):
     cdef public Expr key
     cdef public NftSet table
-    @cython.locals(key=object, found=Element, verdict=VerdictStatement)
+    cdef public bint plain
+    @cython.locals(key=object, found=Element, verdict=VerdictStatement, number=int64_t)
+    cpdef int run(self, View view) except -100
+
+cdef class ObjectMap(Statement):
+    cdef public Expr key
+    cdef public NftSet table
+    @cython.locals(key=object, found=Element, statement=Statement)
     cpdef int run(self, View view) except -100
 
 @cython.final

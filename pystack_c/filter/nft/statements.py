@@ -15,6 +15,8 @@ EQ, NE, LT, GT, LE, GE, ANY, NONE = range(8)
 # SetUpdate.op
 ADD, UPDATE, DELETE = range(3)
 _SECOND = 1_000_000_000
+# numbers below this one are small enough for Expr.number
+_SMALL = 1 << 62
 
 
 class Statement:
@@ -29,6 +31,22 @@ class Statement:
         raise NotImplementedError
 
 
+class Step:
+    """A statement of a rule. `following` is the next one, or None. Several rules may share a statement: a named counter."""
+
+    def __init__(self, statement: Any, following: Any) -> None:
+        self.statement = statement
+        self.following = following
+
+
+def steps(statements: list[Any]) -> Any:
+    """Return the first Step of statements."""
+    first: Step | None = None
+    for item in reversed(statements):
+        first = Step(item, first)
+    return first
+
+
 class Comparison(Statement):
     """Compare a value of the packet with a constant, or with another value."""
 
@@ -36,9 +54,15 @@ class Comparison(Statement):
         self.left = left
         self.op = op
         self.right = right
+        #: both sides are small numbers, so no object is made for the packet
+        self.plain = type(right) is int and 0 <= right < _SMALL and left.narrow()
+        self.limit = right if self.plain else 0
 
     def run(self, view: View) -> int:  # inherited
         """Continue if the comparison holds."""
+        if self.plain:
+            number = self.left.number(view)
+            return C.NFT_CONTINUE if number >= 0 and _holds(self.op, number, self.limit) else C.NFT_BREAK
         found = self.left.value(view)
         right = self.right
         if isinstance(right, Expr):
@@ -67,6 +91,23 @@ class Comparison(Statement):
         return C.NFT_CONTINUE if holds else C.NFT_BREAK
 
 
+def _holds(op: int, number: int, limit: int) -> bool:
+    """Compare two small numbers."""
+    if op == 0:
+        return number == limit
+    if op == 1:
+        return number != limit
+    if op == 6:
+        return (number & limit) != 0
+    if op == 7:
+        return (number & limit) == 0
+    if op == 2:
+        return number < limit
+    if op == 3:
+        return number > limit
+    return number <= limit if op == 4 else number >= limit
+
+
 class Between(Statement):
     """Look whether a value lies in a range."""
 
@@ -91,13 +132,20 @@ class SetLookup(Statement):
         self.key = key
         self.table = table
         self.inverted = inverted
+        self.plain = key.narrow()
 
     def run(self, view: View) -> int:  # inherited
         """Continue if the value is in the set."""
-        key = self.key.value(view)
-        if key is None:
-            return C.NFT_BREAK
-        found: Element | None = self.table.find(key, view.core.now)
+        if self.plain and self.table.picks():
+            number = self.key.number(view)
+            if number < 0:
+                return C.NFT_BREAK
+            found: Element | None = self.table.pick(number, view.core.now)
+        else:
+            key = self.key.value(view)
+            if key is None:
+                return C.NFT_BREAK
+            found = self.table.find(key, view.core.now)
         if (found is None) != self.inverted:
             return C.NFT_BREAK
         if found is None or found.statements is None:
@@ -133,13 +181,20 @@ class VerdictMap(Statement):
     def __init__(self, key: Expr, table: NftSet) -> None:
         self.key = key
         self.table = table
+        self.plain = key.narrow()
 
     def run(self, view: View) -> int:  # inherited
         """Return the verdict, or break if the map has none."""
-        key = self.key.value(view)
-        if key is None:
-            return C.NFT_BREAK
-        found: Element | None = self.table.find(key, view.core.now)
+        if self.plain and self.table.picks():
+            number = self.key.number(view)
+            if number < 0:
+                return C.NFT_BREAK
+            found: Element | None = self.table.pick(number, view.core.now)
+        else:
+            key = self.key.value(view)
+            if key is None:
+                return C.NFT_BREAK
+            found = self.table.find(key, view.core.now)
         if found is None:
             return C.NFT_BREAK
         if found.statements is not None and _each(found.statements, view) != C.NFT_CONTINUE:
@@ -147,6 +202,25 @@ class VerdictMap(Statement):
         verdict: VerdictStatement = found.data
         view.target = verdict.target
         return verdict.code
+
+
+class ObjectMap(Statement):
+    """Look up a named counter, limit or quota in a map, and apply it."""
+
+    def __init__(self, key: Expr, table: NftSet) -> None:
+        self.key = key
+        self.table = table
+
+    def run(self, view: View) -> int:  # inherited
+        """Return what the object returns, or break if the map has none."""
+        key = self.key.value(view)
+        if key is None:
+            return C.NFT_BREAK
+        found: Element | None = self.table.find(key, view.core.now)
+        if found is None:
+            return C.NFT_BREAK
+        statement: Statement = found.data.live
+        return statement.run(view)
 
 
 class Counter(Statement):
@@ -232,6 +306,7 @@ class SetUpdate(Statement):
         self.op = op
         self.timeout = timeout
         self.templates = templates
+        table.changing = True
 
     def run(self, view: View) -> int:  # inherited
         """Continue if the element is there afterwards, and its statements continue."""

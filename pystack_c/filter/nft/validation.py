@@ -33,6 +33,10 @@ def check(ruleset: Any, path: Path) -> None:
                 for element in model.live.elements.values():
                     if element.data.target is not None and element.data.target not in live:
                         raise NftError(f"{element.data.target.name} is still in use by the map {model.name}", path)
+            if model.objects:
+                for element in model.live.elements.values():
+                    if element.data not in live:
+                        raise NftError(f"{element.data.name} is still in use by the map {model.name}", path)
         for chain in table.chains.values():
             if chain.kind:
                 _check_places(chain, path)
@@ -77,6 +81,9 @@ def _check_places(base: Chain, path: Path) -> None:
                 if base.kind != "nat" or base.place not in _NAT_PLACES[kind]:
                     why = f"{_NAMES[kind]} is impossible in chain {base.name}, for its type or its hook"
                     raise NftError(why, rule.path or path)
+            for what, places in rule.confined:
+                if base.place not in places:
+                    raise NftError(f"{what} is impossible in chain {base.name}, for its hook", rule.path or path)
             if rule.rejects and base.place == C.HOOK_POSTROUTING:
                 raise NftError(f"reject is impossible in chain {base.name}, which is at postrouting", rule.path or path)
             if rule.queues and (base.kind == "nat" or base.place in (C.HOOK_OUTPUT, C.HOOK_POSTROUTING)):
