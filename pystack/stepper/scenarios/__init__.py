@@ -18,6 +18,7 @@ from pystack.stepper.scenarios import (
     nat,
     opening,
     paths,
+    post,
     queue,
     sessions,
 )
@@ -27,9 +28,14 @@ from pystack.stepper.scenarios.base import SCENARIOS, Scenario
 ORDER = (
     "arp", "ping", "traceroute", "fragment", "routing", "udp", "handshake", "http-get", "simultaneous-open", "slow-start", "loss-fast-retransmit", "sack", "rto",
     "head-of-line", "zero-window", "nagle", "delayed-ack", "accept-queue", "syn-flood", "reset", "time-wait", "keep-alive", "pmtud", "pmtud-blackhole", "tfo", "firewall-reject-or-drop", "dhcp", "dns-recursion", "bufferbloat", "ecn", "bbr-vs-cubic", "load-balancer-l4", "load-balancer-l7",
-    "docker-publish", "nat", "port-forward", "hairpin",
+    "docker-publish", "nat", "port-forward", "hairpin", "post",
 )  # fmt: skip
 NAMES = tuple(name for name in ORDER if name in SCENARIOS)
+
+
+def known(name: str) -> bool:
+    """Return True if there is a scenario of this name, or a variant of one, such as post:keep-alive."""
+    return name in SCENARIOS
 
 
 def get(name: str) -> Scenario:
@@ -49,12 +55,14 @@ __all__ = [
     "container",
     "flow",
     "get",
+    "known",
     "link",
     "loss",
     "names",
     "nat",
     "opening",
     "paths",
+    "post",
     "queue",
     "sessions",
 ]

@@ -45,6 +45,10 @@ class Lookup:
         self.lost_holds: dict[str, list[int]] = {}
         for index in range(len(timeline.events)):
             self._take(index)
+        #: number of a step of the programs -> its calls
+        self._calls: dict[int, list[int]] = {}
+        for call, step in timeline.ways.step_of.items():
+            self._calls.setdefault(step, []).append(call)
 
     def _take(self, index: int) -> None:
         timeline = self.timeline
@@ -103,6 +107,10 @@ class Lookup:
         if "slow start" in reason or "initial window" in reason:
             return f"slow start, round {1 + (-(-now // initial) - 1).bit_length()}"
         return "congestion avoidance" if "avoidance" in reason else "after a loss or a mark"
+
+    def calls_of(self, step: int) -> list[int]:
+        """Return the calls that a step made."""
+        return self._calls.get(step, [])
 
     def input_of(self, index: int) -> int:
         """Return the index of the input during which an event happened, or -1: itself, if it is one."""
