@@ -41,7 +41,7 @@ class Plan(NamedTuple):
     known         the client's cache has the address
     again         the connection exists already: the request is the second one on it
     resumed       the client has a ticket of the server (RFC 8446 2.2)
-    fast_open     the client has a cookie of the server, and its first message is in the SYN (RFC 7413)
+    fast_open     the client's first message is in the SYN (RFC 7413), and needs no cookie, as if the client had one
     one_write     the client writes head and body at once, with TCP_NODELAY
     loss          the share of lost frames between the client and the proxy
     near          the proxy is near the client, and the servers are far from the proxy
@@ -61,16 +61,12 @@ class Plan(NamedTuple):
     streaming: bool = False
     settings: "dict[str, Any] | None" = None
 
-    def prepared(self) -> bool:
-        """Return True if something comes before the request, which then begins at LATER."""
-        return self.known or self.again or self.fast_open
-
 
 #: name -> (plan, what it changes): the rows of the table in the docs
 VARIANTS: dict[str, tuple[Plan, str]] = {
     "keep-alive": (Plan(again=True), "the second request on the same connection"),
     "resumption": (Plan(resumed=True), "TLS resumption: the client has a ticket"),
-    "fast-open": (Plan(fast_open=True), "TCP Fast Open: the client has a cookie"),
+    "fast-open": (Plan(fast_open=True), "TCP Fast Open: the first message of TLS is in the SYN"),
     "one-write": (Plan(one_write=True), "one write, and TCP_NODELAY"),
     "large-window": (Plan(settings={"tcp_init_cwnd": 50}), "an initial window of 50 segments"),
     "bbr": (Plan(settings={"tcp_congestion": "bbr"}), "BBR instead of CUBIC on the client"),
@@ -91,13 +87,11 @@ LATER = 10
 
 def build(net: Network, plan: Plan) -> dict[str, SimHost]:
     """Return the hosts by their names: 40 ms between client and proxy and back, and 1 ms from each server to the proxy or another server and back."""
-    cookies = {"tcp_fastopen": 3} if plan.fast_open else {}
-    client = net.host("client", dns=RESOLVER, **{**cookies, **(plan.settings or {})})
+    client = net.host("client", dns=RESOLVER, **({"tcp_fastopen": 0x5} if plan.fast_open else {}), **(plan.settings or {}))
     gateway, resolver, root = net.router("gateway"), net.host("resolver"), net.host("root")
-    proxy, lan = net.host("proxy", **cookies), net.switch("lan")
+    proxy, lan = net.host("proxy", **({"tcp_fastopen": 0x202} if plan.fast_open else {})), net.switch("lan")
     # from gateway to proxy, and from proxy to servers, in us
     outside, inside = (0, 15_250) if plan.near else (15_000, 250)
-    net.link(client, gateway, delay=5 * MS, rate=20_000_000, addrs=("10.1.0.2/24", "10.1.0.1/24"))
     net.link(gateway, resolver, delay=1 * MS, addrs=("192.0.2.1/24", f"{RESOLVER}/24"))
     net.link(resolver, root, delay=10 * MS, addrs=("198.51.100.1/24", f"{ROOT_SERVER}/24"))
     fast = {"rate": 1_000_000_000}
@@ -108,6 +102,8 @@ def build(net: Network, plan: Plan) -> dict[str, SimHost]:
     for name, address in (("login", LOGIN), ("shop", SHOP), ("db", DATABASE)):
         hosts[name] = net.host(name)
         net.link(hosts[name], lan, delay=250 * US, addrs=(f"{address}/24", None), **fast)
+    net.introduce()  # all but the client, which has to ask for its gateway's MAC address
+    net.link(client, gateway, delay=5 * MS, rate=20_000_000, addrs=("10.1.0.2/24", "10.1.0.1/24"))
     client.route("default", via="10.1.0.1")
     resolver.route("10.1.0.0/24", via="192.0.2.1")
     proxy.route("10.1.0.0/24", via="203.0.113.1")
@@ -126,27 +122,18 @@ class Client:
 
     def __call__(self) -> None:
         """Send the request, after what came before it."""
-        plan = self.plan
         begin = time.monotonic()
-        sock = None
-        if plan.known:
-            socket.getaddrinfo(NAME, 443, socket.AF_INET)
-        if plan.fast_open or plan.again:
-            sock = self.connect()
+        sock = self.connect()
+        if self.plan.again:
             self.post(sock)
-        if plan.known or sock:
             time.sleep(begin + LATER - time.monotonic())
-        if sock is None or not plan.again:
-            if sock is not None:
-                sock.close()
-            sock = self.connect()
         self.post(sock)
         sock.close()
 
     def connect(self) -> Any:
         """Look up the name, connect, and make the handshake of TLS."""
         plan, flights = self.plan, self.flights
-        address = socket.getaddrinfo(NAME, 443, socket.AF_INET, socket.SOCK_STREAM)[0][4]
+        address = socket.getaddrinfo(PROXY if plan.known else NAME, 443, socket.AF_INET, socket.SOCK_STREAM)[0][4]
         sock = socket.socket()
         if plan.one_write:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -317,7 +304,7 @@ async def database(reader: Any, writer: Any) -> None:
             statement = await reader.readexactly(STATEMENT)
             await asyncio.sleep(DISK if statement.startswith(b"COMMIT") else ROW)
             writer.write(bytes(RESULT))
-    except asyncio.IncompleteReadError:
+    except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
         writer.close()
 
 
@@ -337,16 +324,14 @@ def leave_nagle(writer: Any, plan: Plan) -> None:
 
 
 def measured(timeline: Timeline, plan: Plan) -> "Path":
-    """Return the path of the request: from the lookup, or from what the client did first at LATER, to the last byte of the answer."""
+    """Return the path of the request: from what the client did first, or first at LATER, to the last byte of the answer."""
     from pystack.stepper.timing import path
 
-    conn = [key for key in timeline.connections if key.startswith("client tcp")][-1]
-    if not plan.prepared():
-        return path(timeline, conn)
+    conn = next(key for key in timeline.connections if key.startswith("client tcp"))
     begin = next(
         entry.index
         for entry in timeline.events
-        if entry.host == "client" and entry.kind == "call" and entry.time >= LATER * S
+        if entry.host == "client" and entry.kind == "call" and entry.time >= (LATER * S if plan.again else 0)
     )
     return path(timeline, conn, begin=begin)
 
@@ -398,7 +383,7 @@ def variant(name: str) -> Scenario:
         run(net, plan)
 
     runs.__doc__ = f"The scenario post with one change: {text}. " + (
-        f"The request begins at {LATER} s." if plan.prepared() else ""
+        f"The request begins at {LATER} s." if plan.again else ""
     )
     base = SCENARIOS["post"]
     return Scenario(f"post:{name}", runs, f"A POST: {text}", base.question, base.looks, base.mechanism)

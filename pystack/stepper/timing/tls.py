@@ -123,7 +123,7 @@ class Handshakes:
             length = out.fields["length"]
             if length == 0 or out.frame < 0:
                 continue
-            offset = self._offset(conn, out.fields["seq"])
+            offset = self._offset(conn, out.fields["seq"] + (out.fields["flags"] >> 1 & 1))  # a SYN comes before its data
             if offset > len(stream):
                 break
             data = self.timeline.frames[out.frame].data[-length:]
@@ -136,7 +136,7 @@ class Handshakes:
 
 
 def segment(frame: Frame) -> tuple[str, str, int, int] | None:
-    """Return the ends of a TCP segment over IPv4, as keys of connections have them, its sequence number and its length; or None."""
+    """Return the ends of a TCP segment over IPv4, as keys of connections have them, the number of its first byte and its length; or None."""
     data = frame.data
     at = C.ETH_HLEN if frame.link == C.LINK_ETHERNET else 0
     if at and data[12:14] != b"\x08\x00":
@@ -157,7 +157,7 @@ def segment(frame: Frame) -> tuple[str, str, int, int] | None:
         f"{'.'.join(map(str, data[at + n : at + n + 4]))}:{int.from_bytes(data[tcp + m : tcp + m + 2], 'big')}"
         for n, m in ((12, 0), (16, 2))
     )
-    return source, target, int.from_bytes(data[tcp + 4 : tcp + 8], "big"), length
+    return source, target, int.from_bytes(data[tcp + 4 : tcp + 8], "big") + (data[tcp + 13] >> 1 & 1), length
 
 
 def _records(stream: bytes) -> list[tuple[int, int, int]]:
