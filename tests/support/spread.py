@@ -39,6 +39,8 @@ SPREAD = {
     "tests/stepper/capture": ("compiled", "captures are read without the core"),
     "tests/stepper/dissect": ("compiled", "the dissection does not use the core"),
     "tests/stepper/test_plot.py": ("compiled", "the drawing does not depend on the build"),
+    "tests/stepper/test_post.py": ("compiled", "two dozen long runs, which are the same on both builds"),
+    "tests/stepper/test_tls_records.py": ("once", "it uses no stack"),
     "tests/sim/test_congestion_control.py": ("compiled", "long simulations, which are the same on both builds"),
     "tests/sim/test_fairness.py": ("compiled", "long simulations, which are the same on both builds"),
     "tests/sim/test_paths.py": ("compiled", "long simulations, which are the same on both builds"),
