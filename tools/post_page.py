@@ -5,7 +5,6 @@ python tools/post_page.py            write them into the page
 python tools/post_page.py --check    exit with 1 if the page has others
 """
 
-import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path as File
@@ -13,7 +12,6 @@ from pathlib import Path as File
 from pystack.stepper.scenarios import post, tlsrecords
 from pystack.stepper.scenarios.base import Scenario
 from pystack.stepper.timeline import Timeline
-from pystack.stepper.timing import Path
 from pystack.stepper.timing.text import ms, what
 from pystack.stepper.timing.tls import segment
 
@@ -54,7 +52,11 @@ def stages(run: Timeline) -> str:
     to_proxy = [e.index for e in run.events if e.host == "shop" and call("send", f"{post.SHOP}:80")(e)][0]
     path = post.measured(run, post.Plan())
     ends = (
-        ("name lookup", connect, "the client finds its gateway's MAC address, and asks the resolver, which asks the root"),
+        (
+            "name lookup",
+            connect,
+            "the client finds its gateway's MAC address, and asks the resolver, which asks the root",
+        ),
         ("connection", established, "SYN and SYN-ACK: one round trip"),
         ("TLS", finished, "one round trip, and the time to compute"),
         ("upload", passed, "the request goes to the proxy in rounds of slow start; one segment is lost"),
@@ -166,9 +168,11 @@ def made() -> dict[str, str]:
 def filled(text: str) -> str:
     """Return the page with its tables."""
     for name, content in made().items():
-        text, count = re.subn(rf"(<!-- {name} -->\n).*?(<!-- end -->)", lambda m, c=content: m[1] + c + m[2], text, flags=re.S)
-        if count != 1:
+        before, mark, rest = text.partition(f"<!-- {name} -->\n")
+        old, end, after = rest.partition("<!-- end -->")
+        if not mark or not end:
             raise SystemExit(f"{PAGE} has no place for {name}")
+        text = before + mark + content + end + after
     return text
 
 

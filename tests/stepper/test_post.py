@@ -48,7 +48,9 @@ def test_what_the_page_says_of_the_path(timeline, found):
     assert next(iter(totals)) == ("delayed ACK", "Nagle")
     # four waits of the database, and one of the client
     waits = [span for span in found if span.cause == "delayed ACK"]
-    assert [span.host for span in waits] == ["db"] * 4 + ["client"] and all(span.duration == 40_000_000 for span in waits)
+    assert [span.host for span in waits] == ["db"] * 4 + ["client"] and all(
+        span.duration == 40_000_000 for span in waits
+    )
     (lost,) = (frame for frame in timeline.frames if frame.fate == "lost")
     (again,) = (entry for entry in timeline.events if entry.kind == "tcp.retransmit")
     assert lost.host == "gateway" and "fast retransmission" in again.reason

@@ -87,14 +87,17 @@ LATER = 10
 
 def build(net: Network, plan: Plan) -> dict[str, SimHost]:
     """Return the hosts by their names: 40 ms between client and proxy and back, and 1 ms from each server to the proxy or another server and back."""
-    client = net.host("client", dns=RESOLVER, **({"tcp_fastopen": 0x5} if plan.fast_open else {}), **(plan.settings or {}))
+    opening: tuple[dict[str, Any], dict[str, Any]] = (
+        ({"tcp_fastopen": 0x5}, {"tcp_fastopen": 0x202}) if plan.fast_open else ({}, {})
+    )
+    client = net.host("client", dns=RESOLVER, **opening[0], **(plan.settings or {}))
     gateway, resolver, root = net.router("gateway"), net.host("resolver"), net.host("root")
-    proxy, lan = net.host("proxy", **({"tcp_fastopen": 0x202} if plan.fast_open else {})), net.switch("lan")
+    proxy, lan = net.host("proxy", **opening[1]), net.switch("lan")
     # from gateway to proxy, and from proxy to servers, in us
     outside, inside = (0, 15_250) if plan.near else (15_000, 250)
     net.link(gateway, resolver, delay=1 * MS, addrs=("192.0.2.1/24", f"{RESOLVER}/24"))
     net.link(resolver, root, delay=10 * MS, addrs=("198.51.100.1/24", f"{ROOT_SERVER}/24"))
-    fast = {"rate": 1_000_000_000}
+    fast: dict[str, Any] = {"rate": 1_000_000_000}
     ends = "203.0.113.1/24", f"{PROXY}/24"
     net.link(gateway, proxy, name="wan", delay=outside * US, loss=plan.loss, addrs=ends, **fast)
     net.link(proxy, lan, delay=inside * US, addrs=("10.0.0.2/24", None), **fast)
@@ -220,13 +223,13 @@ class Proxy:
         else:
             await reader.readexactly(size)
             shop_reader, shop_writer = await self.open(SHOP)
-            for part in [HEAD + BODY] if plan.one_write else [HEAD, BODY]:
-                shop_writer.write(part)
+            for text in [HEAD + BODY] if plan.one_write else [HEAD, BODY]:
+                shop_writer.write(text)
         answer = await shop_reader.readexactly(len(ANSWER))
         shop_writer.close()
         split = len(ANSWER) - len(STORED)
-        for part in [answer] if plan.one_write else [answer[:split], answer[split:]]:
-            writer.write(tlsrecords.sealed(part))
+        for text in [answer] if plan.one_write else [answer[:split], answer[split:]]:
+            writer.write(tlsrecords.sealed(text))
 
     async def ask_login(self) -> None:
         """Ask whether the cookie is good."""
@@ -361,9 +364,9 @@ def run(net: Network, plan: Plan) -> None:
 @scenario(
     "post",
     "The anatomy of a POST: from the name to the answer, over a proxy, two servers and a database",
-    "Where do the milliseconds of one request go?",
-    look='event.kind == "tcp.retransmit"',
-    mechanism="fast-retransmit",
+    "Where do the milliseconds of one request go, and for what does it wait longest?",
+    look='event.kind == "timer.fired" and event.fields.timer == "delayed-ack" and host == "db"',
+    mechanism="delayed-ack",
 )
 def post(net: Network) -> None:
     """A client that knows nothing sends a photo of 64,000 bytes to https://shop.test/. It asks its resolver for the address, and the

@@ -123,7 +123,9 @@ class Handshakes:
             length = out.fields["length"]
             if length == 0 or out.frame < 0:
                 continue
-            offset = self._offset(conn, out.fields["seq"] + (out.fields["flags"] >> 1 & 1))  # a SYN comes before its data
+            offset = self._offset(
+                conn, out.fields["seq"] + (out.fields["flags"] >> 1 & 1)
+            )  # a SYN comes before its data
             if offset > len(stream):
                 break
             data = self.timeline.frames[out.frame].data[-length:]
