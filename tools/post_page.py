@@ -20,7 +20,7 @@ ETHERNET, IPV4, UDP = 14, 20, 8
 ARP_TYPE, UDP_PROTO = b"\x08\x06", 17
 
 
-def timeline(plan: post.Plan) -> Timeline:
+def timeline(plan: post.PostPlan) -> Timeline:
     """Return the run of a plan."""
     return Scenario("post", lambda net: post.run(net, plan), "", "", (), "").timeline()
 
@@ -50,7 +50,7 @@ def stages(run: Timeline) -> str:
     passed = first("proxy", call("connect", "tcp"), first("proxy", call("connect", "tcp")))
     to_database = first("shop", call("connect"))
     to_proxy = [e.index for e in run.events if e.host == "shop" and call("send", f"{post.SHOP}:80")(e)][0]
-    path = post.measured(run, post.Plan())
+    path = post.measured(run, post.PostPlan())
     ends = (
         (
             "name lookup",
@@ -75,7 +75,7 @@ def stages(run: Timeline) -> str:
 
 def causes(run: Timeline) -> str:
     """Where the time went: every cause."""
-    path = post.measured(run, post.Plan())
+    path = post.measured(run, post.PostPlan())
     rows = [("cause", "time", "share", "spans")]
     for (cause, why), time in path.totals().items():
         spans = [span for span in path if (span.cause, span.why) == (cause, why)]
@@ -141,7 +141,7 @@ def layers(run: Timeline) -> str:
 
 def variants() -> Iterator[tuple[str, str, int, int]]:
     """Yield each variant: its name, what it changes, and its time with and without losses in ns."""
-    for name, (plan, text) in (("", (post.Plan(), "as it is")), *post.VARIANTS.items()):
+    for name, (plan, text) in (("", (post.PostPlan(), "as it is")), *post.VARIANTS.items()):
         times = [post.measured(timeline(one), one).elapsed for one in (plan, plan._replace(loss=0.0))]
         yield name, text, times[0], times[1]
 
@@ -161,7 +161,7 @@ def comparison() -> str:
 
 def made() -> dict[str, str]:
     """Return all tables by the names of their marks."""
-    run = timeline(post.Plan())
+    run = timeline(post.PostPlan())
     return {"stages": stages(run), "causes": causes(run), "layers": layers(run), "variants": comparison()}
 
 

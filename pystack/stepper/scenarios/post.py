@@ -35,7 +35,7 @@ MSG_FASTOPEN, TCP_FASTOPEN = 0x20000000, 23
 KEYS, CHECK, SIGN, COOKIE, PHOTO, ROW, DISK = 0.0002, 0.0008, 0.0005, 0.0003, 0.004, 0.0004, 0.003
 
 
-class Plan(NamedTuple):
+class PostPlan(NamedTuple):
     """One way to do it: what differs from the run "as it is".
 
     known         the client's cache has the address
@@ -63,18 +63,18 @@ class Plan(NamedTuple):
 
 
 #: name -> (plan, what it changes): the rows of the table in the docs
-VARIANTS: dict[str, tuple[Plan, str]] = {
-    "keep-alive": (Plan(again=True), "the second request on the same connection"),
-    "resumption": (Plan(resumed=True), "TLS resumption: the client has a ticket"),
-    "fast-open": (Plan(fast_open=True), "TCP Fast Open: the first message of TLS is in the SYN"),
-    "one-write": (Plan(one_write=True), "one write, and TCP_NODELAY"),
-    "large-window": (Plan(settings={"tcp_init_cwnd": 50}), "an initial window of 50 segments"),
-    "bbr": (Plan(settings={"tcp_congestion": "bbr"}), "BBR instead of Reno on the client"),
-    "no-loss": (Plan(loss=0.0), "nothing is lost"),
-    "near-proxy": (Plan(near=True), "the proxy is 10 ms from the client, and the servers 31 ms from the proxy"),
-    "warm-dns": (Plan(known=True), "the client knows the address"),
-    "pool": (Plan(pool=True), "the shop keeps its connection to the database"),
-    "streaming": (Plan(streaming=True), "the proxy passes the body on as it comes"),
+VARIANTS: dict[str, tuple[PostPlan, str]] = {
+    "keep-alive": (PostPlan(again=True), "the second request on the same connection"),
+    "resumption": (PostPlan(resumed=True), "TLS resumption: the client has a ticket"),
+    "fast-open": (PostPlan(fast_open=True), "TCP Fast Open: the first message of TLS is in the SYN"),
+    "one-write": (PostPlan(one_write=True), "one write, and TCP_NODELAY"),
+    "large-window": (PostPlan(settings={"tcp_init_cwnd": 50}), "an initial window of 50 segments"),
+    "bbr": (PostPlan(settings={"tcp_congestion": "bbr"}), "BBR instead of Reno on the client"),
+    "no-loss": (PostPlan(loss=0.0), "nothing is lost"),
+    "near-proxy": (PostPlan(near=True), "the proxy is 10 ms from the client, and the servers 31 ms from the proxy"),
+    "warm-dns": (PostPlan(known=True), "the client knows the address"),
+    "pool": (PostPlan(pool=True), "the shop keeps its connection to the database"),
+    "streaming": (PostPlan(streaming=True), "the proxy passes the body on as it comes"),
 }
 
 
@@ -85,7 +85,7 @@ LATER = 10
 # -- the network -----------------------------------------------------------------------------------------------------
 
 
-def build(net: Network, plan: Plan) -> dict[str, SimHost]:
+def build(net: Network, plan: PostPlan) -> dict[str, SimHost]:
     """Return the hosts by their names: 40 ms between client and proxy and back, and 1 ms from each server to the proxy or another server and back."""
     opening: tuple[dict[str, Any], dict[str, Any]] = (
         ({"tcp_fastopen": 0x5}, {"tcp_fastopen": 0x202}) if plan.fast_open else ({}, {})
@@ -116,10 +116,10 @@ def build(net: Network, plan: Plan) -> dict[str, SimHost]:
 # -- the client ------------------------------------------------------------------------------------------------------
 
 
-class Client:
+class Poster:
     """The client: a program that blocks."""
 
-    def __init__(self, plan: Plan):
+    def __init__(self, plan: PostPlan):
         self.plan = plan
         self.flights = tlsrecords.flights(NAME, plan.resumed)
 
@@ -174,7 +174,7 @@ class Client:
 class Proxy:
     """The proxy: it ends TLS, asks the login server about the cookie, and passes the request on to the shop."""
 
-    def __init__(self, plan: Plan):
+    def __init__(self, plan: PostPlan):
         self.plan = plan
         self.flights = tlsrecords.flights(NAME, plan.resumed)
 
@@ -260,7 +260,7 @@ async def login(reader: Any, writer: Any) -> None:
 class Shop:
     """The shop: it makes a small picture of the photo, and stores it in the database."""
 
-    def __init__(self, plan: Plan):
+    def __init__(self, plan: PostPlan):
         self.plan = plan
         self.database: Any = None
 
@@ -317,7 +317,7 @@ async def serve(client: Callable[[Any, Any], Any], *where: Any, **options: Any) 
         await listener.serve_forever()
 
 
-def leave_nagle(writer: Any, plan: Plan) -> None:
+def leave_nagle(writer: Any, plan: PostPlan) -> None:
     """asyncio sets TCP_NODELAY. These programs are older than that: they leave Nagle's algorithm on, unless they write each message at once."""
     if not plan.one_write:
         writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
@@ -326,7 +326,7 @@ def leave_nagle(writer: Any, plan: Plan) -> None:
 # -- how long it takes -----------------------------------------------------------------------------------------------
 
 
-def measured(timeline: Timeline, plan: Plan) -> "Path":
+def measured(timeline: Timeline, plan: PostPlan) -> "Path":
     """Return the path of the request: from what the client did first, or first at LATER, to the last byte of the answer."""
     from pystack.stepper.timing import path
 
@@ -342,7 +342,7 @@ def measured(timeline: Timeline, plan: Plan) -> "Path":
 # -- the scenario ----------------------------------------------------------------------------------------------------
 
 
-def run(net: Network, plan: Plan) -> None:
+def run(net: Network, plan: PostPlan) -> None:
     """Run one variant."""
     from pystack.dns import need_dnspython
 
@@ -358,7 +358,7 @@ def run(net: Network, plan: Plan) -> None:
         hosts["shop"]: Shop(plan),
         hosts["db"]: partial(serve, database, "", 5432),
     }
-    net.run({hosts["client"]: Client(plan)}, background=background, limit=net.now + 60 * S)
+    net.run({hosts["client"]: Poster(plan)}, background=background, limit=net.now + 60 * S)
 
 
 @scenario(
@@ -375,7 +375,7 @@ def post(net: Network) -> None:
     database. The way to the proxy and back takes 40 ms and loses 1 % of the frames. The records of TLS have the sizes of real ones,
     but nothing is encrypted, and the times for computing are chosen. `pystack time post` shows where the time went.
     """
-    run(net, Plan())
+    run(net, PostPlan())
 
 
 def variant(name: str) -> Scenario:

@@ -27,7 +27,7 @@ CLIENT_HELLO, SERVER_HELLO, CHANGE, EXTENSIONS, CERTIFICATE, VERIFY, FINISHED, T
 RESUMED_CLIENT_HELLO, RESUMED_SERVER_HELLO = 593, 133
 
 
-class Flights(NamedTuple):
+class TlsFlights(NamedTuple):
     """The bytes of a handshake: the client's first flight, the server's, the client's second, and the server's tickets."""
 
     hello: bytes
@@ -36,11 +36,11 @@ class Flights(NamedTuple):
     tickets: bytes
 
 
-def flights(name: str, resumed: bool = False) -> Flights:
+def flights(name: str, resumed: bool = False) -> TlsFlights:
     """Return the flights of a handshake with the server `name`."""
     change = record(CHANGE_CIPHER, b"\x01")
     encrypted = [EXTENSIONS, FINISHED] if resumed else [EXTENSIONS, CERTIFICATE, VERIFY, FINISHED]
-    return Flights(
+    return TlsFlights(
         _client_hello(name, resumed),
         _server_hello(resumed) + change + b"".join(_sealed(size) for size in encrypted),
         change + _sealed(FINISHED),
