@@ -15,7 +15,7 @@ def scenario_of(what: str) -> "Scenario | None":
     """Return the scenario with that name, or None if there is none, or if a file has that name."""
     from pystack.stepper import scenarios
 
-    return scenarios.get(what) if what in scenarios.NAMES and not os.path.isfile(what) else None
+    return scenarios.get(what) if scenarios.known(what) and not os.path.isfile(what) else None
 
 
 @contextlib.contextmanager

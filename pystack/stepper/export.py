@@ -46,7 +46,7 @@ def scenario_of(timeline: "Timeline") -> "Scenario | None":
     from pystack.stepper import scenarios
 
     name = timeline.meta.get("scenario")
-    return scenarios.get(name) if isinstance(name, str) and name in scenarios.NAMES else None
+    return scenarios.get(name) if isinstance(name, str) and scenarios.known(name) else None
 
 
 def page(trace: Trace) -> str:

@@ -79,6 +79,7 @@ SAYS = {
     "ecn": "as if a segment had been lost|nothing is retransmitted|cwnd falls from",
     "bbr-vs-cubic": "only in 1.44832 ms, at 999780 bytes per second|spreads the segments",
     "load-balancer-l4": "gives the new connection of 192.0.2.1:|to 10.0.1.2:80, which has 0 open connections (round-robin)|follow this choice",
+    "post": "The delayed-ack timer of db expired|so it is sent alone",
     "load-balancer-l7": "acknowledges one's SYN 2 ms after it was sent|lb's sequence numbers begin at",
 }
 

@@ -33,7 +33,7 @@ def test_all_that_the_issue_names_is_there():
     wanted = (
         "arp ping traceroute fragment handshake http-get simultaneous-open loss-fast-retransmit rto zero-window nagle "
         "delayed-ack syn-flood reset time-wait pmtud tfo firewall-reject-or-drop dhcp dns-recursion bufferbloat load-balancer-l4 load-balancer-l7 docker-publish nat port-forward hairpin "
-        "slow-start accept-queue udp routing keep-alive head-of-line pmtud-blackhole sack ecn bbr-vs-cubic"
+        "slow-start accept-queue udp routing keep-alive head-of-line pmtud-blackhole sack ecn bbr-vs-cubic post"
     )
     assert set(wanted.split()) <= set(scenarios.NAMES)
     for name in scenarios.NAMES:

@@ -19,14 +19,20 @@ from pystack.stepper.scenarios import (
     nat,
     opening,
     paths,
+    post,
     queue,
     sessions,
 )
 from pystack.stepper.scenarios.base import SCENARIOS, Scenario, Try
 
 #: the parts of the course: (title, names); course.py has their order, and a scenario that it does not list comes last
-PARTS = course.parts(list(SCENARIOS))
+PARTS = course.parts([name for name in SCENARIOS if ":" not in name])
 NAMES = tuple(name for _, names in PARTS for name in names)
+
+
+def known(name: str) -> bool:
+    """Return True if there is a scenario of this name, or a variant of one, such as post:keep-alive."""
+    return name in SCENARIOS
 
 
 def get(name: str) -> Scenario:
@@ -48,12 +54,14 @@ __all__ = [
     "container",
     "flow",
     "get",
+    "known",
     "link",
     "loss",
     "names",
     "nat",
     "opening",
     "paths",
+    "post",
     "queue",
     "sessions",
 ]

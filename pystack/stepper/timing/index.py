@@ -72,6 +72,10 @@ class Lookup:
         for index, row in enumerate(timeline.events.each()):
             if row[KIND] in READ:
                 self._take(index, row, keys[row[CONN]] if row[CONN] >= 0 else "")
+        #: number of a step of the programs -> its calls
+        self._calls: dict[int, list[int]] = {}
+        for call, step in timeline.ways.step_of.items():
+            self._calls.setdefault(step, []).append(call)
 
     def _take(self, index: int, row: tuple[Any, ...], conn: str) -> None:
         kind, host, fields = row[KIND], row[HOST], row[FIELDS]
@@ -126,6 +130,10 @@ class Lookup:
         if "slow start" in reason or "initial window" in reason:
             return f"slow start, round {1 + (-(-now // initial) - 1).bit_length()}"
         return "congestion avoidance" if "avoidance" in reason else "after a loss or a mark"
+
+    def calls_of(self, step: int) -> list[int]:
+        """Return the calls that a step made."""
+        return self._calls.get(step, [])
 
     def input_of(self, index: int) -> int:
         """Return the index of the input during which an event happened, or -1: itself, if it is one."""

@@ -7,6 +7,7 @@ import pystack_c.const as C
 from pystack.stepper.records import Entry, Frame
 from pystack.stepper.timeline import Timeline
 from pystack.stepper.timing.index import INPUTS, Lookup, conditions
+from pystack.stepper.timing.tls import Handshakes
 
 #: a condition in tcp.hold -> why
 HOLDS = {
@@ -37,6 +38,7 @@ class Waits:
         self.timeline = timeline
         self.events = timeline.events
         self.index = index
+        self.tls = Handshakes(timeline, index)
         self.open: list[Wait] = []
         self._shortest: dict[str, int] = {}
 
@@ -103,10 +105,14 @@ class Waits:
     def relayed(self, entry: Entry, woken: int) -> None:
         """A program on one connection was woken by data on another one: did data that it passes on wait for the last of it?"""
         source = self.events[woken].conn if woken >= 0 else ""
-        size = entry.fields.get("result")
-        if not entry.conn or not source or source == entry.conn or not isinstance(size, int) or size <= 0:
+        name, size = str(entry.fields.get("name", "")), entry.fields.get("result")
+        if not entry.conn or not source or source == entry.conn or self.events[woken].host != entry.host:
             return
-        if not str(entry.fields.get("name", "")).startswith("send") or self.events[woken].host != entry.host:
+        if name.startswith("connect"):
+            size = self._sent_before_answer(entry)
+        elif not name.startswith("send"):
+            return
+        if not isinstance(size, int) or size <= 0:
             return
         first, at = -1, entry.index
         for _ in range(MOST_READS):
@@ -144,9 +150,18 @@ class Waits:
                     return other
         return None
 
+    def _sent_before_answer(self, entry: Entry) -> int:
+        """Return how many bytes a connection, which a program opens, sends before the first answer."""
+        answer = next((at for at in self.index.all("tcp.data", entry.conn) if at > entry.index), len(self.events))
+        outs = (at for at in self.index.all("tcp.out", entry.conn) if entry.index < at < answer)
+        return sum(self.events[at].fields["length"] for at in outs)
+
     def on_the_way(self, frame: Frame) -> None:
         """The walk goes back along a frame: what is it for, if it carries no data?"""
         why, text = frame_wait(frame)
+        # If an acknowledgement is waited for, it does not matter that the segment that it answers belongs to a handshake.
+        if not why and not (self.open and self.open[-1].opened <= frame.time) and self.tls.of_frame(frame):
+            why, text = "TLS handshake", f"frame {frame.number} carries a part of the handshake of TLS"
         if why:
             self.push(frame.time, why, text)
 

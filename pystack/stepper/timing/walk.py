@@ -6,13 +6,15 @@ place for the input, and goes on where the input came from: along the frame's wa
 program's step to what woke the program. On a link, a frame that waited goes on behind the frames ahead of it.
 """
 
+from bisect import bisect_left
+
 from pystack.stepper.keys import ConnKey
 from pystack.stepper.records import Entry, Frame
 from pystack.stepper.timeline import Timeline
 from pystack.stepper.timing.causes import TIMERS
 from pystack.stepper.timing.index import Lookup
 from pystack.stepper.timing.path import Path, PathError, Span
-from pystack.stepper.timing.waits import Waits
+from pystack.stepper.timing.waits import Waits, frame_wait
 from pystack.stepper.ways import Passage
 
 
@@ -64,14 +66,46 @@ def end_of(timeline: Timeline, index: Lookup, conn: str) -> int:
 
 
 def begin_of(timeline: Timeline, index: Lookup, conn: str) -> int:
-    """Return the first call of a connection, or its first event."""
+    """Return the question for the name, if the connection waited for the answer; else its first call, or its first event."""
     host = ConnKey.of(conn).host
     if host in timeline.hosts:
         for at in index.inputs[timeline.hosts.index(host)]:
             entry = timeline.events[at]
             if entry.conn == conn and (entry.kind != "call" or entry.fields.get("name") not in ("tcp_open", "bind")):
-                return at
+                return question_before(timeline, index, at)
     raise PathError(f"there is no connection {conn!r}; there are {', '.join(timeline.connections) or 'none'}")
+
+
+def question_before(timeline: Timeline, index: Lookup, at: int) -> int:
+    """Return the call that asked for a name whose answer let the program make a call, or the call itself: no name was looked up."""
+    host = timeline.events[at].host
+    inputs = index.inputs[timeline.hosts.index(host)]
+    begin = here = at
+    for _ in range(1000):
+        entry = timeline.events[here]
+        step = timeline.ways.steps.get(timeline.ways.step_of.get(here, 0))
+        if step is None or step.why != "ready" or step.began != entry.time or timeline.hosts[step.woken] != host:
+            break
+        here = index.input_before(step.woken, step.after)
+        woken = timeline.events[here]
+        if (
+            woken.kind == "frame.in"
+            and woken.frame >= 0
+            and frame_wait(timeline.frames[woken.frame])[0] == "name lookup"
+        ):
+            calls = [at for at in inputs[: bisect_left(inputs, here)] if timeline.kind(at) == "call"]
+            asked = [
+                at
+                for at in calls
+                if str(timeline.events[at].fields.get("name")).startswith("send")
+                and ":53" in timeline.events[at].subject
+            ]
+            if not asked:
+                break
+            begin = here = asked[-1]
+        elif woken.kind != "call" or woken.time != entry.time:
+            break
+    return begin
 
 
 class Walk:
@@ -172,23 +206,29 @@ class Walk:
         if not number:
             return self.unnoted_call(entry)
         self.waits.at_step(entry)
-        name = self.thinking(entry.host)
         step = ways.steps[number]
         while step.why == "sleep":
+            name = self.thinking(entry.host, number)
             parent = ways.steps.get(step.parent)
             began = self.begin if parent is None else parent.began
             self.span(began, name, entry.host, 0, entry.index, f"the program on {entry.host} slept")
             if parent is None or self.time <= self.begin:
                 return -1
-            step = parent
+            number, step = step.parent, parent
         if step.why != "ready" or not 0 <= step.woken < len(self.index.inputs):
             return -1
         woken = self.index.input_before(step.woken, step.after)
+        # Before it slept, the program may have read more than what woke it.
+        reads = entry.index if step.began == entry.time else max(self.index.calls_of(number), default=-1)
+        if reads >= 0 and self.events[reads].time == step.began:
+            woken = self.data_of_step(woken, self.events[reads])
         self.waits.relayed(entry, woken)
-        return self.data_of_step(woken, entry) if step.began == entry.time else woken
+        return woken
 
-    def thinking(self, host: str) -> str:
-        """Return the cause of a span in which a program on a host had other things to do."""
+    def thinking(self, host: str, step: int = 0) -> str:
+        """Return the cause of a span in which a program on a host had other things to do, before the calls of a step."""
+        if any(self.waits.tls.of_call(self.events[at]) for at in self.index.calls_of(step)):
+            return "TLS computing"
         return "client thinking" if host == self.client else "server thinking"
 
     def data_of_step(self, woken: int, entry: Entry) -> int:
@@ -261,11 +301,22 @@ class Walk:
             self.span(passage.begin, "serialization", "", number, entry.index, f"the {passage.length} bytes of {what}")
             if passage.begin > passage.sent:
                 passage = self.behind(passage, entry)
+            self.note_ties_ahead(passage)
             if not passage.parent and passage.frame >= 0:
                 passage = self.in_discipline(passage, entry)
             if not passage.parent:
                 return self.sent(passage.frame, passage.number)
             passage = self.timeline.ways.passage(passage.parent)
+
+    def note_ties_ahead(self, passage: Passage) -> None:
+        """Note the frames whose last bits left at the very time at which a frame came that did not wait: had one of them been later, it had waited."""
+        ways = self.timeline.ways
+        for _ in range(10_000):
+            ahead = ways.passage(passage.ahead) if passage.ahead else None
+            if ahead is None or ahead.end != passage.begin or ahead.frame < 0 or ahead.end == ahead.begin:
+                return
+            self.ties.add(ahead.frame + 1)
+            passage = ahead
 
     def behind(self, passage: Passage, entry: Entry) -> Passage:
         """Go back behind the frames that were sent ahead of one on the same link. Returns the first of these, which did not wait."""

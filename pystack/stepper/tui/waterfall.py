@@ -120,8 +120,8 @@ def _row(path: Path, at: int, width: int, longest: int, time: int, here: bool) -
         text.append(
             "│" if mark and cell == " " else cell, "reverse" if mark and cell != " " else COLORS[group(span.cause)]
         )
-    place = f"frame {span.frame}" if span.frame else span.host
-    text.append(f" {what(span)}", "bold" if here else "").append(f" {place}{' ~' if span.inferred else ''}", "dim")
+    where = f"frame {span.frame}" if span.frame else span.host
+    text.append(f" {what(span)}", "bold" if here else "").append(f" {where}{' ~' if span.inferred else ''}", "dim")
     text.truncate(width, overflow="ellipsis", pad=True)
     return text
 
