@@ -10,7 +10,7 @@ SCALES = {"us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 #: program that an experiment may need -> the Debian package that has it
 PACKAGES = {"openssl": "openssl", "tcpdump": "tcpdump"}
 #: Python module that an experiment may need -> the extra of pystack that installs it
-EXTRAS = {"cypcap": "filter"}
+EXTRAS = {"cypcap": "filter", "h11": "proxy", "h2": "proxy", "lark": "nft", "dns": "dns"}
 
 
 @dataclass(frozen=True)
