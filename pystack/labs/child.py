@@ -145,6 +145,11 @@ def main() -> None:
         importlib.import_module(name)
     result = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # What the file prints does not mix with the result.
+    try:
+        getattr(grader, "prepare", lambda: None)()
+    except Exception as error:  # for example, a module is missing
+        result.write(json.dumps({"verdict": "error", "text": f"The grader cannot begin: {error}"}))
+        return
     refusals: list[str] = []
     limit(cpu, memory)
     guard(os.path.realpath(path), refusals)

@@ -1,6 +1,9 @@
 """The grader stops or refuses files that do what an exercise does not need, and says so."""
 
+import json
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -121,3 +124,18 @@ def test_files_that_cannot_be_graded(tmp_path):
     ):
         with pytest.raises(LabError, match=says):
             grade(lab, tmp_path / name)
+
+
+def test_a_grader_that_cannot_begin_says_why(tmp_path):
+    folder = tmp_path / "labs" / "lab_91_lacking"
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").write_text("")
+    (folder / "page.md").write_text("# Lab 91: Lacking\n")
+    (folder / "grader.py").write_text("def prepare():\n    import no_such_module\n\ndef check(answer):\n    pass\n")
+    (folder / "answer.py").write_text("")
+    command = [sys.executable, "-m", "pystack.labs.child", "91", str(folder / "answer.py"), "10", str(1 << 29)]
+    done = subprocess.run(command, env={**os.environ, "PYSTACK_LABS": str(folder.parent)}, capture_output=True)
+    assert json.loads(done.stdout) == {
+        "verdict": "error",
+        "text": "The grader cannot begin: No module named 'no_such_module'",
+    }

@@ -1,0 +1,1 @@
+"""Lab 23: proxy and reverse proxy."""

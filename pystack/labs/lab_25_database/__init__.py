@@ -1,0 +1,1 @@
+"""Lab 25: network access to a database."""

@@ -1,0 +1,11 @@
+"""A typical wrong answer: open connections of others end."""
+
+RULES = """
+table ip guard {
+    chain input {
+        type filter hook input priority filter; policy accept;
+        ip saddr 10.0.0.1 tcp dport 5432 accept
+        tcp dport 5432 reject with tcp reset
+    }
+}
+"""
