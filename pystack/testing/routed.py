@@ -43,12 +43,16 @@ def echo(number: int, size: int = 56) -> bytes:
     return body[:2] + struct.pack(">H", ones(body) ^ 0xFFFF) + body[4:]
 
 
-def ping(host: SimHost, addr: str, number: int = 1, size: int = 56, ttl: int = 64, df: bool = False) -> Program:
-    """Send one echo request; (round trip time, ICMP type, who answered, the answer), or None after 2 s."""
+def ping(
+    host: SimHost, addr: str, number: int = 1, size: int = 56, ttl: int = 64, df: bool = False, probe: bool = False
+) -> Program:
+    """Send one echo request. With `df`, routers may not fragment it, and with `probe`, this host does not heed what it knows of the path.
+
+    Returns (round trip time, ICMP type, who answered, the answer), or None after 2 s."""
     sock = raw(host, IPPROTO_ICMP)
     sock.setsockopt(SOL_IP, IP_TTL, ttl)
-    if df:
-        sock.setsockopt(SOL_IP, IP_MTU_DISCOVER, 2)
+    if df or probe:
+        sock.setsockopt(SOL_IP, IP_MTU_DISCOVER, 3 if probe else 2)
     started = host.net.now
     try:
         sock.sendto(echo(number, size), addr)
