@@ -10,7 +10,7 @@ SCALES = {"us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 #: program that an experiment may need -> the Debian package that has it
 PACKAGES = {"openssl": "openssl", "tcpdump": "tcpdump"}
 #: Python module that an experiment may need -> the extra of pystack that installs it
-EXTRAS = {"cypcap": "filter", "dns": "dns", "greenlet": "sim", "h11": "proxy", "h2": "proxy", "lark": "nft", "dns": "dns"}
+EXTRAS = {"cypcap": "filter", "dns": "dns", "greenlet": "sim", "h11": "proxy", "h2": "proxy", "lark": "nft"}
 
 
 @dataclass(frozen=True)
