@@ -123,10 +123,15 @@ def _exchange(pairs: _Pairs) -> None:
     """In the global names of all modules, replace each first object by the second."""
     if not pairs:
         return
+    wanted = pairs.keys()
     for name, module in list(sys.modules.items()):
-        if not isinstance(module, ModuleType) or name.split(".", 1)[0] in APART:
+        if not isinstance(module, ModuleType):
             continue
         space = vars(module)
+        if wanted.isdisjoint(map(id, list(space.values()))):
+            continue  # most modules; a loop of Python over all global names of a large program takes long
+        if name.split(".", 1)[0] in APART:
+            continue
         for key, value in list(space.items()):
             found = pairs.get(id(value))
             if found is not None and found[0] is value:

@@ -27,6 +27,30 @@ SPINS = 10_000_000
 _Random = random.Random
 _monotonic_ns, _sleep = time.monotonic_ns, time.sleep
 
+#: whether a run has frozen what was there before it, and whether the process has frozen objects itself
+_run_froze = _process_froze = False
+
+
+def _freeze() -> bool:
+    """Freeze the objects that are there (gc.freeze). Return False if an outer run, or the process itself, has frozen some already.
+
+    The process is asked once only if it has, because Python counts the frozen objects one by one.
+    """
+    global _run_froze, _process_froze
+    if not _run_froze and not _process_froze:
+        _process_froze = gc.get_freeze_count() > 0
+        if not _process_froze:
+            gc.freeze()
+            _run_froze = True
+            return True
+    return False
+
+
+def _unfreeze() -> None:
+    global _run_froze
+    gc.unfreeze()
+    _run_froze = False
+
 
 class Signal:
     """A wait that `fire` ends."""
@@ -218,16 +242,14 @@ class Hub:
         if on:
             self._gc_was_enabled = gc.isenabled()
             gc.collect()
-            self._gc_froze = gc.get_freeze_count() == 0
-            if self._gc_froze:
-                gc.freeze()
+            self._gc_froze = _freeze()
             gc.disable()
             self._collect_at = self.net.now + COLLECT_TIME
             self._collect_step = self.net.steps + COLLECT_STEPS
         else:
             self._collect_at = -1
             if self._gc_froze:
-                gc.unfreeze()
+                _unfreeze()
             if self._gc_was_enabled:
                 gc.enable()
 

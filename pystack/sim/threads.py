@@ -308,12 +308,17 @@ class Local:
         delattr(object.__getattribute__(self, "_original" if here() is None else "_of_programs"), name)
 
 
+_LOCAL_TYPES = {_ThreadLocal}
+
+
 def _locals() -> list[Replacement]:
     """The global names of all modules that are a threading.local, which would be the same object for all programs."""
     made: dict[int, Local] = {}
     found: list[Replacement] = []
     for name, module in list(sys.modules.items()):
-        if isinstance(module, ModuleType) and name.split(".", 1)[0] not in APART:
+        if not isinstance(module, ModuleType) or _LOCAL_TYPES.isdisjoint(map(type, list(vars(module).values()))):
+            continue  # most modules, as in patching._exchange
+        if name.split(".", 1)[0] not in APART:
             for key, value in list(vars(module).items()):
                 if type(value) is _ThreadLocal:
                     found.append((name, key, made.setdefault(id(value), Local(value))))
