@@ -188,6 +188,18 @@ def test_imports_go_down(package):
     assert wrong == []
 
 
+def test_a_command_imports_no_private_name_of_another():
+    """What several commands need is public, in a module that belongs to none of them, such as pystack/cli/runs.py."""
+    paths = sorted((ROOT / "pystack" / "cli").glob("*.py"))
+    found = {
+        f"{path.name}: {module}.{name}"
+        for path in paths
+        for module, name in runtime_imports(ast.parse(path.read_text()))
+        if module.startswith("pystack.cli") and name.startswith("_")
+    }
+    assert len(paths) > 20 and found == set()
+
+
 def test_every_room_is_in_the_order():
     for package, rows in ORDER.items():
         names = {name for row in rows for name in row}

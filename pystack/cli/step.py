@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pystack.cli.runs import Progress, open_run, what_if
 from pystack.style import echo
 from pystack.visible import one_line
 
@@ -88,7 +89,7 @@ def step(what: str | None, **options: Any) -> int:
     if _is_large(what) and not any(options[name] for name in (*_AT_ONCE, "web")):
         if _step_from_the_beginning(what, options):
             return 0
-    timeline, scenario = _open(what, options["seed"], options["partial"], options["trusted"])
+    timeline, scenario = open_run(what, options["seed"], options["partial"], options["trusted"])
     if timeline.inferred:
         _refuse(timeline, options)
     if options["conversations"]:
@@ -99,7 +100,7 @@ def step(what: str | None, **options: Any) -> int:
     hit = _place(cursor, options)
     against: Timeline | None = None
     if options["changes"]:
-        other = _what_if(cursor, scenario, options)
+        other = what_if(cursor, scenario, options)
         if not options["web"] and not options["export"] and not options["why"]:
             return _side_by_side(timeline, other)
         against, timeline, cursor = timeline, other, Cursor(other)
@@ -114,7 +115,7 @@ def step(what: str | None, **options: Any) -> int:
     if options["text"] or options["why"] or (hit and not options["web"]):
         return _text(cursor, scenario, options)
     if options["against"]:
-        against = _open(options["against"], options["seed"], options["partial"], options["trusted"])[0]
+        against = open_run(options["against"], options["seed"], options["partial"], options["trusted"])[0]
     if options["web"]:
         serve = _face("pystack.stepper.web", "serve", "web", "--web")
         serve(timeline, cursor=cursor, scenario=scenario, against=against, **_serving(options))
@@ -132,7 +133,7 @@ def _is_large(what: str) -> bool:
     """Return True for a file that takes long to read, so that the user should see its beginning first."""
     import os
 
-    return os.path.isfile(what) and os.path.getsize(what) > _Progress.LARGE
+    return os.path.isfile(what) and os.path.getsize(what) > Progress.LARGE
 
 
 def _serving(options: dict[str, Any]) -> dict[str, Any]:
@@ -204,49 +205,6 @@ def _list() -> int:
             found = scenarios.get(name)
             echo(f"{name:{width}}{found.title}\n{'':{width}}  {found.question}")
     return 0
-
-
-def _open(what: str, seed: int, partial: bool, trusted: bool) -> "tuple[Timeline, Scenario | None]":
-    """Return the timeline of a file, or of a scenario if no file has that name."""
-    import os
-
-    from pystack.cli.scenario import scenario_errors, scenario_of
-    from pystack.stepper.timeline import Timeline
-    from pystack.trace.errors import TraceError
-
-    found = scenario_of(what)
-    if found is not None:
-        with scenario_errors(what):
-            return found.timeline(seed), found
-    if not os.path.exists(what):
-        raise click.UsageError(f"{what}: there is no such file or scenario; `pystack step --list` lists the scenarios")
-    try:
-        return Timeline.load(what, partial=partial, progress=_Progress(what), trusted=trusted), None
-    except TraceError as error:
-        hint = "; --partial accepts the part that exists" if ": truncated" in str(error) and not partial else ""
-        raise click.ClickException(f"{error}{hint}") from None
-
-
-class _Progress:
-    """A line on a terminal that shows the progress while a large file is read."""
-
-    LARGE = 4 << 20
-
-    def __init__(self, name: str):
-        self.name = name
-        self.shown = -1
-
-    def __call__(self, done: int, size: int) -> None:
-        """Print each full percent."""
-        import sys
-
-        if size < self.LARGE or not sys.stderr.isatty():
-            return
-        percent = min(done * 100 // size, 100)
-        if percent != self.shown:
-            self.shown = percent
-            end = "\n" if percent == 100 else ""
-            click.echo(f"\rreading {one_line(self.name)}: {percent} %{end}", nl=False, err=True)
 
 
 def _face(module: str, name: str, extra: str, what: str) -> Any:
@@ -355,19 +313,3 @@ def _verify(timeline: "Timeline", what: str, scenario: "Scenario | None", seed: 
         f"{result.states} states hashed ({result.digest}), {second}, in {time.monotonic() - start:.1f} s"
     )
     return 0
-
-
-def _what_if(cursor: "Cursor", scenario: "Scenario | None", options: dict[str, Any]) -> "Timeline":
-    """Run the scenario with the changes and return its timeline."""
-    if scenario is None:
-        raise click.UsageError(
-            "--what-if needs a scenario: a recording has no other side that could react to the change"
-        )
-    from pystack.stepper import changes
-    from pystack.stepper.branch import ChangeError, branch
-
-    try:
-        chosen = [changes.parse(text) for text in options["changes"]]
-        return branch(scenario, cursor if options["at"] else None, *chosen, seed=options["seed"])
-    except ChangeError as error:
-        raise click.UsageError(f"--what-if: {error}") from None

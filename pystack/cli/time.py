@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pystack.cli.runs import open_run, what_if
 from pystack.style import echo
 from pystack.visible import one_line
 
@@ -70,12 +71,11 @@ def time(what: str, **options: Any) -> int:
     connection's connect() and ends where the last data of its answer arrived. A span that is marked ~ was concluded, because
     the other side was not recorded.
     """
-    from pystack.cli.step import _open
     from pystack.stepper.timing import text
 
     if (options["begin"] or options["end"]) and (options["advice"] or options["changes"] or options["against"]):
         raise click.UsageError("--advice, --what-if and --against compare whole requests: leave out --from and --to")
-    timeline, scenario = _open(what, options["seed"], options["partial"], options["trusted"])
+    timeline, scenario = open_run(what, options["seed"], options["partial"], options["trusted"])
     if timeline.inferred:
         raise click.ClickException(str(timeline.beyond("the critical path")))
     found = _path(timeline, options)
@@ -121,13 +121,12 @@ def _place(timeline: "Timeline", text: str, end: bool) -> int:
 
 
 def _other(timeline: "Timeline", scenario: Any, options: dict[str, Any]) -> "Timeline | None":
-    from pystack.cli.step import _open, _what_if
     from pystack.stepper.cursor import Cursor
 
     if options["changes"]:
-        return _what_if(Cursor(timeline), scenario, {**options, "at": ""})
+        return what_if(Cursor(timeline), scenario, {**options, "at": ""})
     if options["against"]:
-        return _open(options["against"], options["seed"], options["partial"], options["trusted"])[0]
+        return open_run(options["against"], options["seed"], options["partial"], options["trusted"])[0]
     return None
 
 
