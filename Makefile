@@ -2,8 +2,8 @@
 SHELL := /bin/bash
 VENV ?= .venv
 PY := $(VENV)/bin/python
-# worker processes of pytest
-JOBS ?= 2
+# worker processes of pytest: one more than two cores, because the tests wait for most of their time
+JOBS ?= 3
 # further arguments for pytest, such as ARGS="-k tcp -x"
 ARGS ?=
 PYTEST = $(PY) -m pytest -n $(JOBS) $(ARGS)
