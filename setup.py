@@ -64,6 +64,7 @@ COMPILED = [
     "pystack_c/filter/nft/connlimit.py",
     "pystack_c/filter/nft/fib.py",
     "pystack_c/filter/nft/mangle.py",
+    "pystack_c/filter/nft/memos.py",
     "pystack_c/ip/pmtu.py",
     "pystack_c/ip/policy.py",
     "pystack_c/ip/tables.py",

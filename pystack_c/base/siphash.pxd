@@ -1,5 +1,6 @@
 cimport cython
 from libc.stdint cimport uint64_t
+cimport pystack_c.const as C
 
 cdef uint64_t _M64, _S0, _S1, _S2, _S3
 

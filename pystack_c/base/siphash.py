@@ -1,5 +1,7 @@
 """SipHash-2-4 (Aumasson and Bernstein, 2012): a keyed 64-bit hash, pseudo-random under a secret key."""
 
+import pystack_c.const as C
+
 _M64 = 0xFFFFFFFFFFFFFFFF
 # "somepseudorandomlygeneratedbytes"
 _S0 = 0x736F6D6570736575
@@ -53,27 +55,31 @@ class SipHash:
         return self.v0 ^ self.v1 ^ self.v2 ^ self.v3
 
     def pair(self, first: int, second: int) -> int:
-        """Return the hash of 16 bytes: two words. It is what begin, word, word and end give, without the state in between."""
+        """Return the hash of 16 bytes: two words."""
+        if not C.COMPILED:
+            self.begin()
+            self.word(first)
+            self.word(second)
+            return self.end(0, 16)
+        # The same with the state in registers. Unsigned numbers of 64 bits wrap by themselves.
         a, b, c, d = self.k0 ^ _S0, self.k1 ^ _S1, self.k0 ^ _S2, self.k1 ^ _S3
         value = first
         for i in range(5):
             # Two rounds after each of the three words, and four at the end.
-            if i < 3:
-                d ^= value
+            d ^= value
             for _ in range(2):
-                a = (a + b) & _M64
-                b = ((b << 13) & _M64 | (b >> 51)) ^ a
-                a = (a << 32) & _M64 | (a >> 32)
-                c = (c + d) & _M64
-                d = ((d << 16) & _M64 | (d >> 48)) ^ c
-                a = (a + d) & _M64
-                d = ((d << 21) & _M64 | (d >> 43)) ^ a
-                c = (c + b) & _M64
-                b = ((b << 17) & _M64 | (b >> 47)) ^ c
-                c = (c << 32) & _M64 | (c >> 32)
-            if i < 3:
-                a ^= value
-                value = second if i == 0 else 16 << 56
+                a += b
+                b = (b << 13 | b >> 51) ^ a
+                a = a << 32 | a >> 32
+                c += d
+                d = (d << 16 | d >> 48) ^ c
+                a += d
+                d = (d << 21 | d >> 43) ^ a
+                c += b
+                b = (b << 17 | b >> 47) ^ c
+                c = c << 32 | c >> 32
+            a ^= value
+            value = second if i == 0 else 16 << 56 if i == 1 else 0
             if i == 2:
                 c ^= 0xFF
         return a ^ b ^ c ^ d

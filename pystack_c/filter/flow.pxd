@@ -20,6 +20,7 @@ cdef class Half:
     cdef public Half next
     cdef public int64_t packets
     cdef public int64_t octets
+    cdef public object memo
     cpdef set(self, addr_t src, int sport, addr_t dst, int dport, int proto)
     cpdef mirror(self, Half other)
     cpdef str text(self)

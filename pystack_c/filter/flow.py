@@ -36,6 +36,8 @@ class Half:
         self.next: Any = None
         self.packets = 0
         self.octets = 0
+        #: what base chains decided about the packets (filter/nft/memos.py)
+        self.memo: Any = None
 
     def set(self, src: int, sport: int, dst: int, dport: int, proto: int) -> None:
         """Assign the five numbers."""

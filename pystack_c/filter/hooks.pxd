@@ -1,4 +1,5 @@
 cimport cython
+cimport pystack_c.const as C
 from pystack_c.core cimport Core
 
 cdef class HookCall:
@@ -19,7 +20,7 @@ cdef class Hooks:
     cdef public int readers
 
 cpdef bint passes(Core core, int place, object iface, object packet) except -1
-@cython.locals(hooks=Hooks, one=object, item=HookItem, verdict=int, why=str)
+@cython.locals(hooks=Hooks, items=list, one=object, item=HookItem, verdict=int, why=str)
 cpdef int verdict_of(Core core, int place, object iface, object packet) except -1
 @cython.locals(hooks=Hooks)
 cpdef bint unread(Core core) except -1

@@ -21,6 +21,7 @@ is called without a detour over Python's calls.
 from collections.abc import Callable
 from typing import Any
 
+import pystack_c.const as C
 from pystack_c.core import Core
 
 PREROUTING, INPUT, FORWARD, OUTPUT, POSTROUTING = range(5)
@@ -71,25 +72,26 @@ def passes(core: Core, place: int, iface: Any, packet: Any) -> bool:
 
     Returns False if one of them dropped the packet, or took it over.
     """
-    return verdict_of(core, place, iface, packet) == ACCEPT
+    return verdict_of(core, place, iface, packet) == C.NF_ACCEPT
 
 
 def verdict_of(core: Core, place: int, iface: Any, packet: Any) -> int:
     """Ask the hooks of a place, one after the other. The result is ACCEPT, or the first other verdict; a drop is counted."""
     hooks: Hooks = core.hooks
-    for one in hooks.places[place]:
+    items: list[HookItem] = hooks.places[place]
+    for one in items:
         item: HookItem = one
         if item.call is not None:
             verdict = item.call.enter(core, place, iface, packet)
         else:
             verdict = item.hook(core, place, iface, packet)
-        if verdict == ACCEPT:
+        if verdict == C.NF_ACCEPT:
             continue
-        if verdict == DROP:
+        if verdict == C.NF_DROP:
             why = "a hook at " + NAMES[place] + " refused the packet"
             core.drop("filter-" + NAMES[place], "filter " + iface.name, why, "Linux netfilter")
-        return DROP if verdict == COUNTED else verdict
-    return ACCEPT
+        return C.NF_DROP if verdict == C.NF_COUNTED else verdict
+    return C.NF_ACCEPT
 
 
 def unread(core: Core) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.base.address import addr_text
 from pystack_c.core import Core
-from pystack_c.filter.hooks import ACCEPT, DROP, OUTPUT, POSTROUTING, verdict_of
+from pystack_c.filter.hooks import verdict_of
 from pystack_c.ip.routing import route_flow
 from pystack_c.link import neighbor
 from pystack_c.packet import Outgoing
@@ -46,9 +46,9 @@ def output(core: Core, out: Outgoing) -> int:
     core.counters.IpOutRequests += 1
     if core.hooks is not None:
         verdict = ask_hooks(core, out)
-        if verdict != ACCEPT:
+        if verdict != C.NF_ACCEPT:
             out.payload = None
-            return errno.EPERM if verdict == DROP else 0
+            return errno.EPERM if verdict == C.NF_DROP else 0
     start = C.L4_OFF - hlen
     if hlen > 20:
         core.scratch[start + 20 : C.L4_OFF] = out.options
@@ -87,8 +87,8 @@ def ask_hooks(core: Core, out: Outgoing) -> int:
     that the sender makes no copy for this host.
     """
     daddr = out.daddr
-    verdict = verdict_of(core, OUTPUT, out.dst.iface, out)
-    if verdict == ACCEPT and (out.daddr != daddr or out.reroute):
+    verdict = verdict_of(core, C.HOOK_OUTPUT, out.dst.iface, out)
+    if verdict == C.NF_ACCEPT and (out.daddr != daddr or out.reroute):
         # The destination was translated, or a rule changed the mark. So the packet may leave by another interface.
         dst: Dst = _route_anew(core, out)
         if dst is None:
@@ -96,11 +96,11 @@ def ask_hooks(core: Core, out: Outgoing) -> int:
             if out.daddr == daddr:
                 why = "there is no route for the mark, the source or the TOS that a rule has set"
             core.drop("output-no-route", "ip " + addr_text(out.daddr), why, "")
-            return DROP
+            return C.NF_DROP
         out.dst = dst
-    if verdict == ACCEPT:
-        verdict = verdict_of(core, POSTROUTING, out.dst.iface, out)
-    if verdict != ACCEPT and verdict != DROP:
+    if verdict == C.NF_ACCEPT:
+        verdict = verdict_of(core, C.HOOK_POSTROUTING, out.dst.iface, out)
+    if verdict != C.NF_ACCEPT and verdict != C.NF_DROP:
         out.dst = None
     return verdict
 

@@ -24,9 +24,7 @@ def blocks(kind: str) -> list[str]:
 def shop(folder: Path) -> Path:
     """The files of the page in a folder."""
     folder.mkdir(exist_ok=True)
-    (folder / "shop.py").write_text(
-        next(block for block in blocks("python") if block.startswith("from pystack.sim import MS, Network\n\n\ndef"))
-    )
+    (folder / "shop.py").write_text(next(block for block in blocks("python") if "def network(" in block))
     (folder / "nginx.conf").write_text(*blocks("nginx"))
     (folder / "index.html").write_text("hello\n")
     return folder
@@ -70,6 +68,9 @@ def test_the_commands(tmp_path):
     assert "desktop: 0\n" in rest
     assert "frames reached kernel hosts" in rest
     assert re.search(r"src=10\.0\.0\.[23] dst=192\.0\.2\.2 .*src=192\.0\.2\.2 dst=192\.0\.2\.1 ", rest)
+    assert rest.startswith("blocked\n") and "curl: (28)" in done.stderr
+    assert "  home  drop  tcp 10.0.0.2:" in rest
+    assert "the rule with handle 4 in chain forward of table ip firewall says drop." in rest
     assert "Address translation: 10.0.0." in rest
     assert "changes the source to 192.0.2.1:" in rest
     svg = (folder / "shop.svg").read_text()
@@ -79,6 +80,32 @@ def test_the_commands(tmp_path):
     assert len(log) > 3
     assert all(line.startswith("192.0.2.1 ") for line in log)  # nginx saw the NAT
     assert processes(str(folder)) == []
+
+
+@WITH_PROGRAMS
+@pytest.mark.parametrize("firewall", [True, False])
+def test_the_firewall_lets_the_web_pass_and_counts_the_rest(tmp_path, firewall):
+    """Without it, the port that it blocks answers."""
+    space: dict[str, object] = {}
+    text = next(block for block in blocks("python") if "def network(" in block)
+    exec(compile(text if firewall else text.replace("    home.nft(FIREWALL)\n", ""), "shop.py", "exec"), space)
+    folder = shop(tmp_path / "shop")
+    with space["network"]() as net:
+        web, laptop, home = (net.kernels.get(n) or net.hosts[n] for n in ("web", "laptop", "home"))
+        server = web.popen(["nginx", "-e", "stderr", "-p", ".", "-c", "nginx.conf"], cwd=folder)
+        curl = ["curl", "-sS", "-m", "2", "--retry", "5", "--retry-connrefused"]
+        said = [laptop.run([*curl, f"http://web:{port}/"], capture_output=True, text=True) for port in (80, 8080)]
+        server.terminate()
+        web.wait(server)
+        if not firewall:
+            assert [one.stdout for one in said] == ["hello\n", "hello\n"]
+            return
+        assert [one.stdout for one in said] == ["hello\n", ""] and said[1].returncode == 28
+        rules = [one["rule"]["expr"] for one in home.ruleset() if "rule" in one]
+        passed, refused = (one["counter"]["packets"] for expr in rules[1:] for one in expr if "counter" in one)
+        # The first curl retries while nginx starts, and the SYN of the second is retransmitted.
+        assert 1 <= passed <= 6 and refused >= 2
+        assert home.stack.counters.drops["nft-drop"] == refused
 
 
 @WITH_PROGRAMS
@@ -133,7 +160,7 @@ def test_an_ordinary_user(tmp_path):
         env = {"PATH": os.environ["PATH"], "PYSTACK_PURE": "1", "HOME": str(moved), "LC_ALL": "C.UTF-8"}
         done = subprocess.run([*words, "-c", code], capture_output=True, text=True, timeout=180, cwd=moved, env=env)
         assert done.returncode == 0, done.stderr
-        assert "hello\n" in done.stdout
+        assert "hello\nblocked\n" in done.stdout
         assert "laptop: 0\ndesktop: 0\n" in done.stdout
         assert (moved / "access.log").stat().st_uid != 0
         recording = tmp_path / "shop.pytrace"

@@ -412,6 +412,12 @@ RULESETS = {
         }
     """,
     ),
+    "log": rules("""
+        tcp dport 8000 log prefix "web " counter
+        ct state new log prefix "new: " level info counter
+        udp dport 5353 log counter drop
+        counter
+    """),
     "notrack": rules(
         """
         ct state untracked counter
@@ -533,6 +539,7 @@ CHANGES = {
     "clamp": ('{"rt": {"key": "mtu"}}', "1200"),
     "mangle": ('"cs3"', '"cs4"'),
     "numbers": ('"seed": 4660', '"seed": 4661'),
+    "log": ('{"log": null}', '{"drop": null}'),
     "notrack": ('{"notrack": null}', '{"counter": null}'),
     "nat-map": ('"seed": 5', '"seed": 6'),
 }

@@ -5,6 +5,7 @@ from pystack_c.base.address cimport addr_t
 from pystack_c.core cimport Core
 from pystack_c.filter.nat_rules cimport NatRule
 from pystack_c.filter.hooks cimport HookCall
+from pystack_c.filter.nft.memos cimport recall, remember
 from pystack_c.filter.nft.statements cimport Step, steps
 from pystack_c.filter.nft.view cimport View
 from pystack_c.packet cimport Outgoing
@@ -37,7 +38,7 @@ cdef class Chain(HookCall):
     cdef public NatRule chosen
     cdef public object comment
     cdef public int64_t order
-    @cython.locals(view=View, verdict=int, packets=FilterPackets)
+    @cython.locals(view=View, verdict=int, packets=FilterPackets, arrived=bint)
     cpdef int enter(self, Core core, int place, object iface, object packet) except -1
     @cython.locals(mark=uint32_t, src=addr_t, dst=addr_t, tos=int, verdict=int)
     cdef int _run_route(self, View view, Outgoing out) except -100
@@ -54,6 +55,7 @@ cdef class FilterPackets:
     cdef public list views
     cdef public View outer
     cdef public int depth
+    cdef public int64_t epoch
     cdef public object log
     cdef public int64_t logged
     cdef public object helper

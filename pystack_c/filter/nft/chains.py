@@ -6,6 +6,7 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.core import Core
 from pystack_c.filter.hooks import HookCall
+from pystack_c.filter.nft.memos import recall, remember
 from pystack_c.filter.nft.statements import Step, steps
 from pystack_c.filter.nft.view import UNANSWERED, View
 from pystack_c.packet import Outgoing
@@ -72,6 +73,9 @@ class Chain(HookCall):
         """Judge a packet: the hook of a base chain of the types filter and route."""
         packets = self.packets
         view = packets.view()
+        arrived = self.priority > -200 and place <= C.HOOK_FORWARD
+        if arrived and recall(core, self, packets.epoch, view, place, iface, packet):
+            return C.NF_ACCEPT
         packets.depth += 1
         try:
             view.load(place, iface, packet)
@@ -83,6 +87,8 @@ class Chain(HookCall):
                 verdict = self.run(view)
             if verdict == C.NF_DROP:
                 return self._refused(core, view)
+            if arrived and verdict == C.NF_ACCEPT:
+                remember(core, self, self.rules, self.policy == C.NF_ACCEPT, packets.epoch, view, packet)
             return verdict
         finally:
             packets.depth -= 1
@@ -199,6 +205,8 @@ class FilterPackets:
         self.views = [View(core) for _ in range(VIEWS)]
         self.outer = self.views[0]
         self.depth = 0
+        #: counts the loads of rules, so that older memos do not hold any more
+        self.epoch = 0
         #: the newest lines of `log` statements: (time in ns, prefix, level, place, subject)
         self.log: deque[Any] = deque(maxlen=LOG_MAX)
         self.logged = 0

@@ -12,10 +12,11 @@ cdef class Expr:
     cpdef object value(self, View view)
     cpdef bint narrow(self) except -1
     cpdef int64_t number(self, View view) except -2
+    cpdef bint steady(self) except -1
 
 @cython.final
 cdef class Const(Expr):
-    cdef public object number
+    cdef public object constant
 
 @cython.final
 cdef class NetField(Expr):

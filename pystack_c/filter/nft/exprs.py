@@ -44,16 +44,24 @@ class Expr:
         """Return the value of a narrow expression, or -1 if the packet has none."""
         raise NotImplementedError
 
+    def steady(self) -> bool:
+        """Return True if the value depends only on what a memo compares (filter/nft/memos.py)."""
+        return False
+
 
 class Const(Expr):
     """A value that the ruleset gives."""
 
-    def __init__(self, number: Any) -> None:
-        self.number = number
+    def __init__(self, constant: Any) -> None:
+        self.constant = constant
 
     def value(self, view: View) -> Any:  # inherited
         """Return the value."""
-        return self.number
+        return self.constant
+
+    def steady(self) -> bool:  # inherited
+        """It is the same for all packets."""
+        return True
 
 
 class NetField(Expr):
@@ -73,6 +81,10 @@ class NetField(Expr):
     def number(self, view: View) -> int:  # inherited
         """Return the field."""
         return _net(view, self.code)
+
+    def steady(self) -> bool:  # inherited
+        """The addresses and the protocol belong to the connection."""
+        return self.code in (SADDR, DADDR, PROTOCOL, VERSION)
 
 
 def _net(view: View, code: int) -> int:
@@ -136,6 +148,10 @@ class TransportField(Expr):
             return -1
         number = view.transport(self.offset, self.size)
         return -1 if number < 0 else (number >> self.shift) & self.mask
+
+    def steady(self) -> bool:  # inherited
+        """A memo compares the first four bytes."""
+        return self.offset + self.size <= 4 and self.types is None
 
 
 class RawField(Expr):
@@ -236,6 +252,10 @@ class Meta(Expr):
         """Return the protocol or the mark."""
         return view.proto if self.code == M_L4PROTO else view.mark
 
+    def steady(self) -> bool:  # inherited
+        """A memo compares the interfaces, and that there is no mark."""
+        return self.code in (M_L4PROTO, M_MARK, M_NFPROTO, M_PROTOCOL, M_IIFNAME, M_OIFNAME)
+
 
 def _pkttype(view: View) -> int:
     """Return the packet type of Linux. For a packet that leaves, and on loopback, Linux looks at the destination address."""
@@ -291,6 +311,10 @@ class Ct(Expr):
     def number(self, view: View) -> int:  # inherited
         """Return the state."""
         return view.ct_bit()
+
+    def steady(self) -> bool:  # inherited
+        """A memo is about one direction, and about the state established."""
+        return self.code in (CT_STATE, CT_DIRECTION)
 
 
 class CtTuple(Expr):
@@ -360,6 +384,10 @@ class Binary(Expr):
             return one ^ two
         return (one << two) & 0xFFFFFFFF if code == LEFT else one >> two
 
+    def steady(self) -> bool:  # inherited
+        """Return True if both sides are."""
+        return self.left.steady() and self.right.steady()
+
 
 class Part:
     """A part of a concatenation. `following` is the next one, or None, and all parts behind this one have `below` bits together."""
@@ -408,6 +436,10 @@ class Concat(Expr):
             number |= one << part.below
             part = part.following
         return number
+
+    def steady(self) -> bool:  # inherited
+        """Return True if all parts are."""
+        return all(part.steady() for part in self.parts)
 
 
 class Counting(Expr):

@@ -74,6 +74,7 @@ class Ruleset(RulesetCommands):
         finally:
             self.undo = []
             self.touched = {}
+            self.packets.epoch += 1
             for rule in self.made:
                 rule.path = ()
             self.made = []

@@ -30,6 +30,7 @@ cdef class NftSet:
     cdef public bytes packed
     cdef public tuple sizes
     cdef public bint changing
+    cdef public bint varies
     cdef public list slots
     cdef public int shift
     cdef public list sorted

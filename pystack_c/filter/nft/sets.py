@@ -57,6 +57,8 @@ class NftSet:
         self.sizes: tuple[int, ...] = ()
         #: rules change the set, so it has no hash table
         self.changing = False
+        #: what a lookup does can change without a load: rules change the set, or elements have timeouts or statements
+        self.varies = False
         self.slots: list[Any] = []
         self.shift = 0
         self.sorted: list[Element] = []
@@ -212,6 +214,8 @@ class NftSet:
 
     def put(self, element: Element) -> None:
         """Add an element. The caller has looked for conflicts."""
+        if element.statements is not None or element.timeout > 0:
+            self.varies = True
         if self.interval:
             self.elements[(element.key, element.last)] = element
         else:

@@ -8,6 +8,7 @@ from pystack_c.filter.nft.view cimport View
 cdef class Statement:
     cpdef int run(self, View view) except -100
     cpdef Statement clone(self)
+    cpdef bint steady(self) except -1
 
 @cython.final
 cdef class Step:
@@ -26,6 +27,7 @@ cdef class Comparison(Statement):
     @cython.locals(found=object, right=object, holds=bint, other=Expr, op=int, number=int64_t)
     cpdef int run(self, View view) except -100
 
+cdef bint _same(Expr key, NftSet table) except -1
 cdef bint _holds(int op, int64_t number, int64_t limit) noexcept
 
 cdef class Between(Statement):

@@ -26,6 +26,10 @@ class Statement:
         """Apply the statement to a packet."""
         raise NotImplementedError
 
+    def steady(self) -> bool:
+        """Return True if `run` changes nothing and depends only on what a memo compares (filter/nft/memos.py), or if it only counts."""
+        return False
+
     def clone(self) -> Any:
         """Return a statement with the same parameters and a state of its own, for an element of a set."""
         raise NotImplementedError
@@ -90,6 +94,15 @@ class Comparison(Statement):
             holds = found >= right
         return C.NFT_CONTINUE if holds else C.NFT_BREAK
 
+    def steady(self) -> bool:  # inherited
+        """Return True if both sides are."""
+        return self.left.steady() and (not isinstance(self.right, Expr) or self.right.steady())
+
+
+def _same(key: Expr, table: NftSet) -> bool:
+    """Return True if a lookup has the same result for the packets of a memo."""
+    return key.steady() and not table.varies
+
 
 def _holds(op: int, number: int, limit: int) -> bool:
     """Compare two small numbers."""
@@ -124,6 +137,10 @@ class Between(Statement):
             return C.NFT_BREAK
         return C.NFT_CONTINUE if (self.low <= found <= self.high) != self.inverted else C.NFT_BREAK
 
+    def steady(self) -> bool:  # inherited
+        """Return True if the value is."""
+        return self.left.steady()
+
 
 class SetLookup(Statement):
     """Look for a value in a set. The statements of the element run, too."""
@@ -152,6 +169,10 @@ class SetLookup(Statement):
             return C.NFT_CONTINUE
         return _each(found.statements, view)
 
+    def steady(self) -> bool:  # inherited
+        """Return True if the key and the set are."""
+        return _same(self.key, self.table)
+
 
 def _each(statements: list[Any], view: View) -> int:
     for item in statements:
@@ -173,6 +194,10 @@ class VerdictStatement(Statement):
         """Return the verdict."""
         view.target = self.target
         return self.code
+
+    def steady(self) -> bool:  # inherited
+        """It is the same for all packets."""
+        return True
 
 
 class VerdictMap(Statement):
@@ -202,6 +227,10 @@ class VerdictMap(Statement):
         verdict: VerdictStatement = found.data
         view.target = verdict.target
         return verdict.code
+
+    def steady(self) -> bool:  # inherited
+        """Return True if the key and the map are."""
+        return _same(self.key, self.table)
 
 
 class ObjectMap(Statement):
@@ -235,6 +264,10 @@ class Counter(Statement):
         self.packets += 1
         self.octets += view.length
         return C.NFT_CONTINUE
+
+    def steady(self) -> bool:  # inherited
+        """A memo counts on."""
+        return True
 
     def clone(self) -> Any:  # inherited
         """Return a counter that starts at zero."""
@@ -306,7 +339,7 @@ class SetUpdate(Statement):
         self.op = op
         self.timeout = timeout
         self.templates = templates
-        table.changing = True
+        table.changing = table.varies = True
 
     def run(self, view: View) -> int:  # inherited
         """Continue if the element is there afterwards, and its statements continue."""
