@@ -1,5 +1,6 @@
 cimport cython
 from libc.stdint cimport int64_t
+from pystack_c.packet cimport Transmit
 
 cdef class Stats:
     cdef public int64_t frames
@@ -50,5 +51,8 @@ cdef class Channel:
     cdef list _send(self, bytes frame, int64_t now)
     @cython.locals(arrivals=list)
     cpdef list send(self, bytes frame, int64_t now)
+    cpdef bint only_delays(self) except -1
+    @cython.locals(length=Py_ssize_t, count=Py_ssize_t, longest=Py_ssize_t, header=bytes, headers=Py_ssize_t, stats=Stats)
+    cpdef bint send_whole(self, Transmit tx) except -1
     @cython.locals(stats=Stats, start=int64_t, duration=int64_t)
     cdef int64_t _transmit(self, Py_ssize_t length, int64_t now) except? -2

@@ -16,6 +16,7 @@ import pystack_c.const as C
 from pystack.phy.match import Match
 from pystack.sim.impairments import Burst, LinkTrace, check_setting
 from pystack_c.base.rng import Rng
+from pystack_c.packet import Transmit
 from pystack_c.wire.vlan import TAG_LEN, TPID
 
 Arrivals = list[tuple[int, bytes]]
@@ -263,6 +264,37 @@ class Channel:
             stats.delivered += 1
             stats.delivered_bytes += len(data)
         return arrivals
+
+    def only_delays(self) -> bool:
+        """Whether it does nothing but delay frames, and lose those that are longer than the MTU."""
+        chance = self.loss or self.reorder or self.duplicate or self.corrupt or self.jitter
+        busy = chance or self.rate or self.rules or self.burst is not None or self.trace is not None
+        return self.up and not busy and self.meddle is None and type(self) is Channel
+
+    def send_whole(self, tx: Transmit) -> bool:
+        """Take a frame that a network card would cut or complete. It arrives as it is, `delay` later.
+
+        Returns False, and takes nothing, if something on this link needs the single frames.
+        """
+        if not self.only_delays():
+            return False
+        length = len(tx)
+        count = 1
+        longest = length
+        if tx.gso_size > 0:
+            header = tx.header
+            headers = tx.csum_start + (header[tx.csum_start + 12] >> 4) * 4
+            count = (length - headers + tx.gso_size - 1) // tx.gso_size
+            longest = min(length, headers + tx.gso_size)
+            length += (count - 1) * headers
+        if self.mtu and longest - self.header > self.mtu:
+            return False
+        stats = self.stats
+        stats.frames += count
+        stats.bytes += length
+        stats.delivered += count
+        stats.delivered_bytes += length
+        return True
 
     def _fits(self, frame: bytes) -> bool:  # python
         """Whether a frame that is longer than the MTU is so only because of the tag of its VLAN."""

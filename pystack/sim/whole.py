@@ -74,11 +74,7 @@ def pieces(raw: bytes) -> tuple[int, int]:
 
 def only_delays(out: Any) -> bool:
     """Whether what takes the frames of a port is a channel that does nothing but delay them."""
-    if not isinstance(out, Channel):
-        return False
-    c = out
-    chance = c.loss or c.reorder or c.duplicate or c.corrupt or c.jitter
-    return c.up and not (chance or c.rate or c.rules) and c.burst is None and c.trace is None
+    return isinstance(out, Channel) and out.only_delays()
 
 
 def send(port: "SimPort", raw: bytes) -> None:
