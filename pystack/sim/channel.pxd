@@ -52,6 +52,7 @@ cdef class Channel:
     @cython.locals(arrivals=list)
     cpdef list send(self, bytes frame, int64_t now)
     cpdef bint only_delays(self) except -1
+    @cython.locals(busy=bint)
     cpdef bint is_steady(self) except -1
     @cython.locals(length=int64_t, end=int64_t, number=int64_t, stats=Stats)
     cpdef int64_t send_group(self, int64_t count, int64_t longest, int64_t last, int64_t now) except? -2

@@ -271,8 +271,9 @@ class Channel:
 
     def is_steady(self) -> bool:
         """Whether chance, rules and traces have no part in what happens to a frame."""
-        chance = self.loss or self.reorder or self.duplicate or self.corrupt or self.jitter
-        busy = chance or self.rules or self.burst is not None or self.trace is not None
+        if self.loss or self.reorder or self.duplicate or self.corrupt or self.jitter:
+            return False
+        busy = bool(self.rules) or self.burst is not None or self.trace is not None
         return self.up and not busy and self.meddle is None and type(self) is Channel
 
     def send_group(self, count: int, longest: int, last: int, now: int) -> int:
@@ -304,8 +305,7 @@ class Channel:
         stats.bytes += length
         stats.delivered += count
         stats.delivered_bytes += length
-        arrival: int = end + self.delay
-        return arrival
+        return end + self.delay  # type: ignore[no-any-return]
 
     def send_whole(self, tx: Transmit) -> bool:
         """Take a frame that a network card would cut or complete. It arrives as it is, `delay` later.
