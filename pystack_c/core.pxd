@@ -46,7 +46,7 @@ cdef class Core:
     cdef public object resolver
     cdef public Iface lo
     cdef public dict dst_cache
-    cdef public object latest_dst
+    cdef public list latest
     cdef public int route_error
     cdef public object policy
     cdef public object redirects
@@ -56,11 +56,7 @@ cdef class Core:
     cdef public object nat
     cdef public object nftables
     cdef public object mrouter
-    cdef public addr_t ok_src
-    cdef public addr_t ok_dst
-    cdef public Iface ok_iface
-    cdef public int64_t ok_epoch
-    cdef public int ok_kind
+    cdef public list accepted
     cdef public int64_t port_counter
     cdef public int64_t tcp_memory
     cdef public bint tcp_pressure

@@ -17,6 +17,7 @@ from pystack_c.counters import Counters
 from pystack_c.iface import Iface, LocalAddr
 from pystack_c.packet import Outgoing, Packet, Transmit
 from pystack_c.probe import TIMER_NAMES, Event
+from pystack_c.route import SLOTS
 from pystack_c.wire import vlan
 
 # the standard that defines how each kind of link carries a packet
@@ -67,12 +68,8 @@ class Core:
         self.lo: Any = None
         self._no_routes()
         self._no_filter()
-        # the addresses and interface of the last packet that passed all address checks (ingress/ipv4.py)
-        self.ok_src = 0
-        self.ok_dst = 0
-        self.ok_iface: Any = None
-        self.ok_epoch = -1
-        self.ok_kind = 0
+        #: what passed all address checks (route.Accepted), each at its route.slot (ingress/ipv4.py)
+        self.accepted: list[Any] = [None] * SLOTS
         self.port_counter = self.rng.u32() & 0xFFFF
         # the bytes that all of TCP's buffers hold, and whether that is close to the limit (tcp/queues/memory.py)
         self.tcp_memory = 0
@@ -86,9 +83,9 @@ class Core:
 
     def _no_routes(self) -> None:
         """Begin without decisions about routes."""
-        #: cached results of ip.routing, by destination address, and the latest result
+        #: cached results of ip.routing, by destination address, and the latest result of each route.slot
         self.dst_cache: dict[Any, Any] = {}
-        self.latest_dst: Any = None
+        self.latest: list[Any] = [None] * SLOTS
         self.route_error = 0
         #: the ip.policy.Policy, or None while the destination alone decides about the route
         self.policy: Any = None

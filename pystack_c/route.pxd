@@ -1,8 +1,24 @@
 cimport cython
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 cimport pystack_c.const as C
 from pystack_c.iface cimport Iface
-from pystack_c.base.address cimport addr_sum, addr_t, is_v4, key, length_of, prefix_mask, prefix_of
+from pystack_c.base.address cimport addr_sum, addr_t, is_v4, key, length_of, prefix_mask, prefix_of, v4_bits
+
+cdef extern from *:
+    """
+    /* Each packet needs `slot`. Outside this module it is a macro, as in address.pxd. */
+    #ifndef PYSTACK_SLOT
+    #define PYSTACK_SLOT
+    #ifndef __PYX_HAVE__pystack_c__route
+    static inline int pystack_slot(pystack_addr_t src, pystack_addr_t dst)
+    {
+        uint64_t mixed = (uint64_t) (uint32_t) src * 37 + (uint32_t) dst;
+        return (int) (((mixed ^ mixed >> 16) * 40503) >> 8 & 0xFF);
+    }
+    #define __pyx_f_9pystack_c_5route_slot(src, dst, skip) pystack_slot(src, dst)
+    #endif
+    #endif
+    """
 
 @cython.final
 cdef class NextHop:
@@ -26,6 +42,14 @@ cdef class Route:
     cdef public list hops
 
 @cython.final
+cdef class Accepted:
+    cdef public addr_t src
+    cdef public addr_t dst
+    cdef public Iface iface
+    cdef public int64_t epoch
+    cdef public int kind
+
+@cython.final
 cdef class Dst:
     cdef public Iface iface
     cdef public addr_t addr
@@ -43,6 +67,8 @@ cdef class Dst:
     cdef public int overhead
     cdef public uint32_t pseudo
 
+@cython.locals(mixed=uint64_t)
+cpdef int slot(addr_t src, addr_t dst) noexcept
 @cython.locals(mtu=int)
 cpdef int link_mtu(Dst dst) noexcept
 @cython.locals(s=uint32_t)

@@ -9,10 +9,12 @@ IPv4 address matches a length below 96, such as that of ::/0.
 from typing import Any
 
 import pystack_c.const as C
-from pystack_c.base.address import addr_sum, is_v4, key, length_of, prefix_mask, prefix_of
+from pystack_c.base.address import addr_sum, is_v4, key, length_of, prefix_mask, prefix_of, v4_bits
 
 #: the length in bytes of an IPv4 header without options (RFC 791 3.1)
 IPV4_HLEN = 20
+#: places in the caches of `slot`
+SLOTS = 256
 
 
 class NextHop:
@@ -49,6 +51,20 @@ class Route:
         self.hops: Any = None
 
 
+class Accepted:
+    """The addresses of a packet that passed all checks at an interface, and the kind of its destination (ingress/ipv4.py).
+
+    The result holds while `epoch` equals core.route_epoch.
+    """
+
+    def __init__(self) -> None:
+        self.src = 0
+        self.dst = 0
+        self.iface: Any = None
+        self.epoch = -1
+        self.kind = 0
+
+
 class Dst:
     """The path of packets to one address, as ip.routing found it.
 
@@ -79,6 +95,19 @@ class Dst:
         self.overhead = IPV4_HLEN
         #: the ones' complement sum of `src` and `addr`: what the pseudo-headers of TCP and UDP begin with
         self.pseudo = 0
+
+
+def slot(src: int, dst: int) -> int:
+    """Return the place of two addresses in a cache that keeps one result at each place.
+
+    Addresses that share a place replace one another. Then each packet costs as much as without the cache, so nothing is
+    won by choosing such addresses, and the multiplier need not be secret.
+    """
+    # below 2**38, so the product has less than 64 bits
+    mixed = v4_bits(src)
+    mixed = mixed * 37 + v4_bits(dst)
+    mixed = mixed ^ (mixed >> 16)
+    return (mixed * 40503) >> 8 & 0xFF
 
 
 def link_mtu(dst: Dst) -> int:

@@ -18,7 +18,9 @@ HEADERS = ("filter/nft/datatypes.py", "filter/nft/exprs.py", "filter/nft/mangle.
 MODULES = ("pystack_c.wire.ipv4", "pystack_c.wire.arp", "pystack_c.link.arp", "pystack_c.link.acd", "pystack_c.ingress")
 NAMES = ("v4", "v4_bits", "is_v4", "is_v6", "IPV4_HLEN")
 #: the names of variables and attributes that hold an address
-ADDRESSES = "addr src dst laddr raddr daddr gateway next_hop offender group hop spa tpa arp_spa arp_tpa ok_src ok_dst first_hop peer".split()
+ADDRESSES = (
+    "addr src dst laddr raddr daddr gateway next_hop offender group hop spa tpa arp_spa arp_tpa first_hop peer".split()
+)
 #: a text that is an address and nothing else; the number of an RFC section has words beside it
 QUAD = re.compile(r"\d{1,3}(\.\d{1,3}){3}([/:]\d+)?")
 #: masks of 32 bits, which sequence numbers and options also use

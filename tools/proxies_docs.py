@@ -33,7 +33,9 @@ EXPLAINED = """The differences are choices, and not mistakes:
   nginx does. HAProxy does so with `retry-on`.
 - nginx reads a whole response into files by default. pystack and HAProxy hold a bounded part of it.
 - HAProxy sends a request to the server before its body is complete unless it has `option http-buffer-request`.
-- pystack removes X-Forwarded-For of clients unless `trust_forwarded` is set. The others add to it."""
+- pystack removes X-Forwarded-For of clients unless `trust_forwarded` is set. The others add to it.
+- nginx speaks HTTP/1.1 to servers (and HTTP/2 for gRPC alone). HAProxy has `proto h2` here, and gives each client a connection of its own unless
+  it has `http-reuse always`. pystack repeats a request that the server has not processed, whatever its method is. HAProxy does not by default."""
 
 
 def tail() -> str:
@@ -117,7 +119,7 @@ def main() -> int:
         origin, at = thread.origin()
         with contextlib.ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            port = stack.enter_context(peer(name, thread, at, folder))
+            port = stack.enter_context(peer(name, thread, at, origin.second, folder))
             for case in CASES:
                 origin.forget()
                 rows[case.part, case.name].append(case.run(port, origin))

@@ -3,7 +3,11 @@
 import asyncio
 import logging
 
-from pystack.proxies.conn import dial
+from pystack.proxies.conn import ProxyConn, dial
+from pystack.proxies.message import ProxiedRequest, RefusedRequest
+from pystack.proxies.origin import BadResponse
+from pystack.proxies.origin2 import Http2Connection
+from pystack.proxies.settings import ProxySettings
 from pystack.proxies.upstream import Upstream, UpstreamGroup
 
 log = logging.getLogger("pystack.proxies")
@@ -14,7 +18,7 @@ _MOST = 65_536
 class HealthCheck:
     """Ask each upstream every `interval` seconds whether it is up.
 
-    path       the path to GET over HTTP/1.1, with an answer of 200 to 399 as success; "" only opens a connection
+    path       the path to GET, with an answer of 200 to 399 as success; "" only opens a connection
     timeout    the time in which the check must succeed
     rise, fall so many successes in a row bring an upstream back, and so many failures take it out
     """
@@ -59,6 +63,8 @@ class HealthCheck:
                 await upstream.greet(conn, None)
                 if not self.path:
                     return True
+                if upstream.http2 and (conn.tls is None or conn.tls.selected_alpn_protocol() == "h2"):
+                    return await self._up2(upstream, conn)
                 ask = f"GET {self.path} HTTP/1.1\r\nHost: {upstream.host}\r\nConnection: close\r\n\r\n"
                 await conn.send(ask.encode())
                 line = b""
@@ -71,3 +77,20 @@ class HealthCheck:
         finally:
             if conn is not None:
                 conn.reset()
+
+    async def _up2(self, upstream: Upstream, conn: ProxyConn) -> bool:
+        """The same over HTTP/2."""
+        over = Http2Connection(conn, ProxySettings())
+        over.start()
+        exchange = over.begin()
+        request = ProxiedRequest(b"GET", self.path.encode(), [], b"2.0")
+        try:
+            await exchange.send(request, [(b"host", upstream.host.encode())])
+            while (event := await exchange.event()).status_code < 200:
+                pass
+            return int(event.status_code) < 400
+        except (BadResponse, RefusedRequest):
+            return False
+        finally:
+            exchange.leave()
+            over.close()

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections import deque
-from typing import Any
+from typing import Any, cast
 
 import h11
 
 from pystack.proxies.message import (
     IDEMPOTENT,
+    NO_TRAILERS,
     Headers,
     ProxiedRequest,
     RefusedRequest,
@@ -16,12 +17,15 @@ from pystack.proxies.message import (
     upstream_headers,
 )
 from pystack.proxies.origin import BadResponse, Http1Upstream, UpstreamDied
+from pystack.proxies.origin2 import Http2Upstream
 from pystack.proxies.relay import splice
 from pystack.proxies.settings import ProxySettings
 from pystack.proxies.upstream import NoUpstream, Upstream, UpstreamGroup
 
 #: the name of this proxy in Via
 VIA = b"pystack"
+#: how often a request is repeated that the upstream has not processed, because its connection ends or is full (HTTP/2). It is no failure
+REFUSALS = 20
 
 
 class ClientGone(OSError):
@@ -80,10 +84,12 @@ class HttpExchange:
             await request.body.prefetch(settings.request_buffer)
         tried: list[Upstream] = []
         refusal = RefusedRequest(503, "no upstream is available")
-        for _ in range(settings.retries + 1):
+        failures = refusals = 0
+        while failures <= settings.retries and refusals <= REFUSALS:
+            failures += 1
             try:
                 upstream = self.group.choose(request.peer, tried)
-                conn, used = await self.group.acquire(upstream, self.client)
+                exchange, used = await self._take(upstream)
             except NoUpstream as error:
                 if not tried:
                     refusal = RefusedRequest(503, str(error))
@@ -94,24 +100,35 @@ class HttpExchange:
                 tried.append(upstream)
                 continue
             try:
-                await self._attempt(upstream, conn)
+                await self._attempt(upstream, exchange)
                 return
             except UpstreamDied as died:
-                self.group.failed(upstream)
                 refusal = RefusedRequest(502, "the upstream closed the connection before it answered")
-                if not used:
-                    tried.append(upstream)
-                again = died.early and request.method in IDEMPOTENT and request.body.replayable()
-                if not again or self.reply.started:
+                if died.unprocessed:
+                    failures -= 1
+                    refusals += 1
+                else:
+                    self.group.failed(upstream)
+                    if not used:
+                        tried.append(upstream)
+                # RFC 9113 section 8.7: a request that was not processed can be repeated, whatever its method is.
+                safe = died.unprocessed or (died.early and request.method in IDEMPOTENT)
+                if not safe or not request.body.replayable() or self.reply.started:
                     break
         if self.reply.started:
             self.reply.abort()
             return
         raise refusal
 
-    async def _attempt(self, upstream: Upstream, conn: Any) -> None:
+    async def _take(self, upstream: Upstream) -> "tuple[Http1Upstream | Http2Upstream, bool]":
+        """A connection to an upstream, or a place on one, and whether the connection was used before. OSError, NoUpstream."""
+        if upstream.http2 and (place := await self.group.begin(upstream, self.client)) is not None:
+            return place
+        conn, used = await self.group.acquire(upstream, self.client)
+        return Http1Upstream(conn, self.settings), used
+
+    async def _attempt(self, upstream: Upstream, exchange: "Http1Upstream | Http2Upstream") -> None:
         """Try one upstream. The connection is given back in any case."""
-        exchange = Http1Upstream(conn, self.settings)
         sender = asyncio.ensure_future(exchange.send(self.request, self.headers))
         work = asyncio.ensure_future(self._response(upstream, exchange))
         reusable = False
@@ -129,9 +146,12 @@ class HttpExchange:
                 reusable = False  # the proxy ends
                 raise
             finally:
-                self.group.release(upstream, conn, reusable and sender.done() and exchange.reusable())
+                if isinstance(exchange, Http2Upstream):
+                    self.group.end(upstream, exchange)
+                else:
+                    self.group.release(upstream, exchange.conn, reusable and sender.done() and exchange.reusable())
 
-    async def _response(self, upstream: Upstream, exchange: Http1Upstream) -> bool:
+    async def _response(self, upstream: Upstream, exchange: "Http1Upstream | Http2Upstream") -> bool:
         """Pass the response to the client. Returns whether the connection can be used again."""
         try:
             response = await self._head(exchange)
@@ -142,7 +162,7 @@ class HttpExchange:
             raise RefusedRequest(502, f"the upstream's response is wrong: {error}") from None
         headers, both = response_headers([(bytes(k), bytes(v)) for k, v in response.headers], VIA)
         if type(response) is h11.InformationalResponse:
-            await self._switch(exchange, headers)
+            await self._switch(cast(Http1Upstream, exchange), headers)  # _head lets no other pass
             return False
         self.group.succeeded(upstream)
         await _to_client(self.reply.head(response.status_code, bytes(response.reason), headers))
@@ -152,7 +172,7 @@ class HttpExchange:
             await self._direct(exchange)
         return not both
 
-    async def _head(self, exchange: Http1Upstream) -> Any:
+    async def _head(self, exchange: "Http1Upstream | Http2Upstream") -> Any:
         while True:
             response = await exchange.event()
             if type(response) is h11.Response:
@@ -165,7 +185,7 @@ class HttpExchange:
                 headers = response_headers([(bytes(k), bytes(v)) for k, v in response.headers], VIA)[0]
                 await _to_client(self.reply.informational(response.status_code, headers))
 
-    async def _direct(self, exchange: Http1Upstream) -> None:
+    async def _direct(self, exchange: "Http1Upstream | Http2Upstream") -> None:
         """Each piece of the body goes to the client before the next one is read."""
         try:
             while type(event := await exchange.event()) is h11.Data:
@@ -173,16 +193,19 @@ class HttpExchange:
         except (UpstreamDied, BadResponse, TimeoutError):
             self.reply.abort()
             return
-        await _to_client(self.reply.end())
+        await _to_client(self.reply.end(_trailers(event)))
 
-    async def _ahead(self, exchange: Http1Upstream) -> None:
+    async def _ahead(self, exchange: "Http1Upstream | Http2Upstream") -> None:
         """The body is read ahead of the client, up to `response_buffer` bytes. Bytes that are there are sent at once."""
         queue = ReadAhead(self.settings.response_buffer)
+        last: Any = None
 
         async def fill() -> None:
+            nonlocal last
             try:
                 while type(event := await exchange.event()) is h11.Data:
                     await queue.put(bytes(event.data))
+                last = event
                 await queue.put(None)
             except (UpstreamDied, BadResponse, TimeoutError) as error:
                 await queue.put(error)
@@ -197,7 +220,7 @@ class HttpExchange:
         finally:
             filler.cancel()
             await asyncio.gather(filler, return_exceptions=True)
-        await _to_client(self.reply.end())
+        await _to_client(self.reply.end(_trailers(last)))
 
     async def _switch(self, exchange: Http1Upstream, headers: Headers) -> None:
         """The connection changes to another protocol, such as WebSocket: copy bytes from now on."""
@@ -205,6 +228,11 @@ class HttpExchange:
         near = await _to_client(self.reply.switch(headers))
         exchange.conn.unread(exchange.rest())
         await splice(near, exchange.conn, self.settings)
+
+
+def _trailers(event: Any) -> Headers:
+    """The fields behind a body that go to the client."""
+    return [(name, value) for name, value in event.headers if name not in NO_TRAILERS]
 
 
 async def _to_client(work: Any) -> Any:

@@ -22,7 +22,7 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 class HttpProxy(ProxyServer):
     """A reverse proxy. Clients may use HTTP/1.1, and HTTP/2 over TLS (ALPN) or with prior knowledge.
 
-    upstreams        servers of HTTP/1.1, or an UpstreamGroup
+    upstreams        servers of HTTP/1.1 or HTTP/2, or an UpstreamGroup
     balance          how to choose one, see UpstreamGroup
     check            how to find out which upstreams are up
     trust_forwarded  whether Forwarded and X-Forwarded-* of clients are kept and extended; by default they are removed, because a client

@@ -76,7 +76,7 @@ class Http1Reply:
         self.h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=settings.max_head)
         self.got = 0
         self.expects = False
-        self.framed = False
+        self.framed = self.chunked = False
         self.is_head = False
 
     def begin(self, head: bytes) -> ProxiedRequest:
@@ -152,7 +152,9 @@ class Http1Reply:
         except h11.LocalProtocolError as error:
             self.started = False
             raise RefusedRequest(502, f"the upstream's response cannot be sent: {error}") from None
-        self.framed = any(key == b"content-length" for key, _ in headers) or self.h11.their_http_version == b"1.1"
+        sized = any(key == b"content-length" for key, _ in headers)
+        self.framed = sized or self.h11.their_http_version == b"1.1"
+        self.chunked = self.framed and not sized and not self.is_head and status not in (204, 304)
 
     def _body_read(self) -> bool:
         """Whether the client's request has been read to its end, so that another one can follow."""
@@ -168,9 +170,9 @@ class Http1Reply:
         """See Replier."""
         await self._send(h11.Data(data=piece))
 
-    async def end(self) -> None:
-        """See Replier."""
-        await self._send(h11.EndOfMessage())
+    async def end(self, trailers: Headers) -> None:
+        """See Replier. Only a chunked body has a place for trailers (RFC 9112 section 7.1.2)."""
+        await self._send(h11.EndOfMessage(headers=trailers if self.chunked else []))
 
     def abort(self) -> None:
         """The client sees that the response is not complete: its length is missing, or the connection is reset."""

@@ -296,7 +296,7 @@ class Http2Stream:
         await self.head(refusal.status, b"", headers)
         if (b":method", b"HEAD") not in [(bytes(name), bytes(value)) for name, value in self.headers]:
             await self.data(text)
-        await self.end()
+        await self.end([])
 
     def _reset(self, code: Any) -> None:
         with contextlib.suppress(h2.exceptions.ProtocolError):
@@ -331,9 +331,12 @@ class Http2Stream:
                 piece = piece[size:]
                 await client.flush()
 
-    async def end(self) -> None:
+    async def end(self, trailers: Headers) -> None:
         """See Replier."""
-        self.client.h2.end_stream(self.number)
+        if trailers:
+            self.client.h2.send_headers(self.number, trailers, end_stream=True)
+        else:
+            self.client.h2.end_stream(self.number)
         self.closed = True
         await self.client.flush()
 

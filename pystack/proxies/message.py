@@ -21,6 +21,11 @@ HOP_BY_HOP = frozenset(
         b"upgrade",
     )
 )
+#: fields that must not be in trailers, because what they say would come too late (RFC 9110 section 6.5.1)
+NO_TRAILERS = HOP_BY_HOP | frozenset(
+    b"age authorization cache-control content-encoding content-length content-range content-type date expires host location".split()
+    + b"pragma set-cookie vary via www-authenticate".split()
+)
 #: methods that may be repeated (RFC 9110 section 9.2.2)
 IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
 #: fields by which proxies name the client
@@ -120,8 +125,8 @@ class Replier(Protocol):
     async def data(self, piece: bytes) -> None:
         """Send a part of the body. It waits while the client does not read."""
 
-    async def end(self) -> None:
-        """The response is complete."""
+    async def end(self, trailers: Headers) -> None:
+        """The response is complete. The trailers are sent if the protocol has a place for them."""
 
     def abort(self) -> None:
         """The response will never be complete: the client must see this."""

@@ -11,11 +11,12 @@ from pystack.proxies.settings import ProxySettings
 
 
 class UpstreamDied(OSError):
-    """The connection to the upstream ended or failed. `early`: no byte of the response had arrived."""
+    """The connection to the upstream ended or failed. `early`: no byte of the response had arrived. `unprocessed`: the upstream says that it did nothing."""
 
-    def __init__(self, why: str, early: bool):
+    def __init__(self, why: str, early: bool, *, unprocessed: bool = False):
         super().__init__(why)
         self.early = early
+        self.unprocessed = unprocessed
 
 
 class BadResponse(Exception):

@@ -51,6 +51,8 @@ class ProxySettings:
     retries: int = 2
     #: the most connections to one upstream at the same time; further requests wait. 0: no limit
     max_upstream: int = 0
+    #: the most requests at the same time on one HTTP/2 connection to an upstream, which may allow fewer; then one more connection is opened
+    max_upstream_streams: int = 100
     #: the time for which a request may wait for a connection to an upstream; then 503
     queue_timeout: float = 10.0
     #: how many idle connections to one upstream are kept, and for how long

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from pystack.proxies import proxyheader
 from pystack.proxies.conn import ProxyConn, dial
+from pystack.proxies.origin2 import Http2Connection, Http2Upstream
 from pystack.proxies.settings import ProxySettings
 from pystack_c.base.siphash import siphash
 from pystack_c.filter import scheduling
@@ -25,6 +26,8 @@ class Upstream:
     weight   its share of the clients; 0 takes no new ones, and keeps those that it has (draining)
     tls      a context of the client side, if it speaks TLS; `tls_name` is the name in its certificate, by default the host
     proxy    the version of the PROXY header that it wants at the start of a connection, 1 or 2; 0 for none
+    http2    an HTTP proxy speaks HTTP/2 to it: with `tls` if it chooses h2 by ALPN (otherwise HTTP/1.1), without `tls` in any case
+             (prior knowledge, RFC 9113 section 3.3)
     """
 
     def __init__(
@@ -37,11 +40,16 @@ class Upstream:
         tls: ssl.SSLContext | None = None,
         tls_name: str = "",
         proxy: int = 0,
+        http2: bool = False,
     ):
         if proxy not in (0, 1, 2):
             raise ValueError(f"proxy={proxy!r}: the versions of the PROXY protocol are 1 and 2")
         if weight < 0 or weight > 65535:
             raise ValueError(f"weight={weight!r} is not in 0..65535")
+        if http2 and proxy:
+            raise ValueError("a connection of HTTP/2 carries requests of many clients, so no PROXY header can name one")
+        if http2 and tls is not None:
+            tls.set_alpn_protocols(["h2", "http/1.1"])
         self.host = host
         self.port = port
         self.weight = weight
@@ -49,6 +57,7 @@ class Upstream:
         self.tls = tls
         self.tls_name = tls_name or host
         self.proxy = proxy
+        self.http2 = http2
         #: False while health checks fail
         self.healthy = True
         #: connections that are in use, and all that were opened
@@ -60,6 +69,9 @@ class Upstream:
         #: connections that are idle, with the time since when, the newest last
         self.idle: deque[tuple[float, ProxyConn]] = deque()
         self.waiting: deque[asyncio.Future[None]] = deque()
+        #: the connections of HTTP/2, which serve many requests at the same time, and whether one more is being opened
+        self.shared: list[Http2Connection] = []
+        self.opening: asyncio.Task[None] | None = None
 
     async def greet(self, conn: ProxyConn, client: ProxyConn | None) -> None:
         """Begin a new connection to it with the PROXY header and TLS that it wants. `client` is whom it serves; None: the proxy itself."""
@@ -158,6 +170,89 @@ class UpstreamGroup:
             conn.close()
         self.leave(upstream)
 
+    # Connections of HTTP/2.
+
+    async def begin(self, upstream: Upstream, client: ProxyConn) -> "tuple[Http2Upstream, bool] | None":
+        """A place for a request on a connection of HTTP/2, and whether the connection was used before. OSError, NoUpstream.
+
+        None: the upstream has chosen HTTP/1.1. While all connections are full, one more is opened, unless `max_upstream` forbids it. One task
+        opens it for all requests that wait. So many requests at once do not open many connections.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.settings.queue_timeout
+        waited = False
+        while upstream.http2:
+            for over in upstream.shared:
+                if over.free():
+                    used = over.requests > 0
+                    upstream.active += 1
+                    return over.begin(), used
+            most = self.settings.max_upstream
+            unknown = any(not over.settled for over in upstream.shared)  # they may have room for more in a moment
+            if upstream.opening is None and not unknown and not (most and len(upstream.shared) >= most):
+                upstream.opening = loop.create_task(self._open(upstream, client))
+                upstream.opening.add_done_callback(lambda task: task.cancelled() or task.exception())
+            opening = upstream.opening
+            await self._wait(upstream, deadline, waited)
+            waited = True
+            if opening is not None and opening.done() and not opening.cancelled() and (error := opening.exception()):
+                raise error
+        return None
+
+    async def _wait(self, upstream: Upstream, deadline: float, first: bool) -> None:
+        """Wait until it makes sense to look for a place again. A request that has waited before is the `first`."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        (upstream.waiting.appendleft if first else upstream.waiting.append)(future)
+        try:
+            async with asyncio.timeout_at(deadline):
+                await future
+        except BaseException as error:
+            if future in upstream.waiting:
+                upstream.waiting.remove(future)
+            else:
+                self._wake(upstream, 1)  # the place and the exception came at the same time
+            if isinstance(error, TimeoutError):
+                raise NoUpstream("all connections to the upstream are in use") from None
+            raise
+
+    async def _open(self, upstream: Upstream, client: ProxyConn) -> None:
+        """Open a connection of HTTP/2. The requests that wait look for a place then. If it failed, all of them get the error."""
+        more = 1 << 30
+        try:
+            conn = await self.connect(upstream, client)
+            if conn.tls is not None and conn.tls.selected_alpn_protocol() != "h2":
+                upstream.http2 = False
+                upstream.idle.append((asyncio.get_running_loop().time(), conn))
+                return
+            over = Http2Connection(conn, self.settings, lambda: self._changed(upstream))
+            upstream.shared.append(over)
+            over.start()
+            more = 1
+        finally:
+            upstream.opening = None
+            asyncio.get_running_loop().call_soon(self._wake, upstream, more)
+
+    def _changed(self, upstream: Upstream) -> None:
+        """A connection of HTTP/2 may have room, or has ended."""
+        before = len(upstream.shared)
+        upstream.shared = [over for over in upstream.shared if not over.leaving]
+        if upstream.waiting:
+            self._wake(upstream, int(len(upstream.shared) < before))
+
+    def _wake(self, upstream: Upstream, more: int) -> None:
+        """Let as many requests look for a place as there is room for, and `more`: one of them may open a connection."""
+        room = sum(over.free() for over in upstream.shared) + more
+        while upstream.waiting and room > 0:
+            future = upstream.waiting.popleft()
+            if not future.done():
+                future.set_result(None)
+                room -= 1
+
+    def end(self, upstream: Upstream, exchange: Http2Upstream) -> None:
+        """Give a place on a connection of HTTP/2 back."""
+        upstream.active -= 1
+        exchange.leave()
+
     async def _enter(self, upstream: Upstream) -> None:
         """Wait until the upstream may have one more connection in use, the first that asked first."""
         most = self.settings.max_upstream
@@ -195,9 +290,15 @@ class UpstreamGroup:
             for upstream in self.upstreams:
                 while upstream.idle and now - upstream.idle[0][0] > self.settings.idle_timeout:
                     upstream.idle.popleft()[1].close()
+                for over in list(upstream.shared):
+                    if not over.streams and not over.reserved and now - over.quiet_since > self.settings.idle_timeout:
+                        over.leaving = True
+                        await over.end()
 
     def close(self) -> None:
         """Close all idle connections."""
         for upstream in self.upstreams:
             while upstream.idle:
                 upstream.idle.popleft()[1].close()
+            for over in list(upstream.shared):
+                over.close()

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from string import hexdigits
 from typing import TYPE_CHECKING, Any
 
+from pystack.phy.segmenter import segments
 from pystack.sim import whole
 from pystack.sim.nodes import Node, SimHost, SimPort, Switch
 from pystack_c.link.bridge import BridgePort, MacRelay
+from pystack_c.packet import Transmit
 
 if TYPE_CHECKING:
     from pystack.sim.network import Network
@@ -82,6 +84,11 @@ class Bridge(Switch):
     def deliver_raw(self, port: SimPort, raw: bytes) -> None:
         """Forward a frame of a kernel host, as the frames of the wire, because VLAN tags may change and each frame counts."""
         for frame in whole.cut(raw):
+            self.deliver(port, frame)
+
+    def deliver_whole(self, port: SimPort, tx: Transmit) -> None:
+        """The same for a frame that no card has cut or completed (see SimPort.send_whole)."""
+        for frame in segments(tx):
             self.deliver(port, frame)
 
     def _note(self, *event: Any) -> None:

@@ -1,5 +1,6 @@
 cimport cython
 from libc.stdint cimport int64_t
+from pystack_c.packet cimport Transmit
 
 cdef class Stats:
     cdef public int64_t frames
@@ -50,5 +51,12 @@ cdef class Channel:
     cdef list _send(self, bytes frame, int64_t now)
     @cython.locals(arrivals=list)
     cpdef list send(self, bytes frame, int64_t now)
+    cpdef bint only_delays(self) except -1
+    @cython.locals(busy=bint)
+    cpdef bint is_steady(self) except -1
+    @cython.locals(length=int64_t, end=int64_t, number=int64_t, stats=Stats)
+    cpdef int64_t send_group(self, int64_t count, int64_t longest, int64_t last, int64_t now) except? -2
+    @cython.locals(length=Py_ssize_t, count=Py_ssize_t, longest=Py_ssize_t, last=Py_ssize_t, header=bytes, headers=Py_ssize_t)
+    cpdef bint send_whole(self, Transmit tx) except -1
     @cython.locals(stats=Stats, start=int64_t, duration=int64_t)
     cdef int64_t _transmit(self, Py_ssize_t length, int64_t now) except? -2

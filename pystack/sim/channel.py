@@ -16,6 +16,7 @@ import pystack_c.const as C
 from pystack.phy.match import Match
 from pystack.sim.impairments import Burst, LinkTrace, check_setting
 from pystack_c.base.rng import Rng
+from pystack_c.packet import Transmit
 from pystack_c.wire.vlan import TAG_LEN, TPID
 
 Arrivals = list[tuple[int, bytes]]
@@ -264,6 +265,67 @@ class Channel:
             stats.delivered_bytes += len(data)
         return arrivals
 
+    def only_delays(self) -> bool:
+        """Whether it does nothing but delay frames, and lose those that are longer than the MTU."""
+        return not self.rate and self.is_steady()
+
+    def is_steady(self) -> bool:
+        """Whether chance, rules and traces have no part in what happens to a frame."""
+        if self.loss or self.reorder or self.duplicate or self.corrupt or self.jitter:
+            return False
+        busy = bool(self.rules) or self.burst is not None or self.trace is not None
+        return self.up and not busy and self.meddle is None and type(self) is Channel
+
+    def send_group(self, count: int, longest: int, last: int, now: int) -> int:
+        """Take a group of frames that leave behind each other, the last of which may be shorter. Returns when the last one arrives.
+
+        The queue and the wire treat them as single frames. -1: nothing was taken, because one of the frames would be lost or marked, or
+        because all of them together take longer than GROUP_TIME. The first one would arrive too late then.
+        """
+        if not self.is_steady() or self.mark is not None or (self.mtu and longest - self.header > self.mtu):
+            return -1
+        length = (count - 1) * longest + last
+        if self.rate:
+            if (length + count * self.overhead) * 8_000_000_000 > self.rate * GROUP_TIME:
+                return -1
+            starts = self._starts  # object
+            while starts and starts[0][0] <= now:
+                self._waiting_bytes -= starts.popleft()[1]
+            if self.queue is not None and len(starts) + count > self.queue:
+                return -1
+            if self.queue_bytes is not None and self._waiting_bytes + length > self.queue_bytes:
+                return -1
+            end = now
+            for number in range(count):
+                end = self._transmit(last if number == count - 1 else longest, now)
+        else:
+            end = now
+        stats = self.stats
+        stats.frames += count
+        stats.bytes += length
+        stats.delivered += count
+        stats.delivered_bytes += length
+        return end + self.delay  # type: ignore[no-any-return]
+
+    def send_whole(self, tx: Transmit) -> bool:
+        """Take a frame that a network card would cut or complete. It arrives as it is, `delay` later.
+
+        Returns False, and takes nothing, if something on this link needs the single frames.
+        """
+        if self.rate:
+            return False
+        length = len(tx)
+        longest = length
+        last = length
+        count = 1
+        if tx.gso_size > 0:
+            header = tx.header
+            headers = tx.csum_start + (header[tx.csum_start + 12] >> 4) * 4
+            count = (length - headers + tx.gso_size - 1) // tx.gso_size
+            longest = min(length, headers + tx.gso_size)
+            last = length - (count - 1) * tx.gso_size
+        return self.send_group(count, longest, last, 0) >= 0
+
     def _fits(self, frame: bytes) -> bool:  # python
         """Whether a frame that is longer than the MTU is so only because of the tag of its VLAN."""
         return bool(self.header) and frame[12:14] == TPID and len(frame) - self.header <= self.mtu + TAG_LEN
@@ -386,6 +448,8 @@ class Channel:
             setattr(self, name, value)
 
 
+#: the longest time (ns) on the wire of a group of frames that arrives as one
+GROUP_TIME = 600_000
 _COUNTS = (
     "frames", "bytes", "delivered", "delivered_bytes", "drops", "duplicated", "corrupted", "reordered", "marked", "queue_max",
     "wait_max", "busy",

@@ -315,6 +315,20 @@ class Switch:
             if other is not port:
                 other.send(frame)
 
+    def deliver_whole(self, port: SimPort, tx: Transmit) -> None:
+        """The same for a frame that no card has cut or completed (see SimPort.send_whole)."""
+        frame = tx.header
+        out = self.fdb.lookup(frame[:6], self.net.now)
+        if out is None and self.guard.returns(frame, port, self.net.now):
+            return
+        self.fdb.learn(frame[6:12], port, self.net.now)
+        if out is port or frame[:6] == frame[6:12]:
+            return
+        self.flooded += out is None
+        for other in self.ports if out is None else [out]:
+            if other is not port:
+                other.send_whole(tx)
+
     def deliver_raw(self, port: SimPort, raw: bytes) -> None:
         """The same for a frame that begins with a virtio-net header (see sim/whole.py)."""
         at = whole.VNET_HDR_LEN

@@ -6,6 +6,7 @@ This is what the simulator does for each frame, so it is compiled. Everything th
 from collections.abc import Callable
 from typing import Any
 
+import pystack_c.const as C
 from pystack.phy.segmenter import segments
 from pystack.sim.channel import Channel
 from pystack.sim.middlebox import IN, OUT, Middlebox, through
@@ -15,7 +16,7 @@ from pystack.sim.scheduler import Scheduler, SimError
 from pystack.sim.virtual import VirtualHost
 from pystack.trace.pcapng import INBOUND, OUTBOUND
 from pystack_c.iface import Iface
-from pystack_c.packet import Transmit
+from pystack_c.packet import Transmit, new_transmit
 
 #: tap(time, direction, frame): called for each frame that passes a port; direction is INBOUND or OUTBOUND as the node sees it
 Tap = Callable[[int, int, bytes], None]
@@ -68,6 +69,44 @@ class SimPort:
         for time, data in out.send(frame, net.now):
             net.add(time, peer.arrive, (data,))
 
+    def send_whole(self, tx: Transmit) -> None:
+        """Put a frame on the link that no card has cut or completed yet: whole, if the link does nothing but delay it.
+
+        Whether it stays whole depends on the network alone. Taps do not matter, and get the frames that a card would make of it.
+        """
+        net = self.net
+        out = self.out
+        peer = self.peer
+        if out is None or peer is None:
+            single = True  # a port of another kind
+        else:
+            single = bool(self.boxes or peer.boxes or self.transmitter is not None or net.causes is not None)
+        if single or not out.send_whole(tx):  # type: ignore[union-attr]
+            for frame in segments(tx):
+                self.send(frame)
+            return
+        if self.taps:
+            self._show_whole(OUTBOUND, tx)
+        net.add(net.now + out.delay, peer.arrive_whole, (_flat(tx),))  # type: ignore[union-attr]
+
+    def arrive_whole(self, tx: Transmit) -> None:
+        """Such a frame comes out of the link."""
+        if self.taps:
+            self._show_whole(INBOUND, tx)
+        node = self.node  # object
+        if isinstance(node, HostPath):
+            host: HostPath = node
+            host.deliver_whole(self, tx)
+        elif hasattr(node, "deliver_whole"):
+            node.deliver_whole(self, tx)
+        else:
+            for frame in segments(tx):
+                node.deliver(self, frame)
+
+    def _show_whole(self, direction: int, tx: Transmit) -> None:  # python
+        for frame in segments(tx):
+            self._show(direction, frame)
+
     @property
     def qdisc(self) -> Qdisc | None:
         """The queueing discipline in front of the link, or None."""
@@ -113,6 +152,17 @@ class SimPort:
         return f"<SimPort {self.node.name}:{self.name}>"
 
 
+def _flat(tx: Transmit) -> Transmit:
+    """The same frame in one piece: the payload may be a view of a buffer that the sender will use again."""
+    if tx.payload is None:
+        return tx
+    made = new_transmit(tx.iface, tx.to_bytes(), None)
+    made.gso_size = tx.gso_size
+    made.csum_start = tx.csum_start
+    made.csum_offset = tx.csum_offset
+    return made
+
+
 class HostPath(VirtualHost):
     """The loop of a simulated host: what it does after each frame, call and timer."""
 
@@ -120,6 +170,8 @@ class HostPath(VirtualHost):
         super().__init__(net, stack)
         #: whether it receives and sends; see SimHost.crash and SimHost.freeze
         self.up = True
+        #: its card leaves the cutting to the links, on which frames stay whole if possible (Network, `whole`)
+        self.whole = False
         self._by_iface: dict[int, SimPort] = {}
         self._wake_at = -1  # the time of the earliest timer event in the scheduler that is still valid
         self._draining = False
@@ -173,7 +225,10 @@ class HostPath(VirtualHost):
         if port is None or not self.up:
             return
         if tx.gso_size or tx.csum_start:
-            self.send_offloaded(port, tx)
+            if self.whole:
+                port.send_whole(tx)
+            else:
+                self.send_offloaded(port, tx)
         else:
             port.send(tx.to_bytes())
 
@@ -207,4 +262,18 @@ class HostPath(VirtualHost):
             now = net.now if self.local is None else self.local.own(net.now)
             iface: Iface = port.iface
             self.stack.receive(iface, frame, now)
+        self.pump()
+
+    def deliver_whole(self, port: SimPort, tx: Transmit) -> None:
+        """The same for a frame that no card has cut or completed: see SimPort.send_whole."""
+        if not self.up:
+            return
+        flags = C.RX_CSUM_OK if tx.csum_start > 0 else 0
+        if self.recorder is not None:
+            self.receive(port.iface, tx.header, 0, flags, tx.gso_size)
+        else:
+            net: Scheduler = self.net
+            now = net.now if self.local is None else self.local.own(net.now)
+            iface: Iface = port.iface
+            self.stack.receive(iface, tx.header, now, 0, flags, tx.gso_size)
         self.pump()

@@ -74,11 +74,7 @@ def pieces(raw: bytes) -> tuple[int, int]:
 
 def only_delays(out: Any) -> bool:
     """Whether what takes the frames of a port is a channel that does nothing but delay them."""
-    if not isinstance(out, Channel):
-        return False
-    c = out
-    chance = c.loss or c.reorder or c.duplicate or c.corrupt or c.jitter
-    return c.up and not (chance or c.rate or c.rules) and c.burst is None and c.trace is None
+    return isinstance(out, Channel) and out.only_delays()
 
 
 def send(port: "SimPort", raw: bytes) -> None:
@@ -90,18 +86,20 @@ def send(port: "SimPort", raw: bytes) -> None:
     watched = (
         port.taps or port.boxes or peer.taps or peer.boxes or port.transmitter is not None or net.causes is not None
     )
-    if take is not None and not watched and only_delays(channel):
+    if take is not None and not watched and isinstance(channel, Channel):
         count, longest = pieces(raw)
-        if not channel.mtu or longest - channel.header <= channel.mtu:
-            stats = channel.stats
-            stats.frames += count
-            stats.delivered += count
-            stats.bytes += len(raw) - VNET_HDR_LEN
-            stats.delivered_bytes += len(raw) - VNET_HDR_LEN
-            net.at(net.now + channel.delay, take, peer, raw)
+        length = len(raw) - VNET_HDR_LEN
+        arrival = channel.send_group(count, longest, last_piece(raw, count, longest, length), net.now)
+        if arrival >= 0:
+            net.at(arrival, take, peer, raw)
             return
     for frame in cut(raw):
         port.send(frame)
+
+
+def last_piece(raw: bytes, count: int, longest: int, length: int) -> int:
+    """The bytes of the last of the frames that it becomes."""
+    return length if count == 1 else length - (count - 1) * int(_fields(raw)[3])
 
 
 def receive_arguments(raw: bytes) -> tuple[int, int, int]:

@@ -11,16 +11,19 @@ from pystack_c.filter.hooks cimport passes
 from pystack_c.iface cimport Iface, LocalAddr
 from pystack_c.base.address cimport addr_t, addr_text, is_broadcast, is_group, is_loopback, is_multicast, is_this_network, key, v4
 from pystack_c.packet cimport Packet
+from pystack_c.route cimport Accepted, slot
 from pystack_c.tcp cimport input as tcp_input
 from pystack_c.wire cimport ipv4 as wire
 
 cdef int _BAD_CHECKSUM, _TRUNCATED
 cdef uint32_t _ALL_HOSTS
 
-@cython.locals(code=int, counters=Counters, error=tuple)
+@cython.locals(code=int, counters=Counters, error=tuple, at=int, known=Accepted)
 cpdef input(Core core, Iface iface, Packet pkt)
 @cython.locals(tracked=Conntrack)
 cdef bint _prerouting(Core core, Iface iface, Packet pkt) except -1
+@cython.locals(known=Accepted)
+cdef _accept(Core core, Iface iface, Packet pkt, int at)
 cdef bint _count_group(Counters counters, Packet pkt) noexcept
 @cython.locals(count=int, codepoint=int)
 cdef void _count_ecn(Counters counters, Packet pkt) noexcept

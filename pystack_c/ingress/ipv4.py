@@ -22,6 +22,7 @@ from pystack_c.iface import Iface
 from pystack_c.ingress import icmpv4 as icmp_input
 from pystack_c.ip import forward, icmpv4, igmp, reassembly, source_route
 from pystack_c.packet import Packet
+from pystack_c.route import Accepted, slot
 from pystack_c.sockets import raw, udp
 from pystack_c.tcp import input as tcp_input
 from pystack_c.tcp import tunnel
@@ -54,25 +55,24 @@ def input(core: Core, iface: Iface, pkt: Packet) -> None:
     _count_ecn(counters, pkt)
     if core.hooks is not None and not _prerouting(core, iface, pkt):
         return
+    at = slot(pkt.src, pkt.dst)
+    known: Accepted | None = core.accepted[at]
     if (
-        pkt.src == core.ok_src
-        and pkt.dst == core.ok_dst
-        and iface is core.ok_iface
-        and core.ok_epoch == core.route_epoch
+        known is not None
+        and pkt.src == known.src
+        and pkt.dst == known.dst
+        and iface is known.iface
+        and known.epoch == core.route_epoch
     ):
-        # The packet before came from and went to the same hosts, and
+        # A packet before came from and went to the same hosts, and
         # no address changed since, so the checks have the same result.
-        pkt.dst_kind = core.ok_kind
+        pkt.dst_kind = known.kind
     else:
         if not _check_addresses(core, iface, pkt):
             return
         pkt.dst_kind = classify(core, iface, pkt.dst)
         if not _count_group(counters, pkt):
-            core.ok_kind = pkt.dst_kind
-            core.ok_src = pkt.src
-            core.ok_dst = pkt.dst
-            core.ok_iface = iface
-            core.ok_epoch = core.route_epoch
+            _accept(core, iface, pkt, at)
     if pkt.ip_hlen > 20 and not _check_options(core, iface, pkt):
         return
     if core.mrouter is not None and is_multicast(pkt.dst) and core.mrouter.input(iface, pkt):
@@ -104,6 +104,19 @@ def _prerouting(core: Core, iface: Iface, pkt: Packet) -> bool:
         if (pkt.mf or pkt.frag_off != 0) and not reassembly.whole(core, iface, pkt):
             return False
     return passes(core, C.HOOK_PREROUTING, iface, pkt)
+
+
+def _accept(core: Core, iface: Iface, pkt: Packet, at: int) -> None:
+    """Remember at this place that the packet passed all checks of its addresses."""
+    known: Accepted | None = core.accepted[at]
+    if known is None:
+        known = Accepted()
+        core.accepted[at] = known
+    known.src = pkt.src
+    known.dst = pkt.dst
+    known.iface = iface
+    known.epoch = core.route_epoch
+    known.kind = pkt.dst_kind
 
 
 def _count_group(counters: Counters, pkt: Packet) -> bool:

@@ -6,14 +6,14 @@ from pystack_c.core cimport Core
 from pystack_c.iface cimport Iface, LocalAddr
 from pystack_c.endpoint cimport Endpoint
 from pystack_c.ip.policy cimport RouteFlow, Policy, next_hop, select
-from pystack_c.route cimport Dst, NextHop, Route, RouteTable, link_mtu
+from pystack_c.route cimport Dst, NextHop, Route, RouteTable, link_mtu, slot
 from pystack_c.wire cimport ipv4 as wire
 from pystack_c.base.address cimport addr_sum, addr_t, addr_text, is_broadcast, is_loopback, is_multicast, key, loopback_for
 from pystack_c.ip.pmtu cimport expire_mtu
 
 @cython.locals(dst=Dst)
 cpdef Dst route_output(Core core, addr_t addr, addr_t src=*, Iface iface=*, bint onlink=*)
-@cython.locals(found=Dst, dst=Dst)
+@cython.locals(at=int, found=Dst, dst=Dst)
 cpdef Dst find_route(Core core, addr_t addr, addr_t src=*, Iface iface=*, bint onlink=*)
 @cython.locals(dst=Dst)
 cpdef Dst route_endpoint(Core core, Endpoint ep, addr_t addr, Iface iface, bint onlink, int proto, int dport)

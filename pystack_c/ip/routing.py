@@ -15,7 +15,7 @@ from pystack_c.iface import Iface, LocalAddr
 from pystack_c.ip.pmtu import expire_mtu
 from pystack_c.ip.policy import REFUSALS, Policy, RouteFlow, next_hop, select
 from pystack_c.link import neighbor
-from pystack_c.route import Dst, NextHop, Route, RouteTable, link_mtu
+from pystack_c.route import Dst, NextHop, Route, RouteTable, link_mtu, slot
 
 #: the most decisions in a cache
 DST_CACHE_MAX = 4096
@@ -39,11 +39,13 @@ def find_route(core: Core, addr: int, src: int = 0, iface: Iface | None = None, 
     if core.policy is not None:
         return route_flow(core, addr, src, iface, onlink, 0, None, 0, 0, 0)
     if iface is None and not onlink:
-        found: Dst | None = core.latest_dst
+        at = slot(0, addr)
+        found: Dst | None = core.latest[at]
         if found is None or found.addr != addr:
             found = core.dst_cache.get(key(addr))
+            if found is not None:
+                core.latest[at] = found
         if found is not None and found.epoch == core.route_epoch:
-            core.latest_dst = found
             if found.mtu_until > 0:
                 expire_mtu(core, found)
             return found
@@ -57,7 +59,7 @@ def find_route(core: Core, addr: int, src: int = 0, iface: Iface | None = None, 
     dst.pseudo = addr_sum(dst.src, dst.addr)
     if iface is None and not onlink:
         _remember(core.dst_cache, key(addr), dst)
-        core.latest_dst = dst
+        core.latest[slot(0, addr)] = dst
     return dst
 
 

@@ -425,3 +425,92 @@ def pipeline(port, origin):
 @case(PART, "HTTP/1.0 without Host")
 def old(port, origin):
     return passed(origin, raw(port, b"GET /ok HTTP/1.0\r\n\r\n"))
+
+
+PART = "Servers of HTTP/2, with prior knowledge"
+
+
+def second(name):
+    """A case with a server of HTTP/2, which not every proxy can talk to."""
+
+    def add(function):
+        def run(port, origin):
+            if status(raw(port, get("/h2/ok"))) == "501":
+                return "not possible"
+            origin.forget()
+            return function(port, origin)
+
+        CASES.append(Case(PART, name, run))
+        return function
+
+    return add
+
+
+@second("10 requests at the same time, of 10 clients")
+def together(port, origin):
+    clients = [Client(port) for _ in range(10)]
+    for client in clients:
+        client.send(get("/h2/slow", "Connection: close"))
+    good = sum(status(client.until(NEVER)) == "200" for client in clients)
+    for client in clients:
+        client.close()
+    return f"{good} answers, {'one connection' if origin.connections <= 1 else 'many connections'}"
+
+
+@second("REFUSED_STREAM: GET")
+def refused_get(port, origin):
+    return f"{status(raw(port, get(f'/h2/refuse/{time.monotonic_ns()}')))}, sent {times(origin)}"
+
+
+@second("REFUSED_STREAM: POST")
+def refused_post(port, origin):
+    path = f"/h2/refuse/{time.monotonic_ns()}"
+    return f"{status(raw(port, get(path, 'Content-Length: 5', method='POST', body=b'hello')))}, sent {times(origin)}"
+
+
+@second("GOAWAY before it has processed a POST")
+def goaway(port, origin):
+    path = f"/h2/goaway/{time.monotonic_ns()}"
+    return f"{status(raw(port, get(path, 'Content-Length: 5', method='POST', body=b'hello')))}, sent {times(origin)}"
+
+
+@second("resets the stream before the head: POST")
+def reset_post(port, origin):
+    data = raw(port, get("/h2/reset", "Content-Length: 5", method="POST", body=b"hello"))
+    return f"{status(data)}, sent {times(origin)}"
+
+
+@second("resets the stream in the middle of a body")
+def reset_middle(port, origin):
+    return ended(port, "/h2/middle")
+
+
+@second("opens no window for a body of 1 MiB")
+def window(port, origin):
+    begin = time.monotonic()
+    with Client(port) as client:
+        client.send(get("/h2/window", "Content-Length: 1048576", method="POST"))
+        client.sock.setblocking(False)
+        left = memoryview(bytes(1 << 20))
+        while left and time.monotonic() - begin < TIMEOUT * 3:
+            try:
+                left = left[client.sock.send(left) :]
+            except BlockingIOError:
+                time.sleep(0.05)
+            except ConnectionError:
+                break
+        return f"{status(client.until(NEVER))} {seconds(begin)}"
+
+
+@second("trailers behind the body, TE: trailers")
+def trailers(port, origin):
+    with Client(port) as client:
+        client.send(get("/h2/trailers", "TE: trailers"))
+        data = client.until(b"\r\n0\r\n") + client.until(b"\r\n\r\n", 0.3)
+        return f"{status(data)}, {'passed on' if b'grpc-status' in data.lower() else 'removed'}"
+
+
+def times(origin):
+    """How often the request reached the server."""
+    count = len(origin.heads)
+    return {1: "once", 2: "twice"}.get(count, f"{count} times")

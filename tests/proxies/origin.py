@@ -5,6 +5,12 @@ import contextlib
 import threading
 import time
 
+import h2.config
+import h2.connection
+import h2.errors
+import h2.events
+import h2.exceptions
+
 #: the size of the long answer
 LONG = 48 << 20
 
@@ -21,6 +27,8 @@ class Origin:
         self.taken = 0
         self.failed: dict[bytes, int] = {}
         self.writers: set = set()
+        #: the port of HTTP/2
+        self.second = 0
 
     def forget(self):
         """Start a new case."""
@@ -142,6 +150,86 @@ class Origin:
         return await self.do_ok(reader, writer, path, body)
 
 
+class Origin2:
+    """The same over HTTP/2 with prior knowledge, for the paths below /h2. It counts connections and requests in its Origin."""
+
+    def __init__(self, origin, reader, writer):
+        self.origin, self.reader, self.writer = origin, reader, writer
+        self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+        self.paths, self.methods = {}, {}
+
+    def flush(self):
+        self.writer.write(self.h2.data_to_send())
+
+    async def serve(self):
+        self.origin.connections += 1
+        self.h2.initiate_connection()
+        self.flush()
+        with contextlib.suppress(OSError, h2.exceptions.ProtocolError, asyncio.CancelledError):
+            while data := await self.reader.read(65536):
+                for event in self.h2.receive_data(data):
+                    await self.event(event)
+                self.flush()
+        self.writer.close()
+
+    async def event(self, event):
+        number = getattr(event, "stream_id", None)
+        if isinstance(event, h2.events.RequestReceived):
+            fields = {bytes(name): bytes(value) for name, value in event.headers}
+            self.paths[number] = fields[b":path"]
+            self.origin.heads.append(b"\r\n".join(name + b": " + value for name, value in fields.items()))
+        elif isinstance(event, h2.events.DataReceived) and b"window" not in self.paths[number]:
+            self.h2.acknowledge_received_data(event.flow_controlled_length, number)
+        if getattr(event, "stream_ended", None):
+            kind = self.paths[number].split(b"/")[2].decode()
+            await getattr(self, f"do_{kind}", self.do_ok)(number)
+
+    def again(self, number):
+        """Whether the path was asked for before."""
+        path = self.paths[number]
+        self.origin.failed[path] = self.origin.failed.get(path, 0) + 1
+        return self.origin.failed[path] > 1
+
+    async def do_ok(self, number):
+        self.h2.send_headers(number, [(":status", "200"), ("content-length", "2")])
+        self.h2.send_data(number, b"ok", end_stream=True)
+
+    async def do_slow(self, number):
+        def answer():
+            with contextlib.suppress(OSError, h2.exceptions.ProtocolError):
+                self.h2.send_headers(number, [(":status", "200"), ("content-length", "2")])
+                self.h2.send_data(number, b"ok", end_stream=True)
+                self.flush()
+
+        self.origin.loop.call_later(0.3, answer)
+
+    async def do_refuse(self, number):
+        if self.again(number):
+            return await self.do_ok(number)
+        self.h2.reset_stream(number, h2.errors.ErrorCodes.REFUSED_STREAM)
+
+    async def do_goaway(self, number):
+        if self.again(number):
+            return await self.do_ok(number)
+        self.flush()
+        self.writer.write(b"\0\0\x08\x07\0\0\0\0\0" + (number - 2 if number > 1 else 0).to_bytes(4, "big") + bytes(4))
+
+    async def do_reset(self, number):
+        self.h2.reset_stream(number, h2.errors.ErrorCodes.INTERNAL_ERROR)
+
+    async def do_middle(self, number):
+        self.h2.send_headers(number, [(":status", "200"), ("content-length", "1000")])
+        self.h2.send_data(number, b"x" * 500)
+        self.flush()
+        await asyncio.sleep(0.1)
+        self.h2.reset_stream(number, h2.errors.ErrorCodes.INTERNAL_ERROR)
+
+    async def do_trailers(self, number):
+        self.h2.send_headers(number, [(":status", "200")])
+        self.h2.send_data(number, b"data")
+        self.h2.send_headers(number, [("grpc-status", "0")], end_stream=True)
+
+
 class InThread:
     """An asyncio loop in a thread: servers and proxies that blocking clients talk to."""
 
@@ -165,6 +253,10 @@ class InThread:
 
         server = self.run(start())
         self.servers.append(server)
+        serve2 = lambda reader, writer: Origin2(origin, reader, writer).serve()  # noqa: E731
+        second = self.run(asyncio.start_server(serve2, "127.0.0.1", 0))
+        self.servers.append(second)
+        origin.second = second.sockets[0].getsockname()[1]
         return origin, server.sockets[0].getsockname()[1]
 
     def proxy(self, server):

@@ -28,6 +28,7 @@ http {{
     proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
     location / {{ proxy_pass http://one; }}
     location /refused {{ proxy_pass http://none; }}
+    location /h2 {{ return 501; }}
   }}
 }}
 """
@@ -45,10 +46,13 @@ defaults
 frontend f
   bind 127.0.0.1:{port}
   use_backend none if {{ path_beg /refused }}
+  use_backend two if {{ path_beg /h2 }}
   default_backend one
 backend one
   server a 127.0.0.1:{origin}
   server b 127.0.0.1:{origin}
+backend two
+  server d 127.0.0.1:{second} proto h2
 backend none
   server c 127.0.0.1:{closed}
 """
@@ -83,11 +87,18 @@ def listens(port):
 
 
 @contextlib.contextmanager
-def peer(name, thread, origin, folder):
-    """Run a peer in front of the origin's port. Yields its port."""
+def peer(name, thread, origin, second, folder):
+    """Run a peer in front of the origin's ports, of HTTP/1.1 and of HTTP/2. Yields its port."""
     import os
 
-    values = {"port": free_port(), "closed": free_port(), "origin": origin, "folder": folder, "timeout": TIMEOUT}
+    values = {
+        "port": free_port(),
+        "closed": free_port(),
+        "origin": origin,
+        "second": second,
+        "folder": folder,
+        "timeout": TIMEOUT,
+    }
     values["user"] = "user root;" if os.getuid() == 0 else ""
     if name == "pystack":
         settings = ProxySettings(
@@ -95,7 +106,7 @@ def peer(name, thread, origin, folder):
             connect_timeout=TIMEOUT, response_timeout=TIMEOUT, tunnel_timeout=10, max_fails=0,
         )  # fmt: skip
         both = [Upstream("127.0.0.1", origin, name=letter) for letter in "ab"]
-        yield thread.proxy(_Split(("127.0.0.1", 0), both, settings=settings, closed=values["closed"]))
+        yield thread.proxy(_Split(("127.0.0.1", 0), both, settings=settings, closed=values["closed"], second=second))
         return
     config = folder / f"{name}.conf"
     config.write_text((NGINX if name == "nginx" else HAPROXY).format(**values))
@@ -112,14 +123,22 @@ def peer(name, thread, origin, folder):
 
 
 class _Split(HttpProxy):
-    """A proxy with another group of upstreams for /refused."""
+    """A proxy with other groups of upstreams for /refused and /h2."""
 
-    def __init__(self, listen, upstreams, *, settings, closed):
+    def __init__(self, listen, upstreams, *, settings, closed, second):
         super().__init__(listen, upstreams, settings=settings)
+        self.two = HttpProxy(listen, [Upstream("127.0.0.1", second, http2=True)], settings=settings)
         self.none = HttpProxy(listen, [Upstream("127.0.0.1", closed)], settings=settings)
+
+    def ended(self):
+        super().ended()
+        self.two.ended()
+        self.none.ended()
 
     async def handle(self, request, reply, client):
         if request.target.startswith(b"/refused"):
             await self.none.handle(request, reply, client)
+        elif request.target.startswith(b"/h2"):
+            await self.two.handle(request, reply, client)
         else:
             await super().handle(request, reply, client)

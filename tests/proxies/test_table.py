@@ -31,7 +31,7 @@ def proxy(request, thread, tmp_path_factory):
     if version(request.param) != VERSIONS.get(request.param, ""):
         pytest.skip(f"the page is about version {VERSIONS[request.param]} of {request.param}")
     origin, at = thread.origin()
-    with peer(request.param, thread, at, tmp_path_factory.mktemp(request.param)) as port:
+    with peer(request.param, thread, at, origin.second, tmp_path_factory.mktemp(request.param)) as port:
         yield request.param, port, origin
 
 

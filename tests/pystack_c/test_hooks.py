@@ -9,6 +9,7 @@ import pystack_c.const as C
 from pystack.testing.peer import Peer as TcpPeer
 from pystack.testing.peer import S
 from pystack_c.filter import hooks
+from pystack_c.route import slot
 from pystack_c.sockets import raw, sockopt, udp
 from tests import frames as f
 from tests.pystack_c.test_forward import router
@@ -166,17 +167,18 @@ def test_a_new_rule_is_asked_although_the_hosts_were_accepted_before(place):
     core = peer.stack
     for _ in range(2):
         assert len(peer.send(ECHO, 1)) == 1
-    assert (core.ok_src, core.ok_dst, core.ok_epoch) == (peer.me, peer.addr, core.route_epoch)
+    known = core.accepted[slot(peer.me, peer.addr)]
+    assert (known.src, known.dst, known.epoch) == (peer.me, peer.addr, core.route_epoch)
 
     def hook(core, place, iface, packet):
         return hooks.DROP
 
     hooks.attach(core, place, hook)
-    assert core.ok_epoch != core.route_epoch
+    assert known.epoch != core.route_epoch
     assert peer.send(ECHO, 1) == []
     assert peer.drops == {"filter-" + hooks.NAMES[place]: 1}
     hooks.detach(core, place, hook)
-    assert core.ok_epoch != core.route_epoch
+    assert known.epoch != core.route_epoch
     assert len(peer.send(ECHO, 1)) == 1
 
 

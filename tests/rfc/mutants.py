@@ -268,8 +268,9 @@ RFC4787 = [
     Mutant("ICMP-10a", "ip/icmpv4.py", '    why = "an echo request for this host arrived"', "    return"),
     Mutant("ICMP-10b", "filter/translate.py", "    if q[at] == C.ICMP_REDIRECT and ", "    if q[at] == C.ICMP_PARAMETER_PROBLEM and "),
     Mutant("ICMP-10c", "ingress/icmpv4.py", "    if pkt.icmp_type == C.ICMP_ECHO:", "    if pkt.icmp_type in (C.ICMP_ECHO, 15, 17):"),
-    Mutant("ICMP-10d", "ip/icmpv4.py", "        if is_error(p[pkt.l4_off]):", "        if False:"),
-    Mutant("ICMP-10d", "ip/icmpv4.py", "    if iface.kind == C.LINK_LOOPBACK or config.icmp_ratelimit <= 0 or", "    if True or"),
+    Mutant("ICMP-10d", "ip/icmpv4.py", "    tos = (pkt.tos & 0x1C) | 0xC0", "    tos = pkt.tos"),
+    Mutant("ICMP-10e", "ip/icmpv4.py", "        if is_error(p[pkt.l4_off]):", "        if False:"),
+    Mutant("ICMP-10f", "ip/icmpv4.py", "    if iface.kind == C.LINK_LOOPBACK or config.icmp_ratelimit <= 0 or", "    if True or"),
     Mutant("ICMP-11", "filter/conntrack.py", "    return icmp_type in (3, 4, 5, 11, 12)", "    return icmp_type in (3, 4, 5, 9, 10, 11, 12)"),
 ]  # fmt: skip
 

@@ -254,7 +254,21 @@ def test_icmp_10c_the_nat_answers_no_information_request(make, kind):
 
 
 @MAKES
-def test_icmp_10d_the_nat_sends_no_error_about_an_error_or_too_many(make):
+def test_icmp_10d_the_ds_field_of_errors_and_replies(make):
+    box, found = flows(make)
+    for tos in (0, 0x10, 0x2E, 0xFC):
+        packet = bytearray(found[0][0])
+        packet[1], packet[8] = tos, 1
+        [(_, out)] = box.send(IN, seal(packet))
+        assert out[20] == 11 and out[1] == 0xC0 | tos & 0x1C
+        query = bytearray(echo(A, "10.0.0.1", 9))
+        query[1] = tos
+        [(_, out)] = box.send(IN, seal(query))
+        assert out[20] == 0 and out[1] == tos
+
+
+@MAKES
+def test_icmp_10e_the_nat_sends_no_error_about_an_error(make):
     box, found = flows(make)
     packet = bytearray(found[0][0])
     packet[8] = 1
@@ -262,6 +276,14 @@ def test_icmp_10d_the_nat_sends_no_error_about_an_error_or_too_many(make):
     message = bytearray(error(A, B, udp(B, 53, A, 5000)))
     message[8] = 1
     assert box.send(IN, seal(message)) == []
+
+
+@MAKES
+def test_icmp_10f_the_nat_sends_no_more_errors_than_its_limit(make):
+    box, found = flows(make)
+    packet = bytearray(found[0][0])
+    packet[8] = 1
+    assert len(box.send(IN, seal(packet))) == 1
     box.stack.config.icmp_ratelimit = 1000
     number = sum(len(box.send(IN, seal(packet))) for _ in range(100))
     assert 1 <= number <= box.stack.config.icmp_burst

@@ -80,6 +80,37 @@ def test_no_header_is_an_exception():
         assert longest <= len(frame)
 
 
+@pytest.mark.parametrize("sizes", [[40_000], [3000, 64_000, 100, 9000], [20_000] * 3])
+def test_a_group_takes_the_time_of_its_frames(sizes):
+    """A channel with a rate that gets groups sends each last bit when one does that gets the single frames."""
+    settings = {"rate": 1_000_000_000, "delay": 7000, "queue": 300, "overhead": 24, "mtu": 1500}
+    whole_frames, single = Channel(**settings), Channel(**settings)
+    now = 0
+    for size in sizes:
+        raw = unfinished(tcp(bytes(size)), 16, gso_size=1460 if size > 1460 else 0)
+        count, longest = whole.pieces(raw)
+        last = whole.last_piece(raw, count, longest, len(raw) - 10)
+        frames = list(whole.cut(raw))
+        assert (len(frames), max(map(len, frames)), len(frames[-1])) == (count, longest, last)
+        arrivals = [single.send(frame, now)[0][0] for frame in frames]
+        assert whole_frames.send_group(count, longest, last, now) == arrivals[-1]
+        assert whole_frames.stats.as_dict() == single.stats.as_dict()
+        now += 1000
+    assert single.stats.queue_max > 1
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"rate": 100_000_000}, {"queue": 20}, {"queue_bytes": 30_000}, {"mark": 5}, {"mtu": 1000}, {"loss": 0.1}],
+    ids=lambda settings: next(iter(settings)),
+)
+def test_a_group_that_must_be_cut_changes_nothing(settings):
+    channel = Channel(**{"rate": 1_000_000_000, **settings})
+    before = channel.stats.as_dict(), channel.free_at
+    assert channel.send_group(30, 1514, 700, 5) == -1
+    assert (channel.stats.as_dict(), channel.free_at) == before
+
+
 def test_which_channels_only_delay():
     assert whole.only_delays(Channel(delay=5, mtu=1500, overhead=24, queue=3))
     for settings in (

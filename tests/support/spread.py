@@ -114,6 +114,7 @@ SPREAD = {
     "tests/proxies/test_ending.py": ("once", "its sockets are the kernel's"),
     "tests/proxies/test_headers.py": ("once", "it uses no stack"),
     "tests/proxies/test_live.py": ("once", "its sockets are the kernel's"),
+    "tests/proxies/test_live2.py": ("once", "its sockets are the kernel's"),
     "tests/proxies/test_table.py": ("once", "its sockets are the kernel's, and it waits for timeouts"),
     "tests/pytest_plugin": ("compiled", "the plugin is not compiled, and its networks are the same on both builds"),
     "tests/pytest_plugin/test_running.py": ("all", "one file that shows that it works"),

@@ -28,6 +28,8 @@ ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path(__file__).with_name("instructions.json")
 A, B = 0x0A000001, 0x0A000002
 PACKETS = 500
+#: flows whose packets alternate at a router
+FLOWS = 16
 
 
 #: environment variable: attach a probe
@@ -210,20 +212,21 @@ class Relay(Pair):
         for i, own in enumerate((0x0A000001, 0x0A010001)):
             iface = self.middle.add_iface(f"eth{i}", C.LINK_ETHERNET, 0x020000000001 + i, 1500, False, 0)
             self.middle.add_addr(iface, own, 24)
-            self.middle.add_neighbor(iface, own + 1, 0x020000000011 + i)
+            for n in range(FLOWS):
+                self.middle.add_neighbor(iface, own + 1 + n, 0x020000000011 + 2 * n + i)
             self.ifaces.append(iface)
         if LISTEN in os.environ:
             self.middle.probe = Listener()
 
-    def frame(self, daddr: int, sport: int = 0x400, back: bool = False) -> bytes:
-        """Return a UDP datagram of 64 bytes from 10.0.0.2 to `daddr`, as it arrives at the first interface.
+    def frame(self, daddr: int, sport: int = 0x400, back: bool = False, flow: int = 0) -> bytes:
+        """Return a UDP datagram of 64 bytes from a host of the first network to `daddr`, as it arrives at the first interface.
 
         With `back`, it is the answer to this datagram, as it arrives at the second interface.
         """
         from pystack_c.wire.checksum import sum_bytes
 
         head = bytearray(bytes.fromhex("4500005c000100004011000000000000000000000000000000480000"))
-        ends = [(0x0A000002).to_bytes(4, "big"), daddr.to_bytes(4, "big")]
+        ends = [(0x0A000002 + flow).to_bytes(4, "big"), daddr.to_bytes(4, "big")]
         ports = [sport.to_bytes(2, "big"), (7).to_bytes(2, "big")]
         if back:
             ends.reverse()
@@ -235,16 +238,24 @@ class Relay(Pair):
         return bytes.fromhex(link) + bytes(head) + bytes(64)
 
 
-def forwarded(count: int) -> None:
-    """Forward datagrams of 64 bytes, from the arrival of each frame until the device has the bytes that leave."""
-    relay = Relay(True)
-    stack, iface, now, frame = relay.middle, relay.ifaces[0], relay.now, relay.frame(0x0A010002)
-    for _ in range(count):
-        now += 1000
-        stack.receive(iface, frame, now)
-        stack.poll_transmit(now).to_bytes()
-        if stack.poll_transmit(now) is not None:
-            raise RuntimeError("one datagram became two")
+def _forwarded(flows: int) -> Callable[[int], None]:
+    """Return a path on which datagrams of 64 bytes are forwarded, from the arrival of each frame until the device has the bytes.
+
+    The frames belong to this many flows in turn, each of which has a source and a destination of its own.
+    """
+
+    def run(count: int) -> None:
+        relay = Relay(True)
+        stack, iface, now = relay.middle, relay.ifaces[0], relay.now
+        frames = [relay.frame(0x0A010002 + flow, flow=flow) for flow in range(flows)]
+        for n in range(count):
+            now += 1000
+            stack.receive(iface, frames[n % flows], now)
+            stack.poll_transmit(now).to_bytes()
+            if stack.poll_transmit(now) is not None:
+                raise RuntimeError("one datagram became two")
+
+    return run
 
 
 #: the connections of the paths BARE and FILTERED, and the elements of each set of the filter
@@ -304,21 +315,26 @@ def _flows(filtered: bool) -> Callable[[int], None]:
     return run
 
 
-def relayed(count: int) -> None:
-    """Receive the same datagrams by a socket, and send each on by a socket: the measure of what forwarding costs."""
-    from pystack_c.sockets import udp
+def _relayed(flows: int) -> Callable[[int], None]:
+    """Return a path on which a socket receives the same datagrams, and another sends each on: the measure of what forwarding costs."""
 
-    relay = Relay(False)
-    stack, iface, now, frame = relay.middle, relay.ifaces[0], relay.now, relay.frame(0x0A000001)
-    sender, reader = udp.udp_open(stack, now), udp.udp_open(stack, now)
-    udp.bind(reader, 0x0A000001, 7, now)
-    for _ in range(count):
-        now += 1000
-        stack.receive(iface, frame, now)
-        udp.sendto(sender, udp.recvfrom(reader, 0, now).data, 0x0A010002, 7, 0, now)
-        stack.poll_transmit(now).to_bytes()
-        if stack.poll_transmit(now) is not None:
-            raise RuntimeError("one datagram became two")
+    def run(count: int) -> None:
+        from pystack_c.sockets import udp
+
+        relay = Relay(False)
+        stack, iface, now = relay.middle, relay.ifaces[0], relay.now
+        frames = [relay.frame(0x0A000001, flow=flow) for flow in range(flows)]
+        sender, reader = udp.udp_open(stack, now), udp.udp_open(stack, now)
+        udp.bind(reader, 0x0A000001, 7, now)
+        for n in range(count):
+            now += 1000
+            stack.receive(iface, frames[n % flows], now)
+            udp.sendto(sender, udp.recvfrom(reader, 0, now).data, 0x0A010002 + n % flows, 7, 0, now)
+            stack.poll_transmit(now).to_bytes()
+            if stack.poll_transmit(now) is not None:
+                raise RuntimeError("one datagram became two")
+
+    return run
 
 
 def _lookups(routes: int) -> Callable[[int], None]:
@@ -355,8 +371,10 @@ PATHS: dict[str, Callable[[int], None]] = {
     LOSSY: lossy,
     SIMULATED: simulated,
     OWN: simulated,
-    "datagram forwarded": forwarded,
-    "datagram received and sent on": relayed,
+    "datagram forwarded": _forwarded(1),
+    "datagram received and sent on": _relayed(1),
+    f"datagram forwarded, {FLOWS} flows": _forwarded(FLOWS),
+    f"datagram received and sent on, {FLOWS} flows": _relayed(FLOWS),
     BARE: _flows(False),
     FILTERED: _flows(True),
     "route not found among 10": _lookups(10),
@@ -434,9 +452,10 @@ def main() -> int:
     print("instructions per packet (callgrind), compared with the last saved figures")
     for path, value in now.items():
         change = f"{100 * (value / last[path] - 1):+.1f} %" if path in last else "new"
-        print(f"  {path:<34}{value:>10,}  {change}")
-    ratio = now["datagram forwarded"] / now["datagram received and sent on"]
-    print(f"forwarding costs {ratio:.2f} of receiving and sending; it may cost 0.60")
+        print(f"  {path:<48}{value:>10,}  {change}")
+    for flows in ("", f", {FLOWS} flows"):
+        ratio = now["datagram forwarded" + flows] / now["datagram received and sent on" + flows]
+        print(f"forwarding{flows} costs {ratio:.2f} of receiving and sending; it may cost 0.60")
     ratio = now[FILTERED] / now[BARE]
     print(
         f"{ENTRIES:,} tracked connections and {ELEMENTS:,} rules in sets cost {ratio:.2f} of a router without; they may cost 1.50"

@@ -87,8 +87,8 @@ def ns3(size: int, program: Path) -> float:
 class Homes:
     """A server behind a router, and hosts behind NATs at the same router. All NATs have the same addresses inside."""
 
-    def __init__(self, nats: int, each: int, **settings: Any) -> None:
-        self.net = net = Network(seed=1)
+    def __init__(self, nats: int, each: int, whole: bool = False, **settings: Any) -> None:
+        self.net = net = Network(seed=1, whole=whole)
         self.router = net.router("router", **settings)
         self.server = net.host("server", **settings)
         net.link(self.router, self.server, delay=1 * MS, addrs=("203.0.113.1/24", "203.0.113.2/24"))
@@ -146,7 +146,12 @@ def measure(results: "report.Results", quick: bool) -> None:
             results.add("ns-3", "simulated segments", ns3(GB // 10, program))
     results.add("simulator, offload", "1 GB transfer", transfer(size, offload=True)[0] * GB / size)
     results.add("simulator", "1,000 hosts, 100 kB a pair", crowd(1000, 100_000))
-    for name, settings in (("simulator", {}), ("simulator, offload", {"offload": True})):
+    kinds: tuple[tuple[str, dict[str, Any]], ...] = (
+        ("simulator", {}),
+        ("simulator, offload", {"offload": True}),
+        ("simulator, whole frames", {"whole": True}),
+    )
+    for name, settings in kinds:
         built, moved = homes(10, 100, 1_000_000, **settings)
         results.add(name, "1,000 hosts behind 10 NATs, built", built)
         results.add(name, "1,000 hosts behind 10 NATs, 1 MB each", moved)
