@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pystack
-from pystack.stepper import explain, figure5, snapshot
+from pystack.stepper import explain, figure5, snapshot, streams
 from pystack.stepper.dissect import dissect
 from pystack.stepper.plot import data as plot
 from pystack.stepper.plot.ladder import gaps, ladder
@@ -53,6 +53,7 @@ class Trace:
         self.connections = plot.connections(timeline)
         self.requests = Requests(timeline)
         self._overview: dict[str, Any] | None = None
+        self._talks: list[streams.StreamTalk] | None = None
         self._plots: dict[str, dict[str, Any]] = {}
 
     def overview(self) -> dict[str, Any]:
@@ -182,6 +183,30 @@ class Trace:
     def frames_between(self, first: int, last: int) -> list[dict[str, Any]]:
         """Return the frames from `first` up to, but not including, `last`."""
         return [_frame(frame) for frame in self.timeline.frames[first:last]]
+
+    # -- conversations -----------------------------------------------------------------------------------------------
+
+    def frame_range(self) -> tuple[int, int]:
+        """Return the first frame of the page's data and the one after the last."""
+        return 0, len(self.timeline.frames)
+
+    def talks(self) -> list[dict[str, Any]]:
+        """Return the conversations of TCP and UDP."""
+        if self._talks is None:
+            self._talks = streams.conversations(self.timeline, *self.frame_range())
+        return [
+            {**talk._asdict(), "first": self.timeline.frames[talk.first].event - self.bounds()[0]}
+            for talk in self._talks
+        ]
+
+    def stream(self, number: int) -> dict[str, Any]:
+        """Return what both sides of a conversation said. LookupError if there is none of that number."""
+        self.talks()
+        assert self._talks is not None
+        if not 0 <= number < len(self._talks):
+            raise LookupError(f"no conversation {number}")
+        pieces, cut = streams.follow(self.timeline, self._talks[number], self.frame_range()[1])
+        return streams.as_json(self.timeline, pieces, cut, (self.frame_range()[0], self.bounds()[0]))
 
     # -- plots -------------------------------------------------------------------------------------------------------
 
