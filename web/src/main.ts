@@ -101,13 +101,14 @@ class App implements Context {
     const opened = overview.stateChanges.some(([, , , to]) => to !== "LISTEN" && to !== "CLOSED");
     const states = opened ? [new StatesPane(this)] : [];
     const plots = opened || (overview.inferred && overview.connections.length) ? this.plots : [];
-    const time = new TimePane(this);
+    // the time of a request: without TCP only if the user says where it begins and ends, which an exported page cannot answer
+    const time = !overview.part && (opened || source.served) ? [new TimePane(this)] : [];
     if (this.beginner) {
-      this.layout.add("left", [new LadderPane(this), ...states, ...plots, time, new FramePane(this), new StreamsPane(this), this.search]);
+      this.layout.add("left", [new LadderPane(this), ...states, ...plots, ...(opened ? time : []), new FramePane(this), new StreamsPane(this), this.search]);
     } else {
       this.layout.add("left", [new LadderPane(this), this.events, new StreamsPane(this), this.search]);
-      this.layout.add("upper", [...plots, ...states, time]);
-      this.layout.add("lower", [new FramePane(this), new WhatIfPane(this)]);
+      this.layout.add("upper", [...plots, ...states, ...(opened ? time : [])]);
+      this.layout.add("lower", [new FramePane(this), new WhatIfPane(this), ...(opened ? [] : time)]);
       this.layout.add("right", plots.length ? [this.tcb] : []);
       this.layout.add("corner", [this.breaks, new TimersPane(this)]);
       if (overview.pane) this.layout.open(overview.pane);

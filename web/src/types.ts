@@ -41,6 +41,8 @@ export interface Overview {
   frames: number;
   /** What to add to numbers that are shown: an exported page may have only some frames. */
   firstEvent: number;
+  /** It has only some frames. */
+  part: boolean;
   firstFrame: number;
   eventChunk: number;
   frameChunk: number;

@@ -84,6 +84,7 @@ class Trace:
             "duration": timeline.end - timeline.start,
             "events": len(timeline.events),
             "frames": len(timeline.frames),
+            "part": False,
             "firstEvent": 0,
             "firstFrame": 0,
             "eventChunk": EVENT_CHUNK,

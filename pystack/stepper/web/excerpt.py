@@ -107,6 +107,7 @@ class Excerpt(Trace):
         return {
             **found,
             "answers": [self._event(index) for index in found["answers"] if self._event(index) >= 0],
+            "part": True,
             "note": f"frames {self.first_frame + 1}-{self.end_frame}",
             "events": events,
             "frames": frames,
