@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pystack
 from pystack.stepper import explain, figure5, snapshot, streams
 from pystack.stepper.dissect import dissect
+from pystack.stepper.dissect.application import PROTOCOLS
 from pystack.stepper.plot import data as plot
 from pystack.stepper.plot.ladder import gaps, ladder
 from pystack.stepper.timing.requests import Requests
@@ -294,13 +295,16 @@ def words(timeline: "Timeline", entry: Any) -> str:
 
 
 def _frame(frame: Any) -> dict[str, Any]:
+    tree = dissect(frame.data, frame.link, frame.length)
+    above = next((layer for layer in tree.layers if layer.abbrev in PROTOCOLS), None)
+    label = plot.short(frame.summary) if above is None else f"{plot.short(frame.summary)}  {above.line}"
     return {
         "index": frame.index, "number": frame.number, "time": frame.time, "arrival": frame.arrival, "host": frame.host,
         "to": frame.to, "iface": frame.iface, "hex": frame.data[:MOST_BYTES].hex(), "length": frame.length,
         "altered": frame.altered, "conn": frame.conn, "link": frame.link, "gso_size": frame.gso_size,
-        "summary": frame.summary, "label": plot.short(frame.summary), "reasons": frame.reasons, "drops": frame.drops,
+        "summary": frame.summary, "label": label, "reasons": frame.reasons, "drops": frame.drops,
         "event": frame.event, "arrived": frame.arrived, "fate": frame.fate,
-        "tree": [_node(node) for node in dissect(frame.data, frame.link, frame.length).layers],
+        "tree": [_node(node) for node in tree.layers],
     }  # fmt: skip
 
 
