@@ -24,6 +24,8 @@ Examples:
   pystack step nagle --what-if nodelay=a            show the run with and without TCP_NODELAY, side by side
   pystack step run.pytrace --verify                 check the states forwards, backwards and by a second replay
   pystack step lan.pcapng --conversations           list the TCP connections of a capture
+  pystack step http-get --follow 1                  print what both sides of a conversation said
+  pystack step --web                                start page: all scenarios, and the recordings of this directory
 """
 
 
@@ -50,7 +52,8 @@ Examples:
     multiple=True,
     help="Run a scenario with a change and compare the two runs.",
 )
-@click.option("--conversations", is_flag=True, help="List the TCP connections of a capture, and exit.")
+@click.option("--conversations", is_flag=True, help="List the conversations of TCP and UDP, and exit.")
+@click.option("--follow", type=int, metavar="N", help="Print what both sides of conversation N said, and exit.")
 @click.option("--verify", is_flag=True, help="Check the states forwards, backwards and by a second replay.")
 @click.option("--web", is_flag=True, help="Serve the stepper to a browser, on this machine only.")
 @click.option(
@@ -82,11 +85,11 @@ def step(what: str | None, **options: Any) -> int:
         raise click.UsageError("--frames needs --export")
     if what is None and not options["web"]:
         raise click.UsageError("a recording or a scenario is needed; `pystack step --list` lists the scenarios")
-    if what is None or (options["web"] and _is_large(what) and not any(options[name] for name in _AT_ONCE)):
+    if what is None or (options["web"] and _is_large(what) and not _is_at_once(options)):
         return _serve_desk(what, options)
     from pystack.stepper.cursor import Cursor
 
-    if _is_large(what) and not any(options[name] for name in (*_AT_ONCE, "web")):
+    if _is_large(what) and not (options["web"] or _is_at_once(options)):
         if _step_from_the_beginning(what, options):
             return 0
     timeline, scenario = open_run(what, options["seed"], options["partial"], options["trusted"])
@@ -94,6 +97,8 @@ def step(what: str | None, **options: Any) -> int:
         _refuse(timeline, options)
     if options["conversations"]:
         return _conversations(timeline)
+    if options["follow"] is not None:
+        return _follow(timeline, options["follow"])
     if options["verify"]:
         return _verify(timeline, what, scenario, options["seed"])
     cursor = Cursor(timeline)
@@ -126,7 +131,11 @@ def step(what: str | None, **options: Any) -> int:
 
 
 #: options that need the whole recording before the page is served
-_AT_ONCE = ("at", "breaks", "watches", "changes", "verify", "why", "text", "export", "conversations")
+_AT_ONCE = ("at", "breaks", "watches", "changes", "verify", "why", "text", "export", "conversations", "frames")
+
+
+def _is_at_once(options: dict[str, Any]) -> bool:
+    return options["follow"] is not None or any(options[name] for name in _AT_ONCE)
 
 
 def _is_large(what: str) -> bool:
@@ -186,12 +195,37 @@ def _refuse(timeline: "Timeline", options: dict[str, Any]) -> None:
 
 
 def _conversations(timeline: "Timeline") -> int:
-    if not timeline.inferred:
-        raise click.ClickException(f"{timeline.name}: --conversations needs a capture (.pcapng, .pcap)")
-    from pystack.stepper.capture import text
+    from pystack.stepper import text
 
-    for line in text.conversations(timeline):  # type: ignore[arg-type]
-        echo(line)
+    if timeline.inferred:
+        from pystack.stepper.capture import text as capture
+
+        for line in capture.conversations(timeline):  # type: ignore[arg-type]
+            echo(line)
+        return 0
+    for line in text.conversations(timeline):
+        echo(one_line(line))
+    return 0
+
+
+def _follow(timeline: "Timeline", number: int) -> int:
+    """Print what both sides said: ">" is the client's, "<" the server's."""
+    from pystack.stepper import streams
+
+    talks = streams.conversations(timeline)
+    if timeline.inferred:
+        # the numbers are those of the list of --conversations, which has the TCP connections alone
+        listed = [{talk.client, talk.server} for talk in timeline.conversations()]  # type: ignore[attr-defined]
+        by_ends = {frozenset((talk.client, talk.server)): talk for talk in talks if talk.protocol == "TCP"}
+        talks = [by_ends[frozenset(ends)] for ends in listed if frozenset(ends) in by_ends]
+    if not 1 <= number <= len(talks):
+        raise click.ClickException(f"no conversation {number}; there are {len(talks)}")
+    pieces, cut = streams.follow(timeline, talks[number - 1])
+    for piece in pieces:
+        for line in streams.readable(piece.data).splitlines():
+            echo(f"{'<' if piece.way else '>'} {one_line(line)}")
+    if cut:
+        echo("(there is more)")
     return 0
 
 

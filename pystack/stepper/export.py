@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 MOST_EVENTS = 200_000
 #: the page holds the plots of the connections that sent most, up to this number
 MOST_PLOTS = 64
+#: and what the first conversations said, up to this number of them
+MOST_STREAMS = 64
 #: units whose steps are computed beforehand (a step by one event needs no computation)
 UNITS = ("frame", "layer", "rtt")
 
@@ -92,10 +94,19 @@ def contents(trace: Trace) -> dict[str, Any]:
         "events": [trace.events(n) for n in range(-(-events // EVENT_CHUNK))],
         "frames": [trace.frames(n) for n in range(-(-frames // FRAME_CHUNK))],
         "plots": {key: trace.plots(key) for key in trace.connections[:MOST_PLOTS]},
-        "time": {key: timing.answer_or_error(trace.requests, key) for key in ("", *trace.connections[:MOST_PLOTS])},
+        "time": _times(trace),
+        "talks": trace.talks(),
+        "streams": [trace.stream(number) for number in range(min(len(trace.talks()), MOST_STREAMS))],
         "why": [trace.why(index) for index in range(events)],
         "steps": {unit: [_steps(trace, unit, 1), _steps(trace, unit, -1)] for unit in UNITS},
     }
+
+
+def _times(trace: Trace) -> dict[str, Any]:
+    """Return where the time of each request went. The spans of an excerpt may begin before it, so it has none."""
+    if isinstance(trace, Excerpt):
+        return {}
+    return {key: timing.answer_or_error(trace.requests, key) for key in ("", *trace.connections[:MOST_PLOTS])}
 
 
 def _steps(trace: Trace, unit: str, direction: int) -> list[int]:

@@ -208,3 +208,19 @@ def side_by_side(one: Timeline, two: Timeline, width: int = 160) -> Iterator[str
         other = figures(two)[name]
         unit = " s" if name == "last data" else ""
         yield f"{name}: {value_:g}{unit}, and {other:g}{unit}"
+
+
+def conversations(timeline: Timeline) -> Iterator[str]:
+    """Yield a line for each conversation of TCP and UDP: its ends, frames and bytes of data each way, its times."""
+    from pystack.stepper import streams
+
+    talks = streams.conversations(timeline)
+    yield f"{'':>4} {'':4}{'client > server':43} {'bytes >':>10} {'bytes <':>10} {'frames':>7} {'begins':>11} {'lasts':>11}"
+    for talk in talks:
+        ends = f"{talk.client} > {talk.server}"
+        yield (
+            f"{talk.number + 1:>4} {talk.protocol:4}{ends:43} {talk.data[0]:>10} {talk.data[1]:>10} {sum(talk.frames):>7} "
+            f"{talk.start / 1e9:>9.6f} s {(talk.end - talk.start) / 1e9:>9.6f} s"
+        )
+    if not talks:
+        yield "     no conversation of TCP or UDP in it"

@@ -324,6 +324,10 @@ class Timeline:
             if self._kinds[number] == what and wanted in (-1, self._host_of[number])
         }
 
+    def number_of(self, key: str) -> int | None:
+        """Return the number of a connection or ARP entry in `states`, or None."""
+        return self._numbers.get(key)
+
     def tcb(self, index: int, conn: str) -> "dict[str, Any] | None":
         """Return the fields of one connection right after event `index`, or None if it does not exist then."""
         number = self._numbers.get(conn)

@@ -100,10 +100,13 @@ def test_no_ipv6_of_the_kernels_is_held():
         assert net.sh(f"cat /proc/sys/net/ipv6/conf/{running.iface.name}/disable_ipv6").stdout == "1\n"
 
 
-def test_control_without_a_gate_the_kernel_speaks_ipv6():
-    with Namespace.new() as space, up(netns=space) as running:
-        shown = space.run(["cat", f"/proc/sys/net/ipv6/conf/{running.iface.name}/disable_ipv6"], capture_output=True)
-        assert shown.stdout == b"0\n"
+def test_control_on_a_device_that_was_there_the_kernel_speaks_ipv6():
+    with Namespace.new() as space:
+        space.run(["ip", "tuntap", "add", "tap0", "mode", "tap", "vnet_hdr"], check=True)
+        with up(netns=space) as running:
+            assert running.iface.name == "tap0"
+            shown = space.run(["cat", "/proc/sys/net/ipv6/conf/tap0/disable_ipv6"], capture_output=True)
+            assert shown.stdout == b"0\n"
 
 
 class Resent:

@@ -5,7 +5,7 @@ import { valueText } from "./format";
 import type { Source } from "./source";
 import { apply } from "./store";
 import type {
-  Breakpoint, Entry, EventChunk, FilterResult, Frame, Overview, Plots, RequestTime, RunResult, State, Unit,
+  Breakpoint, Conversation, Entry, EventChunk, FilterResult, Frame, Overview, Plots, RequestTime, RunResult, SearchHit, SearchResult, State, Stream, TreeNode, Unit,
 } from "./types";
 
 interface Bundle {
@@ -15,6 +15,8 @@ interface Bundle {
   plots: Record<string, Plots>;
   /** Connection ("" for the first one) -> its request, or why there is none. */
   time: Record<string, RequestTime | { error: string }>;
+  talks: Conversation[];
+  streams: Stream[];
   why: string[];
   /** Unit -> the position that a step forwards, and backwards, leads to from each event (the first is for -1). */
   steps: Record<string, [number[], number[]]>;
@@ -146,6 +148,64 @@ export class EmbeddedSource implements Source, Whole {
       const line = `${host} ${kind} ${subject} ${words} ${rfc}`.toLowerCase();
       return wanted.every((word) => line.includes(word));
     };
+  }
+
+  async changed(at: number, key: string, field: string): Promise<number> {
+    const size = this.bundle.overview.eventChunk;
+    for (let index = at - 1; index >= 0; index--) {
+      const fields = this.bundle.events[Math.floor(index / size)].changes[index % size]?.[key];
+      if (fields && field in fields) return index;
+    }
+    return -1;
+  }
+
+  async conversations(): Promise<Conversation[]> {
+    return this.bundle.talks;
+  }
+  async stream(number: number): Promise<Stream> {
+    const found = this.bundle.streams[number];
+    if (!found) throw new Error("this page does not have what was said in this conversation");
+    return found;
+  }
+
+  /** Follows pystack/stepper/search.py. */
+  async search(text: string, from: number): Promise<SearchResult> {
+    const words = text.toLowerCase().split(/\s+/).filter(Boolean);
+    const hits: SearchHit[] = [];
+    const total = this.bundle.overview.events;
+    for (let index = from; index < total; index++) {
+      if (hits.length >= 200 || (index > from && index % 2000 === 0)) {
+        await new Promise((done) => setTimeout(done));  // keep the page responsive
+        return { hits, next: index };
+      }
+      const hit = this.look(index, words);
+      if (hit) hits.push(hit);
+    }
+    return { hits, next: -1 };
+  }
+
+  private look(index: number, words: string[]): SearchHit | null {
+    const has = (line: string) => words.every((word) => line.toLowerCase().includes(word));
+    const { host, kind, subject, text, rfc, reason, frame } = this.entry(index);
+    const line = `${host} ${kind} ${subject} ${text} ${reason} ${rfc}`;
+    if (has(line)) return [index, "event", `${host} ${kind} ${subject} ${text} ${rfc}`];
+    const size = this.bundle.overview.eventChunk;
+    for (const [key, fields] of Object.entries(this.bundle.events[Math.floor(index / size)].changes[index % size] ?? {})) {
+      for (const [name, value] of Object.entries(fields ?? {})) {
+        const shown = valueText(value);
+        if (has(`${key} ${name} ${shown} ${name}=${shown}`)) return [index, "value", `${key}: ${name} = ${shown}`];
+      }
+    }
+    if (frame < 0 || this.frame(frame).event !== index) return null;
+    const { number, summary, tree } = this.frame(frame);
+    const lines = [`frame ${number} ${summary}`];
+    const walk = (node: TreeNode) => {
+      lines.push(`frame ${number} ${node.abbrev} ${node.name}: ${node.text} ${node.meaning}`);
+      node.children.forEach(walk);
+    };
+    tree.forEach(walk);
+    const found = lines.find(has);
+    return found ? [index, "frame", found] : null;
   }
 
   private condition(text: string): (index: number) => boolean {

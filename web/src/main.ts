@@ -13,7 +13,9 @@ import { LadderPane } from "./panes/ladder";
 import { Lesson } from "./panes/lesson";
 import type { Context } from "./panes/pane";
 import { SequencePane, WindowsPane } from "./panes/plots";
+import { SearchPane } from "./panes/search";
 import { StatesPane } from "./panes/states";
+import { StreamsPane } from "./panes/streams";
 import { TcbPane } from "./panes/tcb";
 import { TimePane } from "./panes/time";
 import { TimersPane } from "./panes/timers";
@@ -35,6 +37,7 @@ const HELP: [string, string][] = [
   ["r R", "run to the next, previous breakpoint"],
   ["b w", "break or watch: type an expression"],
   ["/", "filter the events"],
+  ["S", "search everything: events, frames, values"],
   ["g", "go to: 12 (frame), e40 (event), 0.25s (time)"],
   ["c", "the next connection"],
   ["s", "spans: where the time of a request went"],
@@ -61,6 +64,7 @@ class App implements Context {
   private readonly where = h("span", { class: "where", id: "where" });
   private readonly events: EventsPane;
   private readonly breaks: BreaksPane;
+  private readonly search: SearchPane;
   private readonly tcb: TcbPane;
   private readonly plots: (SequencePane | WindowsPane)[];
   private readonly help: HTMLElement;
@@ -89,6 +93,7 @@ class App implements Context {
     this.layout = new Layout(grid, () => this.remember());
     this.events = new EventsPane(this);
     this.breaks = new BreaksPane(this);
+    this.search = new SearchPane(this);
     this.tcb = new TcbPane(this);
     this.plots = [new SequencePane(this), new WindowsPane(this)];
     const { signal } = this.closing;
@@ -96,13 +101,14 @@ class App implements Context {
     const opened = overview.stateChanges.some(([, , , to]) => to !== "LISTEN" && to !== "CLOSED");
     const states = opened ? [new StatesPane(this)] : [];
     const plots = opened || (overview.inferred && overview.connections.length) ? this.plots : [];
-    const time = new TimePane(this);
+    // the time of a request: without TCP only if the user says where it begins and ends, which an exported page cannot answer
+    const time = !overview.part && (opened || source.served) ? [new TimePane(this)] : [];
     if (this.beginner) {
-      this.layout.add("left", [new LadderPane(this), ...states, ...plots, time, new FramePane(this), this.events]);
+      this.layout.add("left", [new LadderPane(this), ...states, ...plots, ...(opened ? time : []), new FramePane(this), new StreamsPane(this), this.search]);
     } else {
-      this.layout.add("left", [new LadderPane(this), this.events]);
-      this.layout.add("upper", [...plots, ...states, time]);
-      this.layout.add("lower", [new FramePane(this), new WhatIfPane(this)]);
+      this.layout.add("left", [new LadderPane(this), this.events, new StreamsPane(this), this.search]);
+      this.layout.add("upper", [...plots, ...states, ...(opened ? time : [])]);
+      this.layout.add("lower", [new FramePane(this), new WhatIfPane(this), ...(opened ? [] : time)]);
       this.layout.add("right", plots.length ? [this.tcb] : []);
       this.layout.add("corner", [this.breaks, new TimersPane(this)]);
       if (overview.pane) this.layout.open(overview.pane);
@@ -339,6 +345,12 @@ class App implements Context {
     }
   }
 
+  /** Let the user type a breakpoint. The beginner's layout has no pane for them, so a key leads nowhere there. */
+  private beginBreak(watch: boolean): void {
+    if (this.beginner) this.say("breakpoints are in the expert's layout");
+    else this.layout.open("breaks"), this.breaks.begin(watch);
+  }
+
   private action(key: string): (() => unknown) | undefined {
     const steps: Record<string, [Unit, number]> = {
       ArrowRight: ["event", 1], ArrowLeft: ["event", -1], ArrowDown: ["frame", 1], ArrowUp: ["frame", -1],
@@ -357,11 +369,12 @@ class App implements Context {
       a: () => this.why.showAnswer(),
       r: () => this.store.run(1),
       R: () => this.store.run(-1),
-      b: () => (this.layout.open("breaks"), this.breaks.begin(false)),
-      w: () => (this.layout.open("breaks"), this.breaks.begin(true)),
-      "/": () => (this.layout.open("events"), this.events.filter.focus()),
+      b: () => this.beginBreak(false),
+      w: () => this.beginBreak(true),
+      "/": () => (this.beginner ? (this.layout.open("search"), this.search.input.focus()) : (this.layout.open("events"), this.events.filter.focus())),
       g: () => this.askWhere(),
       s: () => this.layout.open("time"),
+      S: () => (this.layout.open("search"), this.search.input.focus()),
       z: () => this.layout.zoom(),
       c: () => this.tcb.next(),
       d: () => this.theme(),

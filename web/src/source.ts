@@ -1,6 +1,6 @@
 // The source of the data: the server (pystack step --web), or the page itself (--export).
 import type {
-  Branch, Breakpoint, EventChunk, FilterResult, Frame, Overview, Plots, RequestTime, RunResult, Unit,
+  Branch, Breakpoint, Conversation, EventChunk, FilterResult, Frame, Overview, Plots, RequestTime, RunResult, SearchResult, Stream, Unit,
 } from "./types";
 
 export interface Source {
@@ -18,6 +18,11 @@ export interface Source {
   evaluate(text: string, at: number): Promise<any>;
   /** Return where the time of a request went; of another run, if `trace` is its id. */
   time(connection: string, from: string, to: string, trace?: string): Promise<RequestTime>;
+  /** Return the last event up to `at` that changed a field of a connection, or -1. */
+  changed(at: number, key: string, field: string): Promise<number>;
+  search(text: string, from: number): Promise<SearchResult>;
+  conversations(): Promise<Conversation[]>;
+  stream(number: number): Promise<Stream>;
   attempt?(number: number): Promise<Branch>;
   branch?(at: number, change: string, argument: string): Promise<Branch>;
 }
@@ -69,6 +74,18 @@ export class ServedSource implements Source {
   }
   async evaluate(text: string, at: number): Promise<any> {
     return (await this.ask("evaluate", { text, at })).value;
+  }
+  async changed(at: number, key: string, field: string): Promise<number> {
+    return (await this.ask("changed", { at, key, field })).position;
+  }
+  search(text: string, from: number): Promise<SearchResult> {
+    return this.ask("search", { text, from });
+  }
+  conversations(): Promise<Conversation[]> {
+    return this.ask("conversations");
+  }
+  stream(number: number): Promise<Stream> {
+    return this.ask(`streams/${number}`);
   }
   attempt(number: number): Promise<Branch> {
     return this.ask("attempt", { number });

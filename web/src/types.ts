@@ -41,6 +41,8 @@ export interface Overview {
   frames: number;
   /** What to add to numbers that are shown: an exported page may have only some frames. */
   firstEvent: number;
+  /** It has only some frames. */
+  part: boolean;
   firstFrame: number;
   eventChunk: number;
   frameChunk: number;
@@ -215,6 +217,34 @@ export interface FilterResult {
   matches: number[];
   /** Where to continue, or -1 if all events were searched. */
   next: number;
+}
+
+/** Event, "event", "frame" or "value", and the words around the match. */
+export type SearchHit = [number, string, string];
+
+export interface SearchResult {
+  hits: SearchHit[];
+  /** Where to continue, or -1. */
+  next: number;
+}
+
+/** A conversation of TCP or UDP: frames and bytes of data from the client, and from the server. */
+export interface Conversation {
+  number: number;
+  protocol: string;
+  client: string;
+  server: string;
+  frames: [number, number];
+  data: [number, number];
+  start: number;
+  end: number;
+  first: number;
+}
+
+/** What both sides said: way (0: the client's), number of the frame, its event, bytes, text. */
+export interface Stream {
+  pieces: [number, number, number, number, string][];
+  cut: boolean;
 }
 
 export interface CompareRow {

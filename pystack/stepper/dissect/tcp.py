@@ -1,7 +1,7 @@
 """TCP (RFC 9293 section 3.1)."""
 
+from pystack.stepper.dissect import application, tcp_options
 from pystack.stepper.dissect import layout as t
-from pystack.stepper.dissect import tcp_options
 from pystack.stepper.dissect.tree import Node
 from pystack.stepper.dissect.udp import port
 
@@ -74,4 +74,5 @@ def dissect(data: bytes, base: int, end: int, above: t.Above) -> list[Node]:
     if end > stop:
         nodes.append(t.raw(data, stop, end, "tcp.payload", "Payload"))
     text += f" win {window} len {end - stop + above.missing}"
-    return [t.header("TCP", "tcp", nodes, base, stop, text)]
+    known = [] if above.fragment else application.above_tcp(data, stop, end, source, target)
+    return [t.header("TCP", "tcp", nodes, base, stop, text), *known]

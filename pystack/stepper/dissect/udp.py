@@ -1,5 +1,6 @@
 """UDP (RFC 768)."""
 
+from pystack.stepper.dissect import application
 from pystack.stepper.dissect import layout as t
 from pystack.stepper.dissect.tree import Node
 from pystack_c.wire import checksum
@@ -42,7 +43,9 @@ def dissect(data: bytes, base: int, end: int, above: t.Above) -> list[Node]:
         nodes.append(t.raw(data, base + 8, stop, "udp.payload", "Payload"))
     if length >= 8 and stop < end:
         nodes.append(t.raw(data, stop, end, "", "After the datagram", "the IP packet is longer than the datagram"))
-    return [t.header("UDP", "udp", nodes, base, base + 8, f"{source} > {target}, {max(length - 8, 0)} bytes")]
+    top = t.header("UDP", "udp", nodes, base, base + 8, f"{source} > {target}, {max(length - 8, 0)} bytes")
+    known = application.above_udp(data, base + 8, stop, source, target) if above.whole and stop > base + 8 else []
+    return [top, *known]
 
 
 def _checksum(data: bytes, base: int, length: int, end: int, field: int, above: t.Above) -> str:

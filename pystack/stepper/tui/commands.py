@@ -3,9 +3,11 @@
 import re
 from collections.abc import Callable
 
+from pystack.stepper.changed import last_change
 from pystack.stepper.changes import FORMS
 from pystack.stepper.cursor import Breakpoint
 from pystack.stepper.expr import ExpressionError
+from pystack.stepper.search import search
 from pystack.stepper.timing.path import PathError
 from pystack.stepper.tui import spans
 from pystack.stepper.tui.session import TerminalSession
@@ -30,6 +32,8 @@ COMMANDS = {
     "first": ("", "go before the first event"),
     "last": ("", "go to the last event"),
     "connection": ("[TEXT]", "show this one; without TEXT the cursor's"),
+    "changed": ("FIELD", "go to the last change of a field, such as cwnd"),
+    "find": ("WORDS", "go to the next place that has these words"),
     "field": ("NAME", "choose a field, such as tcp.ack"),
     "whatif": ("CHANGE ...", "run the scenario again with a change"),
     "try": ("[N]", "run with the N-th change to try, or list them"),
@@ -40,6 +44,8 @@ COMMANDS = {
     "help": ("", "show all keys and commands"),
     "quit": ("", "quit"),
 }
+#: seconds that `find` searches before it stops at a place from which it goes on
+FIND = 3.0
 UNITS = {"e": "event", "f": "frame", "l": "layer", "r": "rtt"}
 
 
@@ -259,6 +265,29 @@ class Commands:
             raise Wrong(f"this frame has no field {name!r}")
         self.session.field = (name, 0)
         return ""
+
+    def _changed(self, text: str) -> str:
+        session = self.session
+        name = _needed(text, "changed cwnd")
+        if not session.conn:
+            raise Wrong("no connection is shown here")
+        found = last_change(session.timeline, session.cursor.position, session.conn, name)
+        if found < 0:
+            raise Wrong(f"{name} of {session.conn} did not change before")
+        session.cursor.goto(event=found)
+        return f"the last change of {name}"
+
+    def _find(self, text: str) -> str:
+        session = self.session
+        words = _needed(text, "find fast retransmit")
+        hits, following = search(session.timeline, words, session.cursor.position + 1, 1, FIND)
+        if hits:
+            session.cursor.goto(event=hits[0].event)
+            return f"{hits[0].where}: {hits[0].text}"
+        if following >= 0:
+            session.cursor.goto(event=following)
+            raise Wrong(f"not in the events up to {following}; find goes on from there")
+        raise Wrong(f"there is no {words!r} after this place")
 
     def _view(self, text: str) -> str:
         chosen = [name for name in VIEWS if text and name.startswith(text)]

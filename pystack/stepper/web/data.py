@@ -7,8 +7,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pystack
-from pystack.stepper import explain, figure5, snapshot
+from pystack.stepper import explain, figure5, snapshot, streams
 from pystack.stepper.dissect import dissect
+from pystack.stepper.dissect.application import PROTOCOLS
 from pystack.stepper.plot import data as plot
 from pystack.stepper.plot.ladder import gaps, ladder
 from pystack.stepper.timing.requests import Requests
@@ -53,6 +54,7 @@ class Trace:
         self.connections = plot.connections(timeline)
         self.requests = Requests(timeline)
         self._overview: dict[str, Any] | None = None
+        self._talks: list[streams.StreamTalk] | None = None
         self._plots: dict[str, dict[str, Any]] = {}
 
     def overview(self) -> dict[str, Any]:
@@ -83,6 +85,7 @@ class Trace:
             "duration": timeline.end - timeline.start,
             "events": len(timeline.events),
             "frames": len(timeline.frames),
+            "part": False,
             "firstEvent": 0,
             "firstFrame": 0,
             "eventChunk": EVENT_CHUNK,
@@ -183,6 +186,30 @@ class Trace:
         """Return the frames from `first` up to, but not including, `last`."""
         return [_frame(frame) for frame in self.timeline.frames[first:last]]
 
+    # -- conversations -----------------------------------------------------------------------------------------------
+
+    def frame_range(self) -> tuple[int, int]:
+        """Return the first frame of the page's data and the one after the last."""
+        return 0, len(self.timeline.frames)
+
+    def talks(self) -> list[dict[str, Any]]:
+        """Return the conversations of TCP and UDP."""
+        if self._talks is None:
+            self._talks = streams.conversations(self.timeline, *self.frame_range())
+        return [
+            {**talk._asdict(), "first": self.timeline.frames[talk.first].event - self.bounds()[0]}
+            for talk in self._talks
+        ]
+
+    def stream(self, number: int) -> dict[str, Any]:
+        """Return what both sides of a conversation said. LookupError if there is none of that number."""
+        self.talks()
+        assert self._talks is not None
+        if not 0 <= number < len(self._talks):
+            raise LookupError(f"no conversation {number}")
+        pieces, cut = streams.follow(self.timeline, self._talks[number], self.frame_range()[1])
+        return streams.as_json(self.timeline, pieces, cut, (self.frame_range()[0], self.bounds()[0]))
+
     # -- plots -------------------------------------------------------------------------------------------------------
 
     def plots(self, key: str) -> dict[str, Any]:
@@ -268,13 +295,16 @@ def words(timeline: "Timeline", entry: Any) -> str:
 
 
 def _frame(frame: Any) -> dict[str, Any]:
+    tree = dissect(frame.data, frame.link, frame.length)
+    above = next((layer for layer in tree.layers if layer.abbrev in PROTOCOLS), None)
+    label = plot.short(frame.summary) if above is None else f"{plot.short(frame.summary)}  {above.line}"
     return {
         "index": frame.index, "number": frame.number, "time": frame.time, "arrival": frame.arrival, "host": frame.host,
         "to": frame.to, "iface": frame.iface, "hex": frame.data[:MOST_BYTES].hex(), "length": frame.length,
         "altered": frame.altered, "conn": frame.conn, "link": frame.link, "gso_size": frame.gso_size,
-        "summary": frame.summary, "label": plot.short(frame.summary), "reasons": frame.reasons, "drops": frame.drops,
+        "summary": frame.summary, "label": label, "reasons": frame.reasons, "drops": frame.drops,
         "event": frame.event, "arrived": frame.arrived, "fate": frame.fate,
-        "tree": [_node(node) for node in dissect(frame.data, frame.link, frame.length).layers],
+        "tree": [_node(node) for node in tree.layers],
     }  # fmt: skip
 
 

@@ -66,6 +66,10 @@ class Excerpt(Trace):
         """Return how many events and frames there are."""
         return self.count, self.end_frame - self.first_frame
 
+    def frame_range(self) -> tuple[int, int]:
+        """Return the first frame and the one after the last."""
+        return self.first_frame, self.end_frame
+
     def events(self, number: int) -> dict[str, Any]:
         """Return a chunk of events."""
         first = self.first_event + number * EVENT_CHUNK
@@ -103,6 +107,7 @@ class Excerpt(Trace):
         return {
             **found,
             "answers": [self._event(index) for index in found["answers"] if self._event(index) >= 0],
+            "part": True,
             "note": f"frames {self.first_frame + 1}-{self.end_frame}",
             "events": events,
             "frames": frames,

@@ -164,7 +164,7 @@ def place_routes(desk: Desk, lock: Any, kind: str, base: str) -> list[Route]:
         return desk.progress(kind, name)
 
     api = f"{base}/api/{{trace:str}}"
-    posted = ("step", "run", "filter", "evaluate", "branch", "attempt")
+    posted = ("step", "run", "filter", "evaluate", "branch", "attempt", "changed", "search")
     return [
         Route(f"{base}/", static("index.html")),
         *(Route(f"{base}/{name}", static(name)) for name in bundle.FILES),
@@ -173,6 +173,8 @@ def place_routes(desk: Desk, lock: Any, kind: str, base: str) -> list[Route]:
         Route(f"{api}/events/{{number:int}}", asked(lock, of_session("events"))),
         Route(f"{api}/frames/{{number:int}}", asked(lock, of_session("frames"))),
         Route(f"{api}/why/{{index:int}}", asked(lock, of_session("why"))),
+        Route(f"{api}/conversations", asked(lock, of_session("conversations"))),
+        Route(f"{api}/streams/{{number:int}}", asked(lock, of_session("stream"))),
         Route(f"{api}/plots", asked(lock, of_session("plots"))),
         Route(f"{api}/time", asked(lock, of_session("time"))),
         Route(f"{api}/export", download),

@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from pystack.stepper import search
+from pystack.stepper.changed import last_change
 from pystack.stepper.cursor import UNITS, Breakpoint, Cursor
 from pystack.stepper.expr import Expression
 from pystack.stepper.scope import Scope
@@ -159,6 +161,27 @@ class WebSession:
             if index % 64 == 0 and time.monotonic() > deadline:
                 break
         return {"matches": matches, "next": index if index < total else -1}
+
+    def changed(self, trace: str, at: int, key: str, field: str) -> dict[str, int]:
+        """Return the last event up to here that changed a field of a connection, or -1."""
+        timeline = self._cursor(trace, at).timeline
+        return {"position": last_change(timeline, at, str(key), str(field))}
+
+    def search(self, trace: str, text: str, **where: Any) -> dict[str, Any]:
+        """Return the matches of words in everything, as many as are found in a while. `next` is where to continue."""
+        first = where.get("from")
+        if not isinstance(first, int) or first < 0:
+            raise ValueError("search needs a starting event")
+        hits, following = search.search(self.trace(trace).timeline, str(text), first, seconds=SLICE)
+        return {"hits": search.as_json(hits), "next": following}
+
+    def conversations(self, trace: str) -> list[dict[str, Any]]:
+        """Return the conversations of TCP and UDP."""
+        return self.trace(trace).talks()
+
+    def stream(self, trace: str, number: int) -> dict[str, Any]:
+        """Return what both sides of a conversation said."""
+        return self.trace(trace).stream(number)
 
     # -- what if -----------------------------------------------------------------------------------------------------
 

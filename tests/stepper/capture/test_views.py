@@ -123,10 +123,12 @@ def test_what_needs_a_recording(path, command):
     assert len(output.splitlines()) == 1
 
 
-def test_a_recording_has_no_list_of_connections(tmp_path):
+def test_a_recording_has_a_list_of_conversations_too(tmp_path):
     file = tmp_path / "run.pytrace"
+    file.write_bytes(scenarios.get("http-get").record())
+    assert "   1 TCP 10.0.0.1:" in said("step", file, "--conversations")
     file.write_bytes(scenarios.get("ping").record())
-    assert "--conversations needs a capture" in said("step", file, "--conversations", status=1)
+    assert "no conversation of TCP or UDP" in said("step", file, "--conversations")
 
 
 def test_the_plots_have_the_recordings_numbers(run, timeline):

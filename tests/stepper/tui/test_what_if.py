@@ -74,3 +74,23 @@ def test_what_cannot_be_is_told_on_one_line():
         assert "this is a recording" in person.session.message
 
     watch(story)
+
+
+def test_a_value_leads_to_its_last_change_and_words_to_their_place():
+    async def story(person):
+        await person.command("goto event 400")
+        await person.command("changed cwnd")
+        at = person.session.cursor.position
+        assert not person.session.failed and at < 400
+        assert "cwnd" in person.session.timeline.diff(at)[person.session.conn]
+        await person.command("changed nothing")
+        assert person.session.failed and "no field 'nothing'" in person.session.message
+        await person.command("first")
+        await person.command("find fast retransmission")
+        assert str(person.session.entry.kind) == "tcp.retransmit" and person.session.message.startswith(
+            "event: a tcp.retransmit"
+        )
+        await person.command("find no such words")
+        assert person.session.failed and "after this place" in person.session.message
+
+    watch(story)

@@ -1,10 +1,13 @@
 """What learners see: the start page, the beginner's layout, what to try, a projector, a phone, a keyboard, axe."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
-from pystack.stepper import Cursor, scenarios
+from pystack.stepper import Cursor, scenarios, search
+from pystack.stepper.changed import last_change
 from tests.stepper.web.page import Page
 from tests.stepper.web.served import ROOT, serving
 
@@ -327,4 +330,64 @@ def test_the_keyboard_alone_is_enough(browser, served):
                 page.settled(cursor.position)
             page.page.keyboard.press("a")
             page.settled(scenarios.get("nagle").answers(timeline)[0])
+        assert page.complaints == []
+
+
+# -- looking for things ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def page_file(tmp_path_factory):
+    """The exported page, which has the same answers without a server."""
+    path = tmp_path_factory.mktemp("looking") / "page.html"
+    command = [sys.executable, "-m", "pystack.cli", "step", "http-get", "--export", str(path)]
+    subprocess.run(command, check=True, cwd=ROOT, capture_output=True, timeout=60)
+    return path.as_uri()
+
+
+@pytest.fixture(params=["served", "exported"])
+def address(request, served, page_file):
+    return page_file if request.param == "exported" else f"{served.address}scenario/http-get/"
+
+
+def test_a_click_on_a_value_leads_to_its_last_change(browser, address):
+    timeline = scenarios.get("http-get").timeline()
+    key = next(key for key in timeline.connections if key.startswith("a tcp"))
+    with Page(browser, f"{address}#layout=expert&event={len(timeline.events) - 40}") as page:
+        at = page.position
+        for _ in range(3):
+            at = last_change(timeline, at, key, "snd_una")
+            page.page.click(f'.tcb td[data-field=snd_una][data-key="{key}"] button')
+            if at < 0:
+                page.until("() => /did not change before/.test(document.querySelector('#status').textContent)")
+                break
+            page.settled(at)
+            assert "the last change of SND.UNA" in page.text(".facts .note")
+        assert page.complaints == []
+
+
+def test_search_finds_events_fields_and_values(browser, address):
+    timeline = scenarios.get("http-get").timeline()
+    with Page(browser, f"{address}#layout=expert") as page:
+        for text in ("initial congestion window", "ip.ttl 64", "snd_una=41078894", "not anywhere"):
+            page.page.keyboard.press("S")
+            page.page.fill("#search", text)
+            page.page.keyboard.press("Enter")
+            hits, _ = search.search(timeline, text, most=10_000, seconds=60)
+            page.until("text => document.querySelector('#search-count').textContent === text", f"{len(hits)} found")
+            page.page.keyboard.press("Escape")
+            if hits:
+                page.page.click(".search .event-row >> nth=0")
+                page.settled(hits[0].event)
+        assert page.complaints == []
+
+
+def test_a_conversation_is_followed(browser, address):
+    with Page(browser, f"{address}#layout=expert&panes=streams") as page:
+        page.page.click("[data-talk='0'] button")
+        page.page.wait_for_selector(".said.way-1[data-frame]")
+        said = page.page.text_content("#stream .said-all")
+        assert said.startswith("GET / HTTP/1.0\r\nHost: b\r\n\r\nHTTP/1.0 200 OK")
+        page.page.click(".said-all .said.way-0")
+        page.until("() => window.stepper.store.view.frame?.number === 4")
         assert page.complaints == []

@@ -10,8 +10,8 @@ from pystack.stepper.export import export
 from pystack.stepper.timing import path
 from pystack.stepper.timing.requests import event_of, span_at
 from pystack.stepper.timing.text import ms
+from tests.stepper.web.page import Page
 from tests.stepper.web.served import serving
-from tests.stepper.web.test_browser import Page, browser  # noqa: F401 (a fixture)
 
 
 @pytest.fixture(scope="module")

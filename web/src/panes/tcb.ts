@@ -152,10 +152,23 @@ export class TcbPane implements Pane {
     const fields: Fields | undefined = view.state[key];
     const changed = view.changed[key]?.includes(name) && !same(view.before[key]?.[name], fields?.[name]);
     const exact = fields?.[name];
+    const text = this.text(name, key, view.state);
     return h(
       "td",
       { class: changed ? "changed" : "", title: exact === undefined ? "" : String(exact), "data-field": name, "data-key": key },
-      this.text(name, key, view.state),
+      exact === undefined ? text : h("button", { class: "value-button", "aria-label": `${fieldName(name)} ${text}: go to its last change`, onclick: () => void this.origin(key, name) }, text),
     );
+  }
+
+  /** Go to the event that gave this field its value; from there, to the change before. */
+  private async origin(key: string, name: string): Promise<void> {
+    const { store } = this.context;
+    try {
+      const found = await store.source.changed(store.position, key, name);
+      if (found < 0) this.context.say(`${fieldName(name)} did not change before`);
+      else await store.goto(found, `the last change of ${fieldName(name)}`);
+    } catch (error) {
+      this.context.say((error as Error).message, true);
+    }
   }
 }

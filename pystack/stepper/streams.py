@@ -1,0 +1,186 @@
+"""Conversations and what their two sides said: the bytes of TCP in order and once, or the datagrams of UDP."""
+
+import ipaddress
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pystack_c.const as C
+
+if TYPE_CHECKING:
+    from pystack.stepper.timeline import Timeline
+
+#: the most conversations of a list, and the most bytes and pieces of one that is followed
+MOST_CONVERSATIONS, MOST_BYTES, MOST_PIECES = 2_000, 256 << 10, 4_000
+#: how many bytes, and how many segments, that came too early are kept for each side
+MOST_EARLY, MOST_EARLY_SEGMENTS = 1 << 20, 1_000
+TCP, UDP = 6, 17
+
+
+class Payload(NamedTuple):
+    """What a frame carries for programs. `seq` is that of its first byte, and `syn` is true if it opens a connection."""
+
+    source: str
+    target: str
+    protocol: str
+    data: bytes
+    seq: int
+    syn: bool
+    ident: int
+
+
+class StreamTalk(NamedTuple):
+    """A conversation: which end sent first, frames and bytes of data each way, ns from the start of the recording."""
+
+    number: int
+    protocol: str
+    client: str
+    server: str
+    frames: list[int]
+    data: list[int]
+    start: int
+    end: int
+    #: the first frame (its index)
+    first: int
+
+
+class SaidPiece(NamedTuple):
+    """Bytes that one side said: way 0 is from the client. `frame` is an index."""
+
+    way: int
+    frame: int
+    data: bytes
+
+
+def payload(data: bytes, link: int) -> Payload | None:
+    """Return what an IPv4 frame carries, or None. Fragments after the first one have no header of TCP or UDP, so there is nothing to return."""
+    base = 0
+    if link == C.LINK_ETHERNET:
+        if data[12:14] != b"\x08\x00":
+            return None
+        base = 14
+    if len(data) < base + 20 or data[base] >> 4 != 4 or int.from_bytes(data[base + 6 : base + 8], "big") & 0x1FFF:
+        return None
+    at = base + (data[base] & 15) * 4
+    end = min(base + int.from_bytes(data[base + 2 : base + 4], "big"), len(data))
+    if end == base:  # a frame for segmentation offload may leave its length out
+        end = len(data)
+    ends = [str(ipaddress.IPv4Address(data[base + n : base + n + 4])) for n in (12, 16)]
+    ident = int.from_bytes(data[base + 4 : base + 6], "big")
+    if data[base + 9] == TCP and end >= at + 20:
+        start = at + (data[at + 12] >> 4) * 4
+        seq, syn = int.from_bytes(data[at + 4 : at + 8], "big"), bool(data[at + 13] & C.SYN)
+        name = "TCP"
+    elif data[base + 9] == UDP and end >= at + 8:
+        start, seq, syn, name = at + 8, 0, False, "UDP"
+    else:
+        return None
+    ports = [int.from_bytes(data[at + n : at + n + 2], "big") for n in (0, 2)]
+    source, target = (f"{address}:{port}" for address, port in zip(ends, ports, strict=True))
+    return Payload(source, target, name, data[start:end], (seq + syn) & 0xFFFFFFFF, syn, ident)
+
+
+def conversations(timeline: "Timeline", first: int = 0, last: "int | None" = None) -> list[StreamTalk]:
+    """Return the conversations of TCP and UDP in these frames, in the order in which they begin."""
+    known: dict[tuple[str, frozenset[str]], StreamTalk] = {}
+    for index in range(first, len(timeline.frames) if last is None else last):
+        frame = timeline.frames[index]
+        found = payload(frame.data, frame.link)
+        if found is None:
+            continue
+        key = (found.protocol, frozenset((found.source, found.target)))
+        time = frame.time - timeline.start
+        talk = known.get(key)
+        if talk is None:
+            if len(known) >= MOST_CONVERSATIONS:
+                continue
+            talk = StreamTalk(len(known), found.protocol, found.source, found.target, [0, 0], [0, 0], time, time, index)
+        way = int(found.source != talk.client)
+        talk.frames[way] += 1
+        talk.data[way] += len(found.data)
+        known[key] = talk._replace(end=time)
+    return list(known.values())
+
+
+class _Side:
+    """The bytes of one direction: each once, and in order."""
+
+    def __init__(self) -> None:
+        self.next = -1
+        self.early: dict[int, tuple[int, bytes]] = {}
+        self.held = 0
+
+    def take(self, found: Payload, frame: int) -> list[tuple[int, bytes]]:
+        """Return what can be read now, with the frames that brought it."""
+        if self.next < 0 or found.syn:
+            self.next = found.seq
+        ready: list[tuple[int, bytes]] = []
+        due = (self.next - found.seq) & 0xFFFFFFFF < 0x80000000
+        room = due or (self.held + len(found.data) <= MOST_EARLY and len(self.early) < MOST_EARLY_SEGMENTS)
+        if found.data and found.seq not in self.early and room:
+            self.early[found.seq] = (frame, found.data)
+            self.held += len(found.data)
+        while True:
+            # a piece that begins at or before the next byte, and ends after it
+            fit = next((seq for seq in self.early if (self.next - seq) & 0xFFFFFFFF < 0x80000000), None)
+            if fit is None:
+                return ready
+            number, data = self.early.pop(fit)
+            self.held -= len(data)
+            skip = (self.next - fit) & 0xFFFFFFFF
+            if skip < len(data):
+                ready.append((number, data[skip:]))
+                self.next = (self.next + len(data) - skip) & 0xFFFFFFFF
+
+
+def follow(timeline: "Timeline", talk: StreamTalk, last: "int | None" = None) -> tuple[list[SaidPiece], bool]:
+    """Return what both sides of a conversation said, and whether it is more than is returned.
+
+    Retransmissions and the copies of a frame on further links are left out.
+    """
+    sides = (_Side(), _Side())
+    seen: dict[tuple[int, int, bytes], bool] = {}
+    pieces: list[SaidPiece] = []
+    total = 0
+    for index in range(talk.first, len(timeline.frames) if last is None else last):
+        frame = timeline.frames[index]
+        found = payload(frame.data, frame.link)
+        if (
+            found is None
+            or found.protocol != talk.protocol
+            or {found.source, found.target} != {talk.client, talk.server}
+        ):
+            continue
+        way = int(found.source != talk.client)
+        if talk.protocol == "TCP":
+            new = sides[way].take(found, index)
+        else:
+            # a router sends the same datagram once more
+            key = (way, found.ident, found.data[:64])
+            new = [] if key in seen else [(index, found.data)]
+            seen[key] = True
+        for number, data in new:
+            if total + len(data) > MOST_BYTES or len(pieces) >= MOST_PIECES:
+                return pieces, True
+            total += len(data)
+            pieces.append(SaidPiece(way, number, data))
+    return pieces, False
+
+
+def readable(data: bytes) -> str:
+    """Return bytes as text: what is no text is a dot. Lines stay lines."""
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        text = data.decode("latin-1")
+        return "".join(char if 32 <= ord(char) < 127 or char in "\r\n\t" else "·" for char in text)
+    return "".join(char if char.isprintable() or char in "\r\n\t" else "·" for char in text)
+
+
+def as_json(
+    timeline: "Timeline", pieces: list[SaidPiece], cut: bool, shifts: tuple[int, int] = (0, 0)
+) -> dict[str, Any]:
+    """Return what was said for the page. `shifts` are subtracted from the numbers of frames and events."""
+    rows = []
+    for piece in pieces:
+        frame = timeline.frames[piece.frame]
+        rows.append([piece.way, frame.number, frame.event - shifts[1], len(piece.data), readable(piece.data)])
+    return {"pieces": rows, "cut": cut}
