@@ -53,6 +53,7 @@ SPREAD = {
     "tests/sim/test_routing_page.py": ("compiled", "the page's programs are the same on both builds"),
     "tests/sweeps": ("compiled", "processes, files and statistics do not depend on the build"),
     "tests/cli/test_sweep.py": ("compiled", "processes, files and statistics do not depend on the build"),
+    "tests/labs/test_class.py": ("compiled", "grading in processes, and files, do not depend on the build"),
     "tests/labs/test_grading.py": ("compiled", "the grader's process and its limits do not depend on the build"),
     "tests/labs/test_labs.py::test_the_grader": ("compiled", "the graders run what the experiments run on both builds"),
     "tests/labs/test_writing.py": ("compiled", "the page's lab is the same on both builds"),

@@ -27,6 +27,11 @@ def prepare() -> None:
     published(proxy=True)
 
 
+def outer(service: Any) -> list[str]:
+    """Return the ports of the host that a service is published at."""
+    return [str(ports).rpartition(":")[0].rpartition(":")[2] for ports in service["publish"]]
+
+
 def setup(services: Any) -> tuple[Docker, list[str]]:
     """Start the services as the learner's file says. Returns the network, and the log of the web service."""
     world = Docker()
@@ -47,14 +52,13 @@ def setup(services: Any) -> tuple[Docker, list[str]]:
 
 def check(answer: ModuleType) -> None:
     """Raise WrongAnswer unless the exercise is solved."""
-    services = getattr(answer, "SERVICES", None)
+    services: Any = getattr(answer, "SERVICES", None)
     world, log = setup(services)
     if (services["app"]["port"], services["db"]["port"]) != (80, 5432):
         raise WrongAnswer("The programs' own ports, 80 and 5432, cannot be changed.")
     found = world.ask(world.client, HOST, 8080)
     if found != b"hello":
-        outer = {str(ports).rpartition(":")[0].rpartition(":")[2] for ports in services["app"]["publish"]}
-        if "8080" not in outer:
+        if "8080" not in outer(services["app"]):
             raise WrongAnswer(WRONG["wrong_ports.py"])
         if found in (errno.ECONNREFUSED, errno.ECONNRESET):
             raise WrongAnswer(WRONG["wrong_loopback.py"])
@@ -63,6 +67,6 @@ def check(answer: ModuleType) -> None:
         raise WrongAnswer(WRONG["wrong_proxy.py"])
     if world.ask(world.c1, "172.17.0.3", 5432) != b"hello":
         raise WrongAnswer(WRONG["wrong_closed.py"])
-    outside = [str(ports).rpartition(":")[0].rpartition(":")[2] for ports in services["db"]["publish"]]
-    if any(world.ask(world.client, HOST, int(port)) == b"hello" for port in [*outside, 5432]):
+    ports = [int(port) for port in outer(services["db"])]
+    if any(world.ask(world.client, HOST, port) == b"hello" for port in [*ports, 5432]):
         raise WrongAnswer(WRONG["wrong_open.py"])
