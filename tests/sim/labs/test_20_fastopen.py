@@ -86,17 +86,6 @@ def test_with_syn_cookies_a_real_client_connects_in_one_round_trip(timestamps):
     lab.upload(pattern(200_000), client, server)
 
 
-def test_control_without_cookies_the_client_waits():
-    lab = lab_net(5 * MS, server={"tcp_max_syn_backlog": 128, "tcp_syncookies": False})
-    lab.listener(80)
-    flood(lab)
-    sock = lab.a.call(user.tcp_open, lab.a.stack)
-    lab.a.call(user.connect, sock, B_ADDR, 80)
-    lab.net.run(lab.net.now + 900 * MS)
-    assert sock.state == C.SYN_SENT
-    assert lab.b.stack.counters.TcpExtTCPReqQFullDrop == 129
-
-
 def test_a_forged_cookie_opens_nothing():
     lab = lab_net(5 * MS, server={"tcp_max_syn_backlog": 1})
     lab.listener(80)
