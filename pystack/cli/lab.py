@@ -1,8 +1,11 @@
 """`pystack lab`: the course. Predict, run, compare, change something, and be checked."""
 
+import contextlib
+import io
 import json
 import shutil
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +15,7 @@ from pystack.style import echo
 
 if TYPE_CHECKING:
     from pystack.labs.folders import LabFolder, LabResult
+    from pystack.labs.grading import LabGrade
     from pystack.labs.progress import LabProgress
 
 EXAMPLES = """\b
@@ -200,11 +204,54 @@ def _chosen(what: str | None, progress: "LabProgress") -> "list[tuple[LabFolder,
     return [(one, path)]
 
 
+def _say(result: "LabGrade") -> None:
+    """Print a grade for the learner."""
+    if result.output:
+        echo(f"Your file printed:\n{result.output.rstrip()[-2000:]}\n")
+    echo(f"lab {result.lab}: {result.verdict}")
+    if result.text:
+        echo(result.text)
+
+
+@lab.command()
+@click.argument("what", metavar="[N|FILE]", required=False)
+def watch(what: str | None) -> None:
+    """Grade your exercise of lab N, or the file FILE, or all that you have started, now and each time that you save it. Ctrl-C ends it.
+
+    This needs the extra `watch`.
+    """
+    from pystack.labs.grading import grade
+    from pystack.labs.watching import saves
+
+    progress = _progress()
+    chosen = {path: one for one, path in _chosen(what, progress)}
+    waiting = saves(list(chosen))
+    try:
+        next(waiting, None)  # From here on, no save is missed.
+        for path in chosen:
+            if path.is_file():
+                _say(grade(chosen[path], path))
+        while True:
+            echo("\nWaiting until you save. Ctrl-C ends this.")
+            saved = next(waiting, None)
+            if saved is None:
+                return
+            result = grade(chosen[saved], saved)
+            _say(result)
+            if result.right:
+                progress = _progress()
+                progress.of(chosen[saved])["solved"] = True
+                progress.save()
+    except KeyboardInterrupt:
+        return
+
+
 @lab.command()
 @click.argument("what", metavar="[N|FILE|all]", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print the grades as JSON.")
+@click.option("--junit", type=click.Path(dir_okay=False), help="Write the grades to this file, in JUnit's XML.")
 @click.option("--lab", "itself", is_flag=True, help="Check lab N itself, for those who write it, as `check all` does.")
-def check(what: str | None, as_json: bool, itself: bool) -> None:
+def check(what: str | None, as_json: bool, junit: str | None, itself: bool) -> None:
     """Grade your exercise of lab N, or the file FILE, or all that you have started.
 
     `check all` checks the labs themselves: each value and control, and each grader with the solution and with wrong answers.
@@ -218,23 +265,28 @@ def check(what: str | None, as_json: bool, itself: bool) -> None:
     records: list[dict[str, Any]] = []
     if what == "all" or itself:
         for one in labs() if what in ("all", None) else [_lab(what)]:
+            began = time.monotonic()
             found = list(faults(one))
-            records.append({"lab": one.number, "verdict": "wrong" if found else "right", "text": "; ".join(found)})
+            verdict = "wrong" if found else "right"
+            seconds = round(time.monotonic() - began, 3)
+            records.append({"lab": one.number, "verdict": verdict, "text": "; ".join(found), "seconds": seconds})
             if not as_json:
                 echo(f"lab {one.number}: {'; '.join(found) or 'right'}")
     else:
         progress = _progress()
         for one, path in _chosen(what, progress):
+            began = time.monotonic()
             result = grade(one, path)
-            records.append({**vars(result), "file": str(path)})
+            seconds = round(time.monotonic() - began, 3)
+            records.append({**vars(result), "file": str(path), "seconds": seconds})
             progress.of(one)["solved"] = result.right or bool(progress.of(one).get("solved"))
             if not as_json:
-                if result.output:
-                    echo(f"Your file printed:\n{result.output.rstrip()[-2000:]}\n")
-                echo(f"lab {one.number}: {result.verdict}")
-                if result.text:
-                    echo(result.text)
+                _say(result)
         progress.save()
+    if junit:
+        from pystack.labs.junit import write
+
+        write(Path(junit), records)
     if as_json:
         echo(json.dumps(records, indent=1))
     click.get_current_context().exit(0 if all(record["verdict"] == "right" for record in records) else 1)
@@ -274,3 +326,50 @@ def reset(number: str | None, yes: bool) -> None:
     else:
         progress.forget(_lab(number))
     progress.save()
+
+
+@lab.command()
+@click.argument("file", required=False, type=click.Path(dir_okay=False))
+@click.option("--learner", default="", help="Your name, for the one who collects the files.")
+def export(file: str | None, learner: str) -> None:
+    """Write your progress in all labs as JSON to FILE, or print it. It has no paths of your machine."""
+    from pystack.labs.folders import labs
+
+    progress = _progress()
+    text = json.dumps({"learner": learner, "labs": [progress.report(one) for one in labs()]}, indent=1)
+    if file is None:
+        echo(text)
+    else:
+        Path(file).write_text(text + "\n", encoding="utf-8")
+        echo(f"{file} has your progress")
+
+
+@lab.command("grade")
+@click.argument("folder", metavar="DIR", type=click.Path(exists=True, file_okay=False))
+@click.option("--out", type=click.Path(dir_okay=False), help="Write the CSV to this file instead of printing it.")
+@click.option("--jobs", default=1, show_default=True, type=click.IntRange(1, 64), help="How many files at a time.")
+@click.option("--cpu", default=10, show_default=True, type=click.IntRange(1), help="Seconds of processor time a file.")
+@click.option("--wall", default=60, show_default=True, type=click.IntRange(1), help="Seconds of time a file.")
+@click.option("--memory", default=512, show_default=True, type=click.IntRange(64), help="MiB of memory a file.")
+def grade_folder(folder: str, out: str | None, jobs: int, cpu: int, wall: int, memory: int) -> None:
+    """Grade a folder of submissions into a CSV, for a lecturer.
+
+    The names of the files say the lab and the learner: anna/lab_17_nagle.py, or anna_lab_17_nagle.py. Each file is graded in a process of its own, with limits. The
+    exit status is 0 if each file was graded, whatever its grade is. The grader is no sandbox: grade files of people whom you do not trust in a container.
+    """
+    from pystack.labs.classroom import GradeTable, grade_all, submissions
+    from pystack.labs.grading import GradeLimits
+
+    place = Path(folder)
+    found = submissions(place)
+    unread = 0
+    with open(out, "w", encoding="utf-8", newline="") if out else contextlib.nullcontext(io.StringIO()) as file:
+        table = GradeTable(file, place)
+        for one in grade_all(found, GradeLimits(cpu, wall, memory << 20), jobs):
+            table.write(one)
+            unread += one.grade.verdict == "unreadable"
+            if out:
+                echo(f"{one.submission.path.relative_to(place)}: {one.grade.verdict}")
+        if isinstance(file, io.StringIO):
+            echo(file.getvalue(), nl=False)
+    click.get_current_context().exit(1 if unread else 0)

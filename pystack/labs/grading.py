@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,8 +41,22 @@ class LabGrade:
         return self.verdict == "right"
 
 
-def grade(lab: LabFolder, path: Path, limits: GradeLimits | None = None) -> LabGrade:
-    """Grade a file. LabError if it cannot be read."""
+def _wait(process: "subprocess.Popen[bytes]", seconds: float, stop: threading.Event | None) -> bool:
+    """Wait until a process has ended, or for some seconds, or until `stop` is set. Returns True if it was too slow."""
+    deadline = time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > 0:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(min(left, 0.5))
+            return False
+        if stop is not None and stop.is_set():
+            raise LabError("grading was stopped")
+    return True
+
+
+def grade(
+    lab: LabFolder, path: Path, limits: GradeLimits | None = None, stop: threading.Event | None = None
+) -> LabGrade:
+    """Grade a file. LabError if it cannot be read, or if another thread sets `stop`."""
     limits = limits or GradeLimits()
     try:
         if path.exists() and not path.is_file():
@@ -61,11 +77,8 @@ def grade(lab: LabFolder, path: Path, limits: GradeLimits | None = None) -> LabG
         process = subprocess.Popen(
             command, env=env, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True
         )
-        late = False
         try:
-            process.wait(limits.wall)
-        except subprocess.TimeoutExpired:
-            late = True
+            late = _wait(process, limits.wall, stop)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)

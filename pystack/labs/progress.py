@@ -45,6 +45,14 @@ class LabProgress:
         number = self.of(lab).get("hints", 0)
         return number if isinstance(number, int) and number >= 0 else 0
 
+    def report(self, lab: LabFolder) -> dict[str, Any]:
+        """Return how far the learner is with a lab, for others: without the paths of this machine."""
+        entry = self.of(lab)
+        state = {
+            name: bool(entry.get(key)) for name, key in (("run", "run"), ("started", "file"), ("solved", "solved"))
+        }
+        return {"lab": lab.number, "name": lab.name, "title": lab.title, **state, "hints": self.hints(lab)}
+
     def forget(self, lab: LabFolder) -> None:
         """Forget a lab."""
         self.labs.pop(str(lab.number), None)

@@ -138,7 +138,7 @@ def same_numbers(layer: int) -> int:
     return int(log.sent["client"][0].seq == log.got["one"][0].seq)
 
 
-L7 = {"needs": "h11 h2"}
+L7: dict[str, Any] = {"needs": "h11 h2"}
 VALUES = [
     LabValue("l4", "Layer 4, one connection: requests of each backend?", "100, 0", [100, 0], "requests"),
     LabValue("l7", "Layer 7, one connection: requests of each backend?", "50, 50", [50, 50], "requests", **L7),

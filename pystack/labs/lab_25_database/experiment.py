@@ -105,7 +105,7 @@ def outlives(*rules: str) -> list[int]:
     return [int(world.passes(sock)), int(world.connect()[0] == 0)]
 
 
-NFT = {"needs": "lark"}
+NFT: dict[str, Any] = {"needs": "lark"}
 VALUES = [
     LabValue("none", "No firewall: after which time is the client connected?", "R", R),
     LabValue("allowed", "The client is allowed, others are dropped: after which time?", "R", R, **NFT),
@@ -131,12 +131,12 @@ def measure(name: str) -> Any:
         return syns() if name == "syns" else outlives(TRACK)
     if name == "loopback":
         return wait(errno.ECONNREFUSED, address="127.0.0.1")
-    error, *rules = {
-        "none": (0,),
-        "allowed": (0, ALLOW, DROP),
-        "reset": (errno.ECONNREFUSED, RESET),
-        "prohibited": (errno.EHOSTUNREACH, PROHIBITED),
-        "drop": (errno.ETIMEDOUT, DROP),
+    error, rules = {
+        "none": (0, []),
+        "allowed": (0, [ALLOW, DROP]),
+        "reset": (errno.ECONNREFUSED, [RESET]),
+        "prohibited": (errno.EHOSTUNREACH, [PROHIBITED]),
+        "drop": (errno.ETIMEDOUT, [DROP]),
     }[name]
     return wait(error, *rules)
 

@@ -43,8 +43,8 @@ def check(answer: ModuleType) -> None:
     net.run(until=net.now + 100 * MS)
     try:
         world.database.nft(rules)
-    except RulesetError as error:
-        raise WrongAnswer(f"nft refuses your rules: {error}") from None
+    except RulesetError as refusal:
+        raise WrongAnswer(f"nft refuses your rules: {refusal}") from None
     if not world.passes(old):
         raise WrongAnswer(WRONG["wrong_open.py"])
     if world.connect(port=SSH)[0] or world.connect(stranger, SSH)[0]:

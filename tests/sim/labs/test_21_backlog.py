@@ -1,65 +1,11 @@
-"""Lab 21: listening and backlogs, and SYNs into nothing."""
-
-import errno
+"""Queues of a listener beyond what lab 21 measures, and the end of SYNs into nothing."""
 
 import pytest
 
-from pystack.testing.lab import MS, B, S, lab_net, sleep, stream
-from pystack.testing.segments import SYN
+from pystack.labs.lab_21_backlog.experiment import into_nothing
+from pystack.testing.lab import MS, B, S, lab_net, stream
 
 R = 10 * MS
-
-
-def eight_clients(backlog: int, accept_at: int = -1, **settings):
-    """8 clients, 2 R apart, and a listener that accepts at most once: how long each took, or its errno."""
-    lab = lab_net(R // 2, server=settings)
-    listener = lab.listener(backlog=backlog)
-    results = [None] * 8
-
-    def dial(number: int):
-        yield sleep(number * 2 * R)
-        started = lab.net.now
-        sock = stream(lab.a)
-        try:
-            yield sock.connect(B, 80)
-            yield sock.within(sock.recv(), R)  # (a reset comes a round trip later than the SYN-ACK)
-        except TimeoutError:
-            results[number] = lab.net.now - R - started
-        except OSError as error:
-            assert lab.net.now - started == R
-            results[number] = error.errno
-
-    for number in range(8):
-        lab.spawn(dial(number))
-    if accept_at >= 0:
-        lab.net.at(accept_at, listener.call, "accept")
-    lab.net.run(until=20 * S)
-    return lab, results
-
-
-def test_backlog_plus_one_connect_and_the_others_hear_nothing():
-    lab, results = eight_clients(4)
-    assert results[:5] == [R] * 5 and results[5:] == [None] * 3
-    assert lab.b.counters.TcpExtListenOverflows >= 3
-    ports = {seg.sport for seg in lab.log.sent["a"] if seg.has(SYN)}
-    answered = {seg.dport for seg in lab.log.sent["b"]}
-    assert len(ports) == 8 and len(answered) == 5
-
-
-def test_one_accept_lets_the_sixth_in_with_its_next_syn():
-    _, results = eight_clients(4, accept_at=500 * MS)
-    assert results == [R] * 5 + [S + R, None, None]
-
-
-def test_overflow_policy_reset():
-    # (A RST that answers a SYN is ECONNREFUSED to connect(); one that answers the third step would be ECONNRESET.)
-    lab, results = eight_clients(4, tcp_abort_on_overflow=True)
-    assert results == [R] * 5 + [errno.ECONNREFUSED] * 3
-    assert lab.b.counters.TcpOutRsts == 3
-
-
-def test_control_a_longer_backlog():
-    assert eight_clients(8)[1] == [R] * 8
 
 
 def test_accepting_from_the_queue_keeps_the_order():
@@ -89,27 +35,8 @@ def test_syn_queue_is_bounded():
     assert lab.b.counters.TcpExtTCPReqQFullDrop == 72
 
 
-@pytest.mark.parametrize(("retries", "times"), [(6, [0, 1, 3, 7, 15, 31, 63]), (2, [0, 1, 3])])
-def test_syns_into_nothing(retries, times):
-    lab = lab_net(R // 2, tcp_syn_retries=retries)
-    lab.link.down()
-
-    def dial():
-        with pytest.raises(OSError) as caught:
-            yield from lab.client()
-        assert caught.value.errno == errno.ETIMEDOUT
-
-    lab.run(dial())
-    assert [seg.time for seg in lab.log.sent["a"]] == [t * S for t in times]
-    assert lab.net.now == (2 ** (retries + 1) - 1) * S
-
-
-@pytest.mark.parametrize(
-    ("linear", "times"), [(4, [0, 1, 2, 3, 4, 5, 7, 11, 19]), (0, [0, 1, 3, 7, 15, 31, 63, 127, 255])]
-)
-def test_syns_into_nothing_as_linux_sends_them(linear, times):
-    """tcp_syn_linear_timeouts: the first four go again after a second each; the control has none such."""
-    lab = lab_net(R // 2, tcp_syn_retries=8, tcp_syn_linear_timeouts=linear, tcp_rto_max=1000 * S)
+def test_the_end_of_syns_into_nothing():
+    lab = lab_net(R // 2, tcp_syn_retries=2)
     lab.link.down()
 
     def dial():
@@ -117,4 +44,19 @@ def test_syns_into_nothing_as_linux_sends_them(linear, times):
             yield from lab.client()
 
     lab.run(dial())
-    assert [seg.time for seg in lab.log.sent["a"]] == [t * S for t in times]
+    assert [seg.time for seg in lab.log.sent["a"]] == [0, S, 3 * S] and lab.net.now == 7 * S
+
+
+def test_control_no_linear_timeouts():
+    times = [(2**number - 1) * S for number in range(9)]
+    assert into_nothing(tcp_syn_retries=8, tcp_syn_linear_timeouts=0, tcp_rto_max=1000 * S) == times
+
+
+def test_what_overflows_is_counted_and_not_answered():
+    lab = lab_net(R // 2)
+    lab.listener(backlog=4)
+    for _ in range(8):
+        stream(lab.a).connect(B, 80).poll()
+        lab.net.run(until=lab.net.now + 2 * R)
+    assert lab.b.counters.TcpExtListenOverflows >= 3
+    assert len({seg.dport for seg in lab.log.sent["b"]}) == 5

@@ -1,0 +1,1 @@
+"""Lab 18: delayed acknowledgements."""

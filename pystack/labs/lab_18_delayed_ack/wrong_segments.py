@@ -1,0 +1,25 @@
+"""A typical wrong answer: it counts segments of any size."""
+
+FULL = 1460  # bytes
+DELAY = 40  # ms
+
+
+def acks(arrivals, answers):
+    """Return the times of the pure acknowledgements."""
+    found = []
+    waiting, due = 0, None
+    events = [(time, size) for time, size in arrivals] + [(time, None) for time in answers]
+    for time, size in [*sorted(events, key=lambda event: event[0]), (float("inf"), None)]:
+        if due is not None and due < time:
+            found.append(due)
+            waiting, due = 0, None
+        if size is None:
+            waiting, due = 0, None
+            continue
+        waiting += FULL
+        if waiting >= 2 * FULL:
+            found.append(time)
+            waiting, due = 0, None
+        elif due is None:
+            due = time + DELAY
+    return found

@@ -1,0 +1,25 @@
+"""A typical wrong answer: a number is right for ever."""
+
+import hashlib
+import hmac
+
+SIZES = [536, 1300, 1440, 1460]
+
+
+def keyed(secret, text):
+    """Return a number of 30 bits for a text."""
+    return int.from_bytes(hmac.new(secret, text.encode(), hashlib.sha256).digest()[:4], "big") >> 2
+
+
+def make(secret, flow, minute, mss):
+    """Return the number."""
+    index = SIZES.index(mss)
+    return keyed(secret, f"{flow} {index}") << 2 | index
+
+
+def check(secret, flow, minute, number):
+    """Return the MSS, or None."""
+    mss = SIZES[number & 3]
+    if number in (make(secret, flow, minute, mss), make(secret, flow, minute - 1, mss)):
+        return mss
+    return None

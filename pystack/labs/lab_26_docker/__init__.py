@@ -1,0 +1,1 @@
+"""Lab 26: Docker networking."""

@@ -1,0 +1,176 @@
+"""What a lecturer uses: a folder of submissions becomes a CSV, hostile ones are stopped, and results are exported."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from pystack.cli.main import cli
+from pystack.labs import classroom, watching
+from pystack.labs.folders import LabError
+from pystack.labs.grading import GradeLimits
+
+ROOT = Path(__file__).resolve().parents[2]
+SOLUTION = "def send_request(c, h, b):\n    yield c.sendall(h + b)\n"
+WRONG = "def send_request(c, h, b):\n    yield c.sendall(h)\n    yield c.sendall(b)\n"
+
+
+@pytest.fixture(autouse=True)
+def own_state(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+
+
+def lab(*args):
+    return CliRunner().invoke(cli, ["lab", *args], prog_name="pystack")
+
+
+def write(folder, files):
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
+def test_a_folder_becomes_a_csv_and_hostile_files_are_stopped(tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("secret")
+    place = tmp_path / "class"
+    write(
+        place,
+        {
+            "anna/lab_17_nagle.py": SOLUTION,
+            "bert_lab_17_nagle.py": WRONG,
+            "cleo/lab_17_nagle.py": "while True:\n    pass\n",
+            "dora/lab_17_nagle.py": "x = bytes(1 << 40)\n",
+            "emil/lab_17_nagle.py": f"print(open({str(secret)!r}).read())\n",
+            "fred/lab_17_nagle.py": "import socket\nsocket.create_connection(('127.0.0.1', 9))\n",
+            "=cmd()/lab_17_nagle.py": SOLUTION,
+            "gina/mine.py": SOLUTION,
+            ".hidden/lab_17_nagle.py": SOLUTION,
+        },
+    )
+    (place / "hans_lab_17_nagle.py").symlink_to(secret)
+    done = lab("grade", str(place), "--cpu", "2", "--memory", "64", "--jobs", "2", "--out", "grades.csv")
+    assert done.exit_code == 1  # two files have no grade
+    assert "anna/lab_17_nagle.py: right" in done.output
+    rows = list(csv.DictReader(Path("grades.csv").read_text().splitlines()))
+    found = {row["learner"]: (row["verdict"], row["text"]) for row in rows}
+    assert list(found) == ["'=cmd()", "anna", "bert", "cleo", "dora", "emil", "fred", "gina", "hans"]
+    assert found["'=cmd()"] == found["anna"] == ("right", "")
+    assert found["bert"][0] == "wrong" and found["bert"][1].startswith("An exchange took 60 ms")
+    assert found["cleo"] == (
+        "stopped",
+        "The grader stopped your file after 2 seconds of processor time. Is there an endless loop?",
+    )
+    assert found["dora"] == ("stopped", "The grader stopped your file because it needs too much memory.")
+    assert found["emil"][0] == "refused" and "tried to open" in found["emil"][1]
+    assert found["fred"][0] == "refused" and "tried to use a socket of this machine" in found["fred"][1]
+    assert found["gina"][0] == "unreadable" and "does not say to which lab" in found["gina"][1]
+    assert found["hans"] == ("unreadable", "It is a symbolic link, which the grader does not follow.")
+    assert {row["lab"] for row in rows} == {"17", ""} and all(float(row["seconds"]) >= 0 for row in rows)
+
+
+def test_the_csv_is_printed_and_status_0_says_that_each_file_has_a_grade(tmp_path):
+    write(tmp_path, {"class/anna/lab_17_nagle.py": WRONG})
+    done = lab("grade", "class")
+    assert done.exit_code == 0
+    assert done.output.splitlines()[0] == "learner,lab,file,verdict,text,seconds"
+    assert done.output.splitlines()[1].startswith('anna,17,anna/lab_17_nagle.py,wrong,"An exchange took 60 ms')
+
+
+def test_folders_that_cannot_be_graded(tmp_path, monkeypatch):
+    (tmp_path / "class").mkdir()
+    assert "has no Python files" in lab("grade", "class").output
+    write(tmp_path, {f"class/{name}/lab_17_nagle.py": SOLUTION for name in "abc"})
+    monkeypatch.setattr(classroom, "MOST", 2)
+    assert "has more than 2 Python files" in lab("grade", "class").output
+
+
+def test_whoever_ends_the_grading_ends_its_processes(tmp_path):
+    write(tmp_path, {f"{name}/lab_17_nagle.py": "import time\ntime.sleep(1000)\n" for name in "abcd"})
+    grades = classroom.grade_all(classroom.submissions(tmp_path), GradeLimits(wall=100), 2)
+    timer = threading.Timer(2, lambda: os.kill(os.getpid(), signal.SIGINT))
+    timer.start()
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        next(grades)
+    grades.close()
+    assert time.monotonic() - began < 60  # and not 100
+    timer.join()
+    assert not subprocess.run(["pgrep", "-f", str(tmp_path)], capture_output=True, text=True).stdout
+
+
+def test_results_as_junit(tmp_path):
+    write(tmp_path, {"lab_17_nagle.py": SOLUTION + "print('\\x1b[2J')\n"})
+    assert lab("check", "lab_17_nagle.py", "--junit", "right.xml").exit_code == 0
+    suite = ET.parse("right.xml").getroot()[0]
+    assert (suite.get("tests"), suite.get("failures")) == ("1", "0")
+    assert suite[0].get("name") == "lab 17" and suite[0].find("system-out").text == "?[2J\n"
+    write(tmp_path, {"lab_17_nagle.py": WRONG})
+    assert lab("check", "lab_17_nagle.py", "--junit", "wrong.xml").exit_code == 1
+    suite = ET.parse("wrong.xml").getroot()[0]
+    failure = suite[0].find("failure")
+    assert (suite.get("failures"), failure.get("type")) == ("1", "wrong")
+    assert failure.get("message").startswith("An exchange took 60 ms")
+
+
+def test_progress_is_exported_without_paths(tmp_path):
+    lab("start", "17")
+    lab("hint", "17")
+    assert lab("export", "mine.json", "--learner", "Anna").output == "mine.json has your progress\n"
+    found = json.loads(Path("mine.json").read_text())
+    (nagle,) = (one for one in found["labs"] if one["lab"] == 17)
+    assert found["learner"] == "Anna"
+    assert nagle.items() >= {"started": True, "run": False, "solved": False, "hints": 1}.items()
+    assert str(tmp_path) not in Path("mine.json").read_text()
+    assert json.loads(lab("export").output)["labs"] == found["labs"]
+
+
+def test_watch_grades_at_each_save_and_ends_with_ctrl_c(tmp_path):
+    path = tmp_path / "lab_17_nagle.py"
+    path.write_text(WRONG)
+    env = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "-m", "pystack.cli", "lab", "watch", str(path)]
+    process = subprocess.Popen(command, env=env, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    watchdog = threading.Timer(100, process.kill)
+    watchdog.start()
+    try:
+        lines = iter(process.stdout.readline, "")
+
+        def until(text):
+            return next((line for line in lines if text in line), None)
+
+        assert until("An exchange took 60 ms") and until("Waiting until you save")
+        new = tmp_path / "new"
+        new.write_text(SOLUTION)
+        os.replace(new, path)  # as an editor does
+        assert until("lab 17: right") and until("Waiting until you save")
+        path.write_text(SOLUTION + "    1 / 0\n")
+        assert until("ZeroDivisionError") and until("Waiting until you save")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+    finally:
+        watchdog.cancel()
+        process.kill()
+        process.wait()
+        process.stdout.close()
+    states = {row["lab"]: row["state"] for row in json.loads(lab("list", "--json").output)}
+    assert states[17] == "solved"
+
+
+def test_watch_says_what_is_missing(tmp_path, monkeypatch):
+    path = tmp_path / "none" / "lab_17_nagle.py"
+    with pytest.raises(LabError, match="does not exist any more"):
+        next(watching.saves([path]))
+    monkeypatch.setitem(sys.modules, "watchfiles", None)
+    with pytest.raises(LabError, match="pip install 'pystack\\[watch\\]'"):
+        next(watching.saves([path]))
