@@ -439,7 +439,10 @@ class Concat(Expr):
 
     def steady(self) -> bool:  # inherited
         """Return True if all parts are."""
-        return all(part.steady() for part in self.parts)
+        for part in self.parts:  # object
+            if not part.steady():
+                return False
+        return True
 
 
 class Counting(Expr):
