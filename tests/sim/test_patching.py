@@ -141,8 +141,9 @@ def test_what_the_process_has_frozen_stays_frozen_and_nothing_else_does(monkeypa
     gc.collect()
     gc.freeze()  # as it was, and as tests/conftest.py does it
     frozen = gc.get_freeze_count()
-    assert net.run({a: gc.get_freeze_count})[a] == gc.get_freeze_count()
-    assert frozen / 2 < gc.get_freeze_count() <= frozen
+    during = net.run({a: gc.get_freeze_count})[a]
+    # Some of these objects may die, but they are neither unfrozen, nor are there more.
+    assert frozen / 2 < gc.get_freeze_count() <= during <= frozen
 
 
 def test_one_thread_at_a_time_runs_programs_and_runs_may_be_nested():
