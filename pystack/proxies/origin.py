@@ -1,6 +1,7 @@
 """The upstream's side of an HTTP proxy: one request over HTTP/1.1, and its response."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import h11
@@ -23,6 +24,20 @@ class BadResponse(Exception):
     """The upstream's response breaks the rules or a limit."""
 
 
+async def patiently(wait: Callable[[], Awaitable[Any]], exchange: Any) -> Any:
+    """Wait for a part of a response. TimeoutError after `response_timeout`, in which no part of the request was sent either."""
+    loop = asyncio.get_running_loop()
+    since = loop.time()
+    while True:
+        try:
+            async with asyncio.timeout_at(since + exchange.settings.response_timeout):
+                return await wait()
+        except TimeoutError:
+            if exchange.moved <= since:
+                raise
+            since = exchange.moved  # a client that sends a long body is still at it
+
+
 class Http1Upstream:
     """One exchange on a connection to an upstream."""
 
@@ -31,6 +46,8 @@ class Http1Upstream:
         self.settings = settings
         self.h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=settings.max_head)
         self.got = 0
+        #: when the upstream took the last part of the request (the loop's time)
+        self.moved = asyncio.get_running_loop().time()
 
     async def send(self, request: ProxiedRequest, headers: Headers) -> None:
         """Send the request. UpstreamDied if the connection fails; RefusedRequest and others if the client's body does."""
@@ -56,6 +73,7 @@ class Http1Upstream:
                 await self.conn.send(data or b"")
         except OSError as error:
             raise UpstreamDied(str(error), self.got == 0) from None
+        self.moved = asyncio.get_running_loop().time()
 
     async def event(self) -> Any:
         """The next part of the response: h11's InformationalResponse, Response, Data or EndOfMessage.
@@ -81,8 +99,7 @@ class Http1Upstream:
 
     async def _more(self) -> None:
         try:
-            async with asyncio.timeout(self.settings.response_timeout):
-                data = await self.conn.recv(self.settings.buffer_size)
+            data = await patiently(lambda: self.conn.recv(self.settings.buffer_size), self)
         except TimeoutError:
             raise
         except OSError as error:

@@ -16,7 +16,7 @@ import h11
 
 from pystack.proxies.conn import ProxyConn
 from pystack.proxies.message import Headers, ProxiedRequest, RefusedRequest, tokens
-from pystack.proxies.origin import BadResponse, UpstreamDied
+from pystack.proxies.origin import BadResponse, UpstreamDied, patiently
 from pystack.proxies.settings import ProxySettings
 
 #: how many bytes of responses may be on their way, in all streams of a connection together. A stream that nobody reads holds up to 65,535 bytes
@@ -278,8 +278,9 @@ class Http2Upstream:
         self._informational = 0
         self._error: Exception | None = None
         self._arrived = asyncio.Event()
-        #: whether the request was sent to its end
+        #: whether the request was sent to its end, and when the last part of it was sent (the loop's time)
         self.sent = False
+        self.moved = asyncio.get_running_loop().time()
         self._untold = 0  # bytes of the body that were taken, and for which the window was not opened yet
         self._left = False
 
@@ -394,6 +395,7 @@ class Http2Upstream:
             over.flush()
         self.sent = True
         await over.drained()
+        self.moved = asyncio.get_running_loop().time()
 
     def _fields(self, request: ProxiedRequest, headers: Headers) -> Headers:
         scheme = b"https" if self.over.conn.tls is not None else b"http"
@@ -436,6 +438,7 @@ class Http2Upstream:
             piece = piece[size:]
             over.flush()
             await over.drained()
+            self.moved = asyncio.get_running_loop().time()
 
     # The response.
 
@@ -445,8 +448,7 @@ class Http2Upstream:
             if self._error is not None:
                 raise self._error
             self._arrived.clear()
-            async with asyncio.timeout(self.settings.response_timeout):
-                await self._arrived.wait()
+            await patiently(self._arrived.wait, self)
         event = self._events.popleft()
         if isinstance(event, BadResponse):
             raise event

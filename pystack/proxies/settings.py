@@ -45,7 +45,7 @@ class ProxySettings:
     # Upstreams.
     #: the time in which an upstream must accept a connection, TLS included; then the next one is tried, or 504
     connect_timeout: float = 5.0
-    #: the time in which the next byte of a response must arrive; then 504
+    #: the time in which the next byte of a response must arrive, or the upstream must take a part of the request; then 504
     response_timeout: float = 60.0
     #: how many more upstreams are tried after one failed and the request may be repeated
     retries: int = 2

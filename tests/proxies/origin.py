@@ -179,7 +179,7 @@ class Origin2:
             self.paths[number] = fields[b":path"]
             self.origin.heads.append(b"\r\n".join(name + b": " + value for name, value in fields.items()))
         elif isinstance(event, h2.events.DataReceived) and b"window" not in self.paths[number]:
-            self.h2.acknowledge_received_data(event.flow_controlled_length, number)
+            self.h2.acknowledge_received_data(event.flow_controlled_length, number)  # type: ignore[arg-type]
         if getattr(event, "stream_ended", None):
             kind = self.paths[number].split(b"/")[2].decode()
             await getattr(self, f"do_{kind}", self.do_ok)(number)

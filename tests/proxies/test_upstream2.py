@@ -517,6 +517,35 @@ def test_a_server_that_answers_nothing_is_504():
     assert found == 504 and took == pytest.approx(9, abs=0.1)
 
 
+@pytest.mark.parametrize("http2", [False, True])
+def test_a_slow_upload_is_no_slow_server(http2):
+    """The time for a response begins when the request has been sent. The server answers 5 s after it has the whole body."""
+
+    async def late(server, number, headers):
+        await server.over[number].wait()
+        await asyncio.sleep(5)
+        await ok(server, number, headers)
+
+    async def late1(made, reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(300_000)
+        await asyncio.sleep(5)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    async def client(made):
+        reader, writer = await made.open()
+        writer.write(get("/", "PUT", "Content-Length: 300000"))
+        for _ in range(30):
+            writer.write(bytes(10_000))
+            await asyncio.sleep(2)
+        head = await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+        return status(head)
+
+    limits = {"response_timeout": 8, "request_buffer": 1000}
+    assert (world(late, **limits) if http2 else World(late1, **limits)).run(client) == 200
+
+
 def test_no_connection_is_502_for_all_that_wait():
     async def ask(made, client):
         numbers = [client.ask() for _ in range(5)]
