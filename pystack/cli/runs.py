@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pystack.stepper.timeline import Timeline
 
 
-class Progress:
+class ReadProgress:
     """A line on a terminal that shows the progress while a large file is read."""
 
     LARGE = 4 << 20
@@ -49,7 +49,7 @@ def open_run(what: str, seed: int, partial: bool, trusted: bool) -> "tuple[Timel
     if not os.path.exists(what):
         raise click.UsageError(f"{what}: there is no such file or scenario; `pystack step --list` lists the scenarios")
     try:
-        return Timeline.load(what, partial=partial, progress=Progress(what), trusted=trusted), None
+        return Timeline.load(what, partial=partial, progress=ReadProgress(what), trusted=trusted), None
     except TraceError as error:
         hint = "; --partial accepts the part that exists" if ": truncated" in str(error) and not partial else ""
         raise click.ClickException(f"{error}{hint}") from None

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pystack.cli.runs import Progress, open_run, what_if
+from pystack.cli.runs import ReadProgress, open_run, what_if
 from pystack.style import echo
 from pystack.visible import one_line
 
@@ -142,7 +142,7 @@ def _is_large(what: str) -> bool:
     """Return True for a file that takes long to read, so that the user should see its beginning first."""
     import os
 
-    return os.path.isfile(what) and os.path.getsize(what) > Progress.LARGE
+    return os.path.isfile(what) and os.path.getsize(what) > ReadProgress.LARGE
 
 
 def _serving(options: dict[str, Any]) -> dict[str, Any]:

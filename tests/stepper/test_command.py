@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from pystack.cli import step as module
 from pystack.cli.main import cli, main
-from pystack.cli.runs import Progress
+from pystack.cli.runs import ReadProgress
 from pystack.sim.network import MS, Network
 from pystack.stepper import Cursor, Timeline, scenarios, text
 from pystack.stepper.scenarios.base import _Kept, connected
@@ -155,10 +155,10 @@ def test_a_face_that_is_not_installed_says_how_to_get_it():
 
 def test_large_files_show_progress(monkeypatch, capsys):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    progress = Progress("run.pytrace")
+    progress = ReadProgress("run.pytrace")
     for done in range(11):
         progress(done << 20, 10 << 20)
     assert capsys.readouterr().err.endswith("\rreading run.pytrace: 100 %\n")
-    progress = Progress("small")
+    progress = ReadProgress("small")
     progress(1000, 1000)
     assert capsys.readouterr().err == ""
