@@ -8,7 +8,8 @@ from pystack_c.base.seqnum import seq_add
 from pystack_c.filter.nft.view import View
 from pystack_c.ip import icmpv4
 from pystack_c.ip import output as ip_output
-from pystack_c.ip.routing import find_route, lookup
+from pystack_c.ip.policy import select
+from pystack_c.ip.routing import find_route
 from pystack_c.packet import Packet
 from pystack_c.wire import checksum
 from pystack_c.wire import ipv4 as wire
@@ -31,12 +32,14 @@ class Refusal:
     def route(self, addr: int, src: int, iif: Any, mark: int) -> Any:
         """Return the route to an address by the rules of the host, or None: for `fib`. It changes no cache."""
         core = self.core
+        if core.policy is None:
+            return core.routes.lookup(addr)
         before = core.route_error
-        flow = None
-        if core.policy is not None:
-            flow = core.policy.flow
-            flow.begin(addr, src, iif, None, mark)
-        found = lookup(core, addr, None, False, flow)
+        flow = core.policy.flow
+        # A compiled function takes no None from here.
+        flow.dst, flow.src, flow.iif, flow.oif, flow.mark = addr, src, iif, None, mark
+        flow.proto = flow.sport = flow.dport = 0
+        found = select(core, flow, False)
         core.route_error = before
         return found
 

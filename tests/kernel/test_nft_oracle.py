@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, given, reject, settings
 from hypothesis import strategies as st
 
 import pystack_c.const as C
-from tests.kernel.nft_rulesets import SPECIAL, SPECIAL_CHANGES
+from tests.kernel.nft_rulesets import SPECIAL, SPECIAL_CHANGES, SlowTraffic
 from tests.kernel.test_nat_oracle import Traffic, why_not
 from tests.support import routers as r
 from tests.support.filters import Filters, filters
@@ -497,15 +497,20 @@ def test_every_verdict_header_and_counter_is_as_in_the_kernel(name):
         assert world.forwarded > PACKETS // 20
 
 
+def packets_of(traffic_of: type[Traffic]) -> int:
+    """How many packets a test sends."""
+    return PACKETS // 2 if traffic_of is SlowTraffic else PACKETS
+
+
 @pytest.mark.parametrize("name", SPECIAL)
 def test_what_needs_packets_of_its_own_is_as_in_the_kernel(name):
     text, traffic_of = SPECIAL[name]
     with filters(text) as world:
         traffic = traffic_of(sum(name.encode()), world)
-        for _ in range(PACKETS):
+        for _ in range(packets_of(traffic_of)):
             traffic.step()
         world.compare_rulesets()
-        assert world.forwarded > PACKETS // 20
+        assert world.forwarded > packets_of(traffic_of) // 20
 
 
 @pytest.mark.parametrize("name", SPECIAL_CHANGES)
@@ -519,7 +524,7 @@ def test_a_change_of_one_of_these_rules_is_noticed(name):
 
     with filters(text, change) as world, pytest.raises(AssertionError):
         traffic = traffic_of(sum(name.encode()), world)
-        for _ in range(PACKETS):
+        for _ in range(packets_of(traffic_of)):
             traffic.step()
         compare_numbers(world)
 

@@ -2,6 +2,11 @@
 
 import random
 
+import pytest
+
+from pystack.sim.network import Network
+from pystack.sim.network import S as NS
+from pystack.sim.programs import datagram
 from pystack_c.filter.nft.sets import Element, NftSet
 from tests.pystack_c.test_nft import COUNTER, DROP, SADDR, A, B, box, load, match, refused, rule
 from tests.support.natbox import IN, OUT, tcp, udp
@@ -138,3 +143,36 @@ def test_an_element_that_expired_is_not_found_and_a_set_that_packets_change_has_
     assert made.picks() and made.pick(5, 99) is made.elements[5] and made.pick(5, 100) is None
     made.changing = True
     assert not made.picks()
+
+
+def test_fib_asks_the_table_that_the_mark_chooses():
+    net = Network(seed=1)
+    router, side = net.router("router"), net.host("side")
+    net.link(router, net.host("one"), addrs=("10.0.0.1/24", "10.0.0.2/24"))
+    net.link(router, net.host("two"), addrs=("192.0.2.1/24", "192.0.2.2/24"))
+    net.link(router, side, addrs=("172.16.0.1/24", "172.16.0.2/24"))
+    side.route("default", via="172.16.0.1")
+    router.ip("route add 10.9.0.0/16 via 10.0.0.2")
+    router.ip("route add 10.9.0.0/16 via 192.0.2.2 table 7")
+    router.ip("rule add fwmark 7 table 7")
+    pytest.importorskip("lark")
+    router.nft("""
+        table ip t {
+            counter main { }
+            counter marked { }
+            counter both { }
+            chain c {
+                type filter hook prerouting priority mangle;
+                udp dport 7 meta mark set 7
+                fib daddr . mark oifname "eth0" counter name main
+                fib daddr . mark oifname "eth1" counter name marked
+                fib daddr oif "eth0" counter name both
+            }
+        }
+    """)
+    for port, times in ((7, 2), (8, 3)):
+        for _ in range(times):
+            datagram(side).sendto(b"x", "10.9.1.1", port)
+    net.run(1 * NS)
+    counts = {one["counter"]["name"]: one["counter"]["packets"] for one in router.ruleset() if "counter" in one}
+    assert counts == {"main": 3, "marked": 2, "both": 5}

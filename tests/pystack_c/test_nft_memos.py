@@ -22,8 +22,8 @@ def drops(made, packet, side=IN):
 
 
 def established(made, port=1000):
-    """A connection whose packets of both directions have passed twice."""
-    for _ in range(3):
+    """A connection of which five packets have passed in each direction. A memo is made after three."""
+    for _ in range(5):
         made.one(IN, udp(A, port, B, 53))
         made.one(OUT, udp(B, 53, A, port))
 
@@ -48,7 +48,7 @@ def test_the_counters_go_on_and_a_load_ends_the_memory():
         rule("base", match(STATE, "established", "in"), COUNTER, ACCEPT),
     )
     established(made)
-    assert memos(made) == 2 and counters(made) == [5]
+    assert memos(made) == 2 and counters(made) == [9]
     load(made, {"add": {"element": {**WHERE, "name": "blocked", "elem": [A]}}})
     assert memos(made) == 0
     assert drops(made, udp(A, 1000, B, 53))

@@ -297,10 +297,11 @@ def _flows(filtered: bool) -> Callable[[int], None]:
         if filtered:
             stack.nft(ruleset())
         frames = [relay.frame(0x0A010002, 1024 + n) for n in range(ENTRIES)]
-        for n in range(ENTRIES):
-            # The connections exist before the first datagram that counts, in both directions.
-            for iface, frame in ((near, frames[n]), (far, relay.frame(0x0A010002, 1024 + n, True))):
+        for turn in range(5):
+            # The connections exist before the first datagram that counts, in both directions, and have had some traffic.
+            for n in range(ENTRIES):
                 now += 1000
+                iface, frame = (far, relay.frame(0x0A010002, 1024 + n, True)) if turn == 1 else (near, frames[n])
                 stack.receive(iface, frame, now)
                 stack.poll_transmit(now).to_bytes()
         if filtered and stack.conntrack.count != ENTRIES:

@@ -233,7 +233,11 @@ class Beginning(HookCall):
 
     def enter(self, core: Core, place: int, iface: Any, packet: Any) -> int:  # inherited
         """Forget what belongs to the packet before."""
-        self.packets.view().begin(place == C.HOOK_OUTPUT, iface)
+        packets = self.packets
+        if packets.depth == 0:
+            packets.outer.begin(place == C.HOOK_OUTPUT, iface)
+        else:
+            packets.view().begin(place == C.HOOK_OUTPUT, iface)
         if place == C.HOOK_OUTPUT:
             self.leaves(packet)
         return C.NF_ACCEPT

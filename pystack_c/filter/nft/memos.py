@@ -91,9 +91,12 @@ def recall(core: Core, chain: Any, epoch: int, view: View, place: int, iface: An
 
 
 def remember(core: Core, chain: Any, rules: list[Any], accepts: bool, epoch: int, view: View, pkt: Packet) -> None:
-    """Keep what the chain decided about a packet that it has just accepted. `accepts` is its policy."""
+    """Keep what the chain decided about a packet that it has just accepted. `accepts` is its policy.
+
+    Three packets of the direction pass before, because to make a memo costs as much as to judge three packets.
+    """
     half: Half | None = _half(core, view, pkt)
-    if half is None:
+    if half is None or half.packets <= 3:
         return
     memo: Memo | None = _memo(half, chain)
     if memo is None:

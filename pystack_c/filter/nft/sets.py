@@ -96,7 +96,7 @@ class NftSet:
             at = self._search(number)
             if at < 0:
                 return None
-            found: Element | None = self.sorted[at]
+            found: Any = self.sorted[at]
             if number > found.last_number:
                 return None
         else:
