@@ -5,10 +5,12 @@ Usage: tools/stepper_web_pictures.py [FOLDER]      (docs/images)
 """
 
 import io
+import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from PIL import Image
@@ -33,6 +35,9 @@ document.querySelector('#run-branch').click()"""
 FIELD = """document.querySelector('[data-abbrev="tcp.seq"]').click()"""
 SIMPLE = "ladder,sequence,frame,tcb,breaks"
 
+TRY = """document.querySelector('[data-try]').click()"""
+FOLLOW = """document.querySelector("[data-talk='0'] button").click()"""
+
 #: name -> (scenario, breakpoint to run to, light or dark, panes, place that fills the page, script)
 PICTURES = {
     "light": ("loss-fast-retransmit", RETRANSMISSION, "light", SIMPLE, "", ""),
@@ -46,6 +51,11 @@ PICTURES = {
                     "ladder,states,frame,tcb,timers", "", ""),
     "frame": ("loss-fast-retransmit", RETRANSMISSION, "dark", SIMPLE, "lower", FIELD),
     "whatif": ("loss-fast-retransmit", RETRANSMISSION, "light", "ladder,sequence,whatif,tcb,breaks", "lower", BRANCH),
+    "beginner": ("nagle", 'host == "a" and event.kind == "hold"', "light", "ladder&layout=beginner", "", ""),
+    "try": ("nagle", 'event.kind == "state" and state == ESTABLISHED', "light", "ladder&layout=beginner", "", TRY),
+    "projector": ("handshake", 'event.kind == "state" and state == ESTABLISHED', "light", "ladder&layout=beginner", "",
+                  "document.querySelector('#projector').click()"),
+    "conversations": ("http-get", "frame.number == 5", "light", "streams,sequence,frame,tcb,breaks", "", FOLLOW),
     "ladder": ("pmtud", "event.kind == 'icmp.in'", "light", SIMPLE, "left", ""),
 }  # fmt: skip
 
@@ -71,7 +81,7 @@ def picture(browser: Browser, folder: Path, name: str) -> None:
         page.wait_for_timeout(500)
         if script:
             page.evaluate(f"() => {{ {script} }}")
-            if script == BRANCH:
+            if script in (BRANCH, TRY):
                 page.wait_for_selector("#open-branch")  # the scenario has run again
             page.wait_for_timeout(700)
         shot = Image.open(io.BytesIO(page.screenshot()))
@@ -80,6 +90,26 @@ def picture(browser: Browser, folder: Path, name: str) -> None:
     finally:
         server.terminate()
         server.wait()
+
+
+def start_page(browser: Browser, folder: Path) -> None:
+    """Take the picture of the start page, in a directory with one recording."""
+    with tempfile.TemporaryDirectory() as here:
+        (Path(here) / "run.pytrace").write_bytes(scenarios.get("rto").record())
+        command = [sys.executable, "-m", "pystack.cli", "step", "--web", "--no-browser"]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        server = subprocess.Popen(command, cwd=here, env=environment, stdout=subprocess.PIPE, text=True)
+        try:
+            assert server.stdout is not None
+            context = browser.new_context(viewport={"width": 1366, "height": 768})
+            page = context.new_page()
+            page.goto(server.stdout.readline().strip())
+            page.wait_for_selector(".start-files")
+            save(Image.open(io.BytesIO(page.screenshot())), folder / "stepper-web-start.png")
+            context.close()
+        finally:
+            server.terminate()
+            server.wait()
 
 
 def save(image: Image.Image, path: Path) -> None:
@@ -107,6 +137,8 @@ def main() -> int:
         browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
         for name in wanted:
             picture(browser, folder, name)
+        if not wanted or len(wanted) == len(PICTURES):
+            start_page(browser, folder)
         browser.close()
     plots(folder)
     return 0

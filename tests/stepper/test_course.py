@@ -13,7 +13,7 @@ def frames(timeline):
 
 
 def test_every_scenario_has_one_place():
-    assert sorted(scenarios.NAMES) == sorted(SCENARIOS)
+    assert sorted(scenarios.NAMES) == sorted(name for name in SCENARIOS if ":" not in name)  # those are variants
     listed = [name for _, names in course.PARTS for name in names]
     assert len(set(listed)) == len(listed)
 

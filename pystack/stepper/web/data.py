@@ -297,7 +297,9 @@ def words(timeline: "Timeline", entry: Any) -> str:
 def _frame(frame: Any) -> dict[str, Any]:
     tree = dissect(frame.data, frame.link, frame.length)
     above = next((layer for layer in tree.layers if layer.abbrev in PROTOCOLS), None)
-    label = plot.short(frame.summary) if above is None else f"{plot.short(frame.summary)}  {above.line}"
+    label = plot.short(frame.summary)
+    if above is not None:
+        label = above.line if label.startswith("UDP") else f"{above.line}  {label}"
     return {
         "index": frame.index, "number": frame.number, "time": frame.time, "arrival": frame.arrival, "host": frame.host,
         "to": frame.to, "iface": frame.iface, "hex": frame.data[:MOST_BYTES].hex(), "length": frame.length,

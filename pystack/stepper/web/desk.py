@@ -150,7 +150,7 @@ class Desk:
     def _scenario(self, name: str) -> WebSession:
         from pystack.stepper import scenarios
 
-        if name not in scenarios.NAMES:
+        if not scenarios.known(name):
             raise LookupError(f"no scenario {name!r}")
         scenario = scenarios.get(name)
         try:

@@ -222,10 +222,13 @@ def test_the_exported_page_has_the_waterfall(browser, tmp_path, timeline):  # no
 
 
 def test_a_run_without_tcp_says_so(browser, tmp_path):  # noqa: F811
+    """Where the page can be told where a path begins and ends. An exported page cannot, so it has no such pane."""
+    with serving("ping") as server, Page(browser, server.address + "#event=3&panes=time") as page:
+        page.until("() => /no TCP connection with data/.test(document.querySelector('#time-total').textContent)")
     file = tmp_path / "ping.html"
     export(scenarios.get("ping").timeline(), str(file))
-    with Page(browser, file.as_uri() + "#event=3&panes=time") as page:
-        page.until("() => /no TCP connection with data/.test(document.querySelector('#time-total').textContent)")
+    with Page(browser, file.as_uri() + "#event=3") as page:
+        assert page.page.locator("[data-pane=time]").count() == 0
         assert page.complaints == []
 
 
