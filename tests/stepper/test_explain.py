@@ -321,7 +321,7 @@ def test_the_worst_answers_of_before():
         ("dhcp", 6, "ARP probe: c wants to use the address 10.0.0.10"),
         ("dhcp", 7, "ARP announcement: c uses the address 10.0.0.10"),
         ("docker-publish", 8, "the source 172.17.0.2:80 becomes 192.0.2.10:8080"),
-        ("docker-publish", 3, "Flags [S]"),
+        ("docker-publish", 3, "The SYN waited for the MAC address"),
         ("load-balancer-l4", 2, "to 10.0.1.2:80, which has 0 open connections"),
         ("syn-flood", 76, "the number of a SYN cookie, which b computes again"),
         ("time-wait", 8, "Retransmission timeout: the FIN, first sent in frame 6"),

@@ -210,8 +210,17 @@ def _after_arp(timeline: Timeline, frame: Frame) -> str:
     for index in range(frame.event, max(frame.event - 5, -1), -1):
         entry = timeline.events[index]
         if str(entry.kind) == "arp.state" and entry.host == frame.host and entry.fields.get("new") == "REACHABLE":
-            return f"The packet ({frame.summary}) waited for the MAC address, which {frame.host} has just learned (RFC 826, RFC 1122 2.3.2.2)."
+            return f"The {_kind(frame)} waited for the MAC address, which {frame.host} has just learned (RFC 826, RFC 1122 2.3.2.2)."
     return ""
+
+
+def _kind(frame: Frame) -> str:
+    """Return what an IPv4 packet in an Ethernet frame is, in a word."""
+    data = frame.data[14:]
+    at = (data[0] & 15) * 4 if data else 0
+    if len(data) > at + 13 and data[9] == 6:
+        return "SYN" if data[at + 13] & 2 else "segment"
+    return {1: "ICMP message", 17: "datagram"}.get(data[9] if len(data) > 9 else 0, "packet")
 
 
 __all__ = ["MECHANISMS", "Explanation", "why"]
