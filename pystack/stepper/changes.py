@@ -106,7 +106,7 @@ _MAKERS: dict[str, Callable[[str], Change]] = {
     "nodelay": branch.NoDelay,
     "quickack": branch.QuickAck,
     "congestion": _congestion,
-    "fastopen": habits.FastOpen,
+    "fastopen": habits.FastOpenHabit,
     "onewrite": habits.OneWrite,
     "delay": _delay,
     "loss": _loss,

@@ -50,7 +50,7 @@ class Habit(Change):
         setattr(net, "host", host)  # noqa: B010 (a method of this one network)
 
 
-class FastOpen(Habit):
+class FastOpenHabit(Habit):
     """The host sends its first data in the SYN, as if it had a cookie from an earlier connection (RFC 7413)."""
 
     settings = {"tcp_fastopen": WITHOUT_COOKIES}

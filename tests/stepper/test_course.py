@@ -13,7 +13,8 @@ def frames(timeline):
 
 
 def test_every_scenario_has_one_place():
-    assert sorted(scenarios.NAMES) == sorted(name for name in SCENARIOS if ":" not in name)  # those are variants
+    # (A name with a colon is a variant of a scenario, which the list does not repeat.)
+    assert sorted(scenarios.NAMES) == sorted(name for name in SCENARIOS if ":" not in name)
     listed = [name for _, names in course.PARTS for name in names]
     assert len(set(listed)) == len(listed)
 

@@ -311,3 +311,56 @@ def test_the_worst_answers_of_before():
     assert "the application aborts the connection" in str(why(scenarios.get("reset").timeline(), frame=6))
     assert "asks the server for a cookie" in str(why(scenarios.get("tfo").timeline(), frame=1))
     assert "asks the server for a cookie" not in str(why(scenarios.get("handshake").timeline(), frame=1))
+
+
+@pytest.mark.parametrize(
+    "name, frame, words",
+    [
+        ("ping", 1, "ARP request for 10.0.0.2"),
+        ("dhcp", 1, "DHCP DISCOVER: it asks all servers"),
+        ("dhcp", 6, "ARP probe: c wants to use the address 10.0.0.10"),
+        ("dhcp", 7, "ARP announcement: c uses the address 10.0.0.10"),
+        ("docker-publish", 8, "the source 172.17.0.2:80 becomes 192.0.2.10:8080"),
+        ("docker-publish", 3, "The SYN waited for the MAC address"),
+        ("load-balancer-l4", 2, "to 10.0.1.2:80, which has 0 open connections"),
+        ("syn-flood", 76, "the number of a SYN cookie, which b computes again"),
+        ("time-wait", 8, "Retransmission timeout: the FIN, first sent in frame 6"),
+        ("zero-window", 29, "answers the probe of a: the window of b is still closed"),
+        ("keep-alive", 7, "answers the probe of a, so b is still there"),
+        ("keep-alive", 14, "a sends a RST: the peer did not answer 6 keep-alive probes"),
+        ("accept-queue", 18, "the congestion window changes from 0 to 1448 bytes"),
+        ("pmtud-blackhole", 36, "The segment is shorter than the one that was lost"),
+        ("rto", 8, "it has doubled once."),
+        ("ecn", 1, "ECE and CWR offer explicit congestion notification"),
+        ("ecn", 2, "Its flag ECE agrees"),
+        ("ecn", 232, "the ACK echoes a congestion mark (ECE), so the sender reduces its window"),
+        ("head-of-line", 64, "so ssthresh does not fall"),
+        ("traceroute", 2, 'the ICMP message "time exceeded"'),
+    ],
+)
+def test_the_answer_at_a_frame(name, frame, words):
+    """What was wrong, empty or misleading when all frames of all scenarios were read from end to end."""
+    said = str(why(scenarios.get(name).timeline(), frame=frame))
+    assert words in said, said
+
+
+def test_a_datagram_says_what_it_asks_and_answers():
+    pytest.importorskip("dns")
+    timeline = scenarios.get("dns-recursion").timeline()
+    asks, refers, answers = (str(why(timeline, frame=number)) for number in (1, 3, 7))
+    assert "it asks for the records of www.shop.test (A)" in asks.lower().replace("(a)", "(A)")
+    assert "names the servers that know more" in refers and "it has 2 records in answer" in answers
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"", bytes(12), b"\0" * 5 + b"\1" + b"\0" * 6 + b"\xc0\x0c", b"\0" * 5 + b"\1" + b"\0" * 6 + b"\x3f", bytes(240)],
+)
+def test_a_forged_message_of_dns_or_dhcp_says_nothing_wrong(payload):
+    from pystack.stepper.explain import datagrams
+
+    for port in (53, 67):
+        header = bytes((0x45, 0)) + (28 + len(payload)).to_bytes(2, "big") + bytes(5) + b"\x11" + bytes(10)
+        udp = port.to_bytes(2, "big") * 2 + (8 + len(payload)).to_bytes(2, "big") + bytes(2)
+        frame = type("Frame", (), {"link": 0, "data": header + udp + payload})()
+        assert isinstance(datagrams.carries(frame), str)

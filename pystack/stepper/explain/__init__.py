@@ -10,7 +10,19 @@ from collections.abc import Callable
 
 from pystack.stepper.capture import CaptureTimeline
 from pystack.stepper.capture import why as captured
-from pystack.stepper.explain import arrival, below, flow, loss, names, opening, paths, queue, reports, translating
+from pystack.stepper.explain import (
+    arrival,
+    below,
+    datagrams,
+    flow,
+    loss,
+    names,
+    opening,
+    paths,
+    queue,
+    reports,
+    translating,
+)
 from pystack.stepper.explain.base import Explanation, Look
 from pystack.stepper.records import Frame
 from pystack.stepper.timeline import Timeline
@@ -109,7 +121,8 @@ def _segment(look: Look) -> Explanation:
         return syn
     if not look.conn or not look.tcb:
         if entry.fields["flags"] & 4:
-            does = "sends" if "application" in entry.reason else "answers with"
+            cause = look.cause()
+            does = "answers with" if cause is not None and cause.kind == "frame.in" else "sends"
             return Explanation("reset", f"{look.host} {does} a RST: {entry.text()}.")
         return Explanation("told", f"{look.host} sends it for this reason: {entry.text()}.")
     if entry.fields["flags"] & 4:
@@ -139,14 +152,21 @@ def _frame(timeline: Timeline, frame: Frame) -> Explanation:
     elif frame.altered:
         fate = "It arrived with a changed bit."
     after = arrival.sentences(timeline, frame)
+    said = datagrams.carries(frame)
+    if said:
+        after = [said, *after]
     if frame.outside:
         # Nobody recorded why it was sent, so the answer is what it meant to its receiver.
         chosen = frame.effects
         found = next((why(timeline, event=i) for i in chosen if _is_told(timeline, i)), None)
         mechanism = _mechanism_of(timeline, chosen) if found is None else found.mechanism
-        said = [] if found is None else found.sentences
+        own = [] if found is None else found.sentences
         text = f"Frame {frame.number} arrived: {frame.summary}."
-        return Explanation(mechanism, *(after or [text]), *(one for one in said if one not in after))
+        return Explanation(mechanism, *(after or [text]), *(one for one in own if one not in after))
+    asked = below.arp_frame(timeline, frame)
+    if asked:
+        return Explanation("arp", asked, fate, *after)
+    after = [*translating.changes(timeline, frame), *after]
     chosen = frame.why
     for kind in _TELLING:
         for index in reversed(chosen):
@@ -190,8 +210,17 @@ def _after_arp(timeline: Timeline, frame: Frame) -> str:
     for index in range(frame.event, max(frame.event - 5, -1), -1):
         entry = timeline.events[index]
         if str(entry.kind) == "arp.state" and entry.host == frame.host and entry.fields.get("new") == "REACHABLE":
-            return f"The packet waited for the MAC address, which {frame.host} has just learned (RFC 826, RFC 1122 2.3.2.2)."
+            return f"The {_kind(frame)} waited for the MAC address, which {frame.host} has just learned (RFC 826, RFC 1122 2.3.2.2)."
     return ""
+
+
+def _kind(frame: Frame) -> str:
+    """Return what an IPv4 packet in an Ethernet frame is, in a word."""
+    data = frame.data[14:]
+    at = (data[0] & 15) * 4 if data else 0
+    if len(data) > at + 13 and data[9] == 6:
+        return "SYN" if data[at + 13] & 2 else "segment"
+    return {1: "ICMP message", 17: "datagram"}.get(data[9] if len(data) > 9 else 0, "packet")
 
 
 __all__ = ["MECHANISMS", "Explanation", "why"]

@@ -67,6 +67,10 @@ def _meaning(timeline: Timeline, work: list[Entry], frame: Frame) -> str:
     entry = _first(work, "arp.in")
     if entry is not None:
         addr = addr_text(entry.fields["addr"])
+        if str(entry.fields["op"]) == "request" and entry.fields["addr"] == 0:
+            return f"A host without an address asks whether another host has {addr_text(entry.fields['target'])}."
+        if str(entry.fields["op"]) == "request" and entry.fields["addr"] == entry.fields["target"]:
+            return f"The host {addr} announces its address, so that others correct their entries."
         if str(entry.fields["op"]) == "request":
             return f"The host {addr} asks which MAC address {addr_text(entry.fields['target'])} has."
         return f"{host} learns the MAC address of {addr}."
@@ -89,12 +93,14 @@ def _listed(parts: list[str]) -> str:
 def _icmp(host: str, entry: Entry, error: "Entry | None") -> str:
     if error is not None:
         return f"The message is about a packet that {host} sent, and its socket gets the error: {error.reason or error.text()}."
-    kind = entry.fields["type"]
+    kind, code = entry.fields["type"], entry.fields["code"]
     if kind == 8:
         return f"The ping asks {host} for an answer."
     if kind == 0:
         return f"The ping of {host} is answered."
-    return f"{host} takes the ICMP message of type {kind}, code {entry.fields['code']}."
+    name = {3: "destination unreachable", 5: "redirect", 11: "time exceeded", 12: "parameter problem"}.get(kind, "")
+    quoted = f' "{name}"' if name else ""
+    return f"{host} takes the ICMP message{quoted} (type {kind}, code {code})."
 
 
 def _segment(timeline: Timeline, work: list[Entry], segment: Entry, host: str) -> str:
@@ -115,6 +121,12 @@ def _segment(timeline: Timeline, work: list[Entry], segment: Entry, host: str) -
         return f"The SYN asks {host} for a connection" + (
             f" to port {port}." if port.isdigit() and port != "0" else "."
         )
+    state = _first(work, "tcp.state")
+    if flags & ACK and state is not None and (state.fields["old"], state.fields["new"]) == ("CLOSED", "SYN-RECEIVED"):
+        return (
+            f"The ACK acknowledges the number of a SYN cookie, which {host} computes again from the addresses and ports. So it is no forgery, and {host} "
+            "makes the connection from this segment alone."
+        )
     parts = [*_data(work, segment), *_acked(work, segment)]
     if flags & FIN and _first(work, "tcp.fin") is not None:
         parts.append(f"{peer} has no more data to send (FIN)")
@@ -122,6 +134,11 @@ def _segment(timeline: Timeline, work: list[Entry], segment: Entry, host: str) -
     if opened is not None and not any(part.startswith("it acknowledges") for part in parts):
         parts.append(f"the window of {peer} has {opened.fields['new']} bytes now")
     if not parts:
+        before = Look(timeline, segment.index).last("tcp.probe", "tcp.in", reach=2000) if segment.conn else None
+        if before is not None and before.kind == "tcp.probe":
+            if segment.fields["window"] == 0:
+                return f"The segment answers the probe of {host}: the window of {peer} is still closed."
+            return f"The segment answers the probe of {host}, so {peer} is still there."
         return f"The segment brings {host} nothing new."
     text = ", and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
     return f"To {host} the segment says: {text}."
@@ -154,6 +171,21 @@ def _acked(work: list[Entry], segment: Entry) -> list[str]:
     return []
 
 
+#: what an action of ECN means
+_MARKS = {
+    "echo": "a router has marked the packet (CE), so the ACKs echo the mark",
+    "react": "the ACK echoes a congestion mark (ECE), so the sender reduces its window",
+    "quiet": "the other side has reduced its window (CWR), so the echo ends",
+}
+#: what a phase of loss recovery means
+_PHASES = {
+    "recovery": "fast recovery begins",
+    "undone": "the loss was none, so the change of the window is undone",
+    "cwr": "the sender reduces its window because of a congestion mark",
+    "open": "the sender is out of recovery",
+}
+
+
 # -- what it changed, and caused -------------------------------------------------------------------------------------
 
 
@@ -164,14 +196,20 @@ def _changes(work: list[Entry]) -> str:
         for entry in work
         if entry.kind == "tcp.state"
     ]
+    windows = [entry for entry in work if entry.kind == "tcp.cwnd" and entry.fields["old"] != entry.fields["new"]]
+    if windows and windows[0].fields["old"] != windows[-1].fields["new"]:
+        old, new = windows[0].fields["old"], windows[-1].fields["new"]
+        parts.append(f"the congestion window changes from {old} to {new} bytes")
+    phases = [entry for entry in work if entry.kind == "tcp.recovery"]
     for entry in work:
         fields = entry.fields
-        if entry.kind == "tcp.rtt":
+        if entry.kind == "tcp.ecn" and fields["action"] in _MARKS:
+            parts.append(_MARKS[fields["action"]])
+        elif entry.kind == "tcp.rtt":
             parts.append(f"the round trip took {ms(fields['sample'])}")
-        elif entry.kind == "tcp.cwnd" and fields["old"] != fields["new"]:
-            parts.append(f"the congestion window changes from {fields['old']} to {fields['new']} bytes")
-        elif entry.kind == "tcp.recovery":
-            parts.append(f"loss recovery: {fields['phase']}")
+        elif entry.kind == "tcp.recovery" and entry is phases[-1]:
+            phase = str(fields["phase"])
+            parts.append(_PHASES.get(phase, entry.reason or f"loss recovery: {phase}"))
         elif entry.kind == "ip.mtu":
             parts.append(f"the path carries packets of {fields['new']} bytes at most")
     if not parts:

@@ -4,6 +4,7 @@ import pystack_c.const as C
 from pystack.stepper.explain import paths, queue
 from pystack.stepper.explain.base import Explanation, Look, ms, number
 from pystack.stepper.records import Entry, Frame
+from pystack.stepper.timeline import Timeline
 from pystack_c.base.address import addr_text
 
 
@@ -135,6 +136,30 @@ def fragments(look: Look) -> Explanation:
         "fragment",
         f"Reassembly: the last missing fragment arrived, so the datagram with {fields['length']} bytes is complete (RFC 791 3.2).",
     )
+
+
+def arp_frame(timeline: Timeline, frame: Frame) -> str:
+    """Explain an ARP packet that a host sends; "" if the frame is none."""
+    data = frame.data
+    if frame.link != C.LINK_ETHERNET or data[12:14] != b"\x08\x06" or len(data) < 42:
+        return ""
+    sender, target = data[28:32], data[38:42]
+    if data[20:22] == b"\x00\x01" and sender == bytes(4):
+        return (
+            f"ARP probe: {frame.host} wants to use the address {address(target)}, and asks first whether another host has it. The sender's "
+            "address is 0, so that nobody learns a wrong one (RFC 5227 2.1.1)."
+        )
+    if data[20:22] == b"\x00\x01" and sender == target:
+        return f"ARP announcement: {frame.host} uses the address {address(target)} from now on, and all others correct their entries (RFC 5227 2.3)."
+    for index in frame.why:
+        if timeline.kind(index) == "arp.send":
+            return "".join(arp(Look(timeline, index)).sentences)
+    return ""
+
+
+def address(data: bytes) -> str:
+    """Return four bytes as an IPv4 address."""
+    return ".".join(str(byte) for byte in data)
 
 
 def piece(frame: Frame) -> str:

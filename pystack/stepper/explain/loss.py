@@ -29,6 +29,9 @@ def what(look: Look) -> str:
     first = look.first_sent(fields["seq"])
     start = look.seq(fields["seq"])
     text = f"bytes {start}:{start + fields['length']}"
+    out = look.next("tcp.out", reach=5)
+    if out is not None and out.fields["seq"] == fields["seq"] and not out.fields["length"] and out.fields["flags"] & 1:
+        text = "the FIN"
     frame = look.frame(first) if first is not None else None
     if first is None or frame is None:
         return text
@@ -63,10 +66,8 @@ def fast(look: Look) -> Explanation:
 def rack(look: Look, told: str) -> str:
     """Say how RACK found the loss: after a reordering window, or without one."""
     tcb, cause = look.tcb, look.cause()
-    text = (
-        f"Data that was sent later has arrived: {told} brought the last of {tcb['dupacks']} duplicate ACKs, with {tcb['sacked']} bytes "
-        f"in {look.peer()}'s SACK blocks. RACK considers a segment lost if a segment that was sent later was delivered"
-    )
+    brought = f"{told} brought the last of {tcb['dupacks']} duplicate ACKs" if tcb["dupacks"] else f"{told} said so"
+    text = f"Data that was sent later has arrived: {brought}, with {tcb['sacked']} bytes in {look.peer()}'s SACK blocks. RACK considers a segment lost if a segment that was sent later was delivered"
     marked = look.last("tcp.lost")
     if marked is not None and "never seen to reorder" in marked.reason:
         if tcb["sacked"] >= 3 * tcb["mss"]:
@@ -93,6 +94,13 @@ def reduced(look: Look) -> str:
         grew, cut = cut, look.at(cut.index).last("tcp.cwnd")
     if cut is None or look.entry.time - cut.time > look.tcb["srtt"] * 2:
         return ""
+    if cut.fields["ssthresh"] >= cut.fields["old"]:
+        if not cut.rfc.startswith("RFC 6937"):
+            return ""
+        return (
+            f"cwnd was {cut.fields['old']} bytes and is {look.tcb['cwnd']} bytes during the recovery (RFC 6937 3). The congestion control does not take the loss for "
+            "congestion, so ssthresh does not fall."
+        )
     slowly = f" Until cwnd is that small, {look.host} sends in proportion to the delivered data (RFC 6937 3)."
     return (
         f"The loss counts as congestion: cwnd was {cut.fields['old']} bytes and falls to ssthresh, which is "
@@ -114,7 +122,13 @@ def timeout(look: Look) -> Explanation:
         how = (
             f"No acknowledgement of it arrived within {ms(waited)}, and no later data was acknowledged either, so only the timer "
             f"could detect the loss. The RTO is {ms(rto)}: SRTT {ms(srtt)} and {variation(rto - srtt, 4 * rttvar)}"
-            + (f"; it has doubled with each of {tries - 1} earlier tries" if tries > 1 else "")
+            + (
+                "; it has doubled once"
+                if tries == 2
+                else f"; it has doubled with each of {tries - 1} earlier tries"
+                if tries > 2
+                else ""
+            )
             + "."
         )
     else:
@@ -123,6 +137,12 @@ def timeout(look: Look) -> Explanation:
             "next of them (RFC 5681 3.1, RFC 6298 5.4)."
         )
     after = ""
+    first = look.first_sent(look.entry.fields["seq"])
+    if first is not None and look.entry.fields["length"] == tcb["mss"] < first.fields["length"]:
+        how += (
+            f" The segment is shorter than the one that was lost: {look.host} suspects that the path swallows large packets, so its segments carry "
+            f"{tcb['mss']} bytes now (RFC 4821 7.7)."
+        )
     if fired is not None:
         after = (
             f"cwnd began again at one segment ({tcb['mss']} bytes; it is {tcb['cwnd']} now), and ssthresh is {tcb['ssthresh']} "

@@ -2,7 +2,7 @@
 
 from pystack.stepper.explain.base import Explanation, Look, ms, number
 
-SYN, FIN, RST = 2, 1, 4
+SYN, FIN, RST, ACK, ECE, CWR = 2, 1, 4, 16, 0x40, 0x80
 
 
 def state(look: Look) -> Explanation:
@@ -136,6 +136,15 @@ def _asks_for_cookie(look: Look) -> str:
     )
 
 
+def _offers_ecn(flags: int) -> str:
+    """Say that a SYN offers ECN, or that a SYN-ACK agrees to it."""
+    if not flags & ACK and flags & ECE and flags & CWR:
+        return "Its flags ECE and CWR offer explicit congestion notification (RFC 3168 6.1.1)."
+    if flags & ACK and flags & ECE and not flags & CWR:
+        return "Its flag ECE agrees to explicit congestion notification (RFC 3168 6.1.1)."
+    return ""
+
+
 def syn_out(look: Look) -> "Explanation | None":
     """Explain a segment with SYN if it has an explanation of its own; return None for others."""
     fields, reason = look.entry.fields, look.entry.reason
@@ -166,5 +175,6 @@ def syn_out(look: Look) -> "Explanation | None":
             "handshake",
             f"The {'SYN-ACK' if fields['flags'] & 16 else 'SYN'} {which} (RFC 9293 3.5).",
             _asks_for_cookie(look),
+            _offers_ecn(fields["flags"]),
         )
     return None

@@ -14,8 +14,8 @@ def discipline(look: Look) -> Explanation:
             "bufferbloat",
             f"CoDel {did} the packet because it had waited for {ms(fields['sojourn'])}, and no packet of the last interval waited for "
             f"less than the target: the queue does not only hold a burst, it stands (RFC 8289 4.2). {waiting}.",
-            f"It is number {fields['count']}. If the queue still stands, the next one is due {ms(fields['drop_next'] - look.entry.time)} later: "
-            "the interval divided by the square root of the number (RFC 8289 4.3).",
+            f"It is number {fields['count']}. If the queue still stands, the next one is due {_due(fields['drop_next'] - look.entry.time)}: "
+            "the interval divided by the square root of the number after this one was due (RFC 8289 4.3).",
             "The sender reduces its window, so the queue becomes shorter long before it is full.",
         )
     if name == "qdisc-overlimit":
@@ -26,6 +26,11 @@ def discipline(look: Look) -> Explanation:
             _round_trip(look),
         )
     return Explanation("drop" if name else "told", f"{look.host} {did} it: {look.entry.text()}.", f"{waiting}.")
+
+
+def _due(wait: int) -> str:
+    """Say when CoDel drops or marks the next packet. It counts from the time at which one was due, and a packet may come later than that."""
+    return f"{ms(wait)} later" if wait > 0 else "with the next packet"
 
 
 def _round_trip(look: Look) -> str:

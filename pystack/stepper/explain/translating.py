@@ -1,6 +1,9 @@
 """Explanations of address translation."""
 
+from pystack.stepper.explain import below
 from pystack.stepper.explain.base import Explanation, Look
+from pystack.stepper.records import Frame
+from pystack.stepper.timeline import Timeline
 
 
 def bound(look: Look) -> Explanation:
@@ -38,3 +41,25 @@ def packet(look: Look) -> Explanation:
         f"Address translation: {look.host} has this connection in its table, so the {fields['what']} {old} becomes {new}, and the checksums "
         "change with it (RFC 3022 4.2).",
     )
+
+
+#: how many events before a frame are searched for its translation
+REACH = 60
+
+
+def changes(timeline: Timeline, frame: Frame) -> list[str]:
+    """Say how a host translated the packet of a frame before it sent it; [] if it did not."""
+    found: list[str] = []
+    for index in range(frame.event - 1, max(frame.event - REACH, -1), -1):
+        entry = timeline.events[index]
+        if entry.host != frame.host:
+            continue
+        if entry.kind in ("frame.in", "timer.fired", "call"):
+            break
+        if entry.kind == "frame.out":
+            break
+        if entry.kind == "balance.choose":
+            found.append(below.balance(Look(timeline, index)).sentences[0])
+        elif entry.kind == "nat.packet":
+            found.append(packet(Look(timeline, index)).sentences[0])
+    return found[::-1]

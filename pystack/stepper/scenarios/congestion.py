@@ -20,6 +20,11 @@ MSS = 1448
     "Why does an answer of 145 kB take five round trips on a link without a limit?",
     look='host == "b" and event.kind == "cwnd" and event.fields.old > 0',
     mechanism="slow-start",
+    tries=(
+        ("set=b:tcp_init_cwnd=40", "b began with a window of 40 segments"),
+        ("fastopen=a", "a sent its request in the SYN"),
+    ),
+    pane="sequence",
 )
 def slow_start(net: Network) -> None:
     """Host a connects to b over a link with a round trip of 100 ms and asks for 100 segments. Host b begins with a window of 10 segments, and
@@ -52,6 +57,8 @@ def slow_start(net: Network) -> None:
     "How does the sender know which two segments are missing?",
     look='host == "a" and event.kind == "sack"',
     mechanism="sack",
+    tries=(("set=b:tcp_sack=off", "b did not support SACK"),),
+    pane="sequence",
 )
 def sack(net: Network) -> None:
     """Host a sends eight segments, and the network loses the second and the fourth of them. Each later segment makes b send an ACK for the
@@ -104,6 +111,8 @@ def head_of_line(net: Network) -> None:
     "Why does the sender slow down although nothing was lost?",
     look='host == "a" and event.kind == "ecn" and event.fields.action == "react"',
     mechanism="ecn",
+    tries=(("set=a:tcp_ecn=0", "a did not offer ECN"),),
+    pane="windows",
 )
 def ecn(net: Network) -> None:
     """Both hosts agree on ECN in their SYNs, and a uploads 400 kB over a link of 5 Mbit/s. The queue in front of the link (FQ-CoDel) becomes
@@ -126,6 +135,7 @@ def ecn(net: Network) -> None:
     "Why does BBR send on at the same rate after a loss, while CUBIC slows down?",
     look='event.kind == "hold" and event.fields.by == "pacing"',
     mechanism="pacing",
+    pane="sequence",
 )
 def bbr_vs_cubic(net: Network) -> None:
     """Host a uploads 600 kB twice over a link of 10 Mbit/s with a round trip of 40 ms that loses every 40th data segment, although no queue is

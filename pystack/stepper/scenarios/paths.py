@@ -94,6 +94,8 @@ def routing(net: Network) -> None:
     "Why does the connection open at once, and then stall for seconds?",
     look='host == "a" and event.kind == "mtu"',
     mechanism="pmtud",
+    tries=(("set=a:tcp_mtu_probing=0", "a did not search for the path MTU"),),
+    pane="sequence",
 )
 def pmtud_blackhole(net: Network) -> None:
     """The link between r1 and r2 carries packets of 1,400 bytes, and a filter swallows the ICMP messages of r1. So the handshake works, but

@@ -16,7 +16,7 @@ READ = frozenset((*INPUTS, *WANTED, "timer.set", "tcp.hold", "tcp.cwnd", "ip.rea
 MOST_ROWS, MOST_MARKS = 12, 512
 
 
-class Held(NamedTuple):
+class HeldBack(NamedTuple):
     """Data was held back since `time`, by these conditions. `phase` is that of the congestion window, if it was full."""
 
     time: int
@@ -185,7 +185,7 @@ class Lookup:
         at = bisect_left(found, before)
         return found[at - 1] if at else -1
 
-    def held(self, conn: str, seq: int, before: int) -> "list[Held]":
+    def held(self, conn: str, seq: int, before: int) -> "list[HeldBack]":
         """Return the waits, before an event, of the data with a sequence number: one for each row of holds, the latest first."""
         holds = self.holds.get(conn)
         last = -1 if holds is None else bisect_left(holds.places, before) - 1
@@ -193,10 +193,10 @@ class Lookup:
             return []
         number = holds.ends[last] + signed(seq - holds.ends[last])
         first = bisect_right(holds.ends, number)
-        found: list[Held] = []
+        found: list[HeldBack] = []
         while last >= first and len(found) < MOST_ROWS:
             begin = holds.rows[last]
-            found.append(Held(holds.times[max(first, begin)], *holds.why[begin]))
+            found.append(HeldBack(holds.times[max(first, begin)], *holds.why[begin]))
             last = begin - 1
         if last >= first:
             found[-1] = found[-1]._replace(time=holds.times[first])

@@ -55,9 +55,23 @@ def client_of(timeline: Timeline, index: Lookup) -> str:
     raise PathError("there is no TCP connection with data in it: say where the path begins and ends")
 
 
+def only_server(timeline: Timeline, index: Lookup, conn: str) -> bool:
+    """Return True if a connection was accepted by a recorded host, and the client was not recorded."""
+    if not conn or timeline.other_end(conn):
+        return False
+    return not any(str(timeline.events[at].fields["name"]).startswith("connect") for at in index.all("call", conn))
+
+
 def end_of(timeline: Timeline, index: Lookup, conn: str) -> int:
     """Return the event at which the last data of a connection arrived; if the client received none, at the other side."""
     other = timeline.other_end(conn)
+    if not other and not any(
+        str(timeline.events[at].fields["name"]).startswith("connect") for at in index.all("call", conn)
+    ):
+        # Only the server was recorded. Its answer has arrived when the client acknowledges the last of it.
+        acked = [at for at in index.all("tcp.acked", conn) if timeline.events[at].fields["length"] > 0]
+        if acked:
+            return acked[-1]
     for kind, key in (("tcp.data", conn), ("tcp.data", other), ("tcp.acked", conn)):
         found = index.all(kind, key)
         if found:
@@ -120,7 +134,7 @@ class Walk:
         self.ties: set[int] = set()
         self.begin = timeline.events[begin].time
         self.conn = conn
-        self.client = timeline.events[begin].host
+        self.client = timeline.peer if only_server(timeline, index, conn) else timeline.events[begin].host
         self.time = timeline.events[end].time
         self.waits = Waits(timeline, index)
         self.spans: list[Span] = []

@@ -1,0 +1,74 @@
+"""Says what a UDP datagram carries, if it is a message of DNS or DHCP."""
+
+import pystack_c.const as C
+from pystack.dhcp.message import Malformed, read
+from pystack.stepper.records import Frame
+from pystack.visible import one_line
+
+DNS, DHCP_SERVER, DHCP_CLIENT = 53, 67, 68
+#: const of option 53 (RFC 2132 9.6) -> what the message says
+_DHCP = {
+    1: "DISCOVER: it asks all servers for an address",
+    2: "OFFER: the server offers an address",
+    3: "REQUEST: the client asks for the address that it chose, or for more time",
+    4: "DECLINE: another host uses the address already",
+    5: "ACK: the server gives the address for the time of the lease",
+    6: "NAK: the client may not use the address",
+    7: "RELEASE: the client gives its address back",
+    8: "INFORM: the client asks for settings only",
+}
+_TYPES = {1: "A", 2: "NS", 5: "CNAME", 6: "SOA", 12: "PTR", 15: "MX", 16: "TXT", 28: "AAAA", 33: "SRV", 65: "HTTPS"}
+_CODES = {1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN, so the name does not exist", 4: "NOTIMP", 5: "REFUSED"}
+MESSAGE_TYPE = 53
+#: how many labels of a name are read
+LABELS = 32
+
+
+def carries(frame: Frame) -> str:
+    """Return a sentence about the message in a frame, or ""."""
+    data = frame.data
+    if frame.link == C.LINK_ETHERNET:
+        data = data[C.ETH_HLEN :] if data[12:14] == b"\x08\x00" else b""
+    if len(data) < 28 or data[0] >> 4 != 4 or data[9] != C.IPPROTO_UDP or int.from_bytes(data[6:8], "big") & 0x1FFF:
+        return ""
+    at = (data[0] & 15) * 4
+    ports = {int.from_bytes(data[at : at + 2], "big"), int.from_bytes(data[at + 2 : at + 4], "big")}
+    payload = bytes(data[at + 8 :])
+    if DNS in ports:
+        return _dns(payload)
+    return _dhcp(payload) if ports & {DHCP_SERVER, DHCP_CLIENT} else ""
+
+
+def _dhcp(payload: bytes) -> str:
+    try:
+        message = read(payload)
+    except Malformed:
+        return ""
+    said = _DHCP.get((message.options.get(MESSAGE_TYPE) or b"\0")[0], "")
+    return f"DHCP {said} (RFC 2131 3.1)." if said else ""
+
+
+def _dns(payload: bytes) -> str:
+    """Read the header and the first question (RFC 1035 4.1)."""
+    if len(payload) < 12 or int.from_bytes(payload[4:6], "big") < 1:
+        return ""
+    labels: list[str] = []
+    at = 12
+    while at < len(payload) and payload[at] and len(labels) < LABELS:
+        if payload[at] > 63:
+            return ""
+        labels.append(payload[at + 1 : at + 1 + payload[at]].decode("ascii", "replace"))
+        at += 1 + payload[at]
+    kind = _TYPES.get(int.from_bytes(payload[at + 1 : at + 3], "big"), "")
+    question = one_line(f"{'.'.join(labels) or '.'}{f' ({kind})' if kind else ''}")
+    if not payload[2] & 0x80:
+        return f"DNS: it asks for the records of {question} (RFC 1035 4.1)."
+    code, answers = payload[3] & 15, int.from_bytes(payload[6:8], "big")
+    referred = int.from_bytes(payload[8:10], "big")
+    if code:
+        said = f"the answer is the error {_CODES.get(code, str(code))}"
+    elif answers:
+        said = f"it has {answers} record{'s' if answers > 1 else ''} in answer"
+    else:
+        said = "it has no answer, but names the servers that know more" if referred else "it has no such record"
+    return f"DNS: to the question for {question}, {said} (RFC 1035 4.1)."
