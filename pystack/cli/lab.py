@@ -49,6 +49,13 @@ def _lab(number: str) -> "LabFolder":
     return lab_of(number)
 
 
+def _filled(text: str) -> str:
+    """Return a text of a page or of a grader in the terminal's width."""
+    from pystack.labs.text import fill, width
+
+    return fill(text, width())
+
+
 def _progress() -> "LabProgress":
     from pystack.labs.progress import LabProgress
 
@@ -83,7 +90,7 @@ def show(number: str) -> None:
     from pystack.sim.drawing import draw
 
     one = _lab(number)
-    echo(one.before("Explanation"))
+    echo(_filled(one.before("Explanation")))
     echo("\n## Network\n\n" + draw(one.network()).rstrip())
 
 
@@ -139,7 +146,7 @@ def run_lab(number: str, no_predict: bool, as_json: bool) -> None:
     progress = _progress()
     asks = not (no_predict or as_json)
     if asks:
-        echo(one.section("Question") + "\n")
+        echo(_filled(one.section("Question")) + "\n")
     predictions = _predict(one) if asks else {}
     results, controls = one.measure(), one.controls()
     every = [*results, *(result for _, result in controls)]
@@ -161,7 +168,7 @@ def run_lab(number: str, no_predict: bool, as_json: bool) -> None:
             else "A measured value is not what its formula says"
         )
         echo("\n" + words + (f" ({skipped} skipped)." if skipped else "."))
-        echo("\n" + one.section("Explanation"))
+        echo("\n" + _filled(one.section("Explanation")))
     progress.of(one)["run"] = True
     progress.save()
     click.get_current_context().exit(0 if right else 1)
@@ -183,7 +190,7 @@ def start(number: str, folder: str) -> None:
     progress = _progress()
     progress.of(one)["file"] = str(target.resolve())
     progress.save()
-    echo("\n" + one.section("Exercise"))
+    echo("\n" + _filled(one.section("Exercise")))
 
 
 def _chosen(what: str | None, progress: "LabProgress") -> "list[tuple[LabFolder, Path]]":
@@ -210,7 +217,7 @@ def _say(result: "LabGrade") -> None:
         echo(f"Your file printed:\n{result.output.rstrip()[-2000:]}\n")
     echo(f"lab {result.lab}: {result.verdict}")
     if result.text:
-        echo(result.text)
+        echo(_filled(result.text))
 
 
 @lab.command()
@@ -301,7 +308,7 @@ def hint(number: str) -> None:
     hints = one.hints()
     seen = min(progress.hints(one) + 1, len(hints))
     for index, text in enumerate(hints[:seen], 1):
-        echo(f"{index}/{len(hints)}  {text}")
+        echo(f"{index}/{len(hints)}  " + _filled(text).replace("\n", "\n     "))
     progress.of(one)["hints"] = seen
     progress.save()
 

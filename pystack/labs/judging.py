@@ -89,8 +89,9 @@ def compare(
 ) -> None:
     """Raise WrongAnswer unless the learner's function `name` returns `right(*case)` in each case.
 
-    An exercise with several functions has the empty `name`, and `play` gets the learner's module. `wrong` is the grader's WRONG with whole hints, and `package` is the lab's package (`__package__`). `play(function, *case)` runs the
-    function in another way than with the case as its arguments. `say(*case)` describes a case that is too long to show.
+    `wrong` is the grader's WRONG with whole hints, and `package` is the lab's package (`__package__`). `play(function, *case)` runs the
+    function in another way than with the case as its arguments. An exercise with several functions has the empty `name`, and `play` gets
+    the learner's module. `say(*case)` describes a case that is too long to show.
     """
     expected = [plain(right(*copy.deepcopy(case))) for case in cases]
     got = results(answer, name, cases, play)

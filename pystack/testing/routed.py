@@ -11,7 +11,7 @@ IPPROTO_ICMP = 1
 SOL_IP, IP_TTL, IP_MTU_DISCOVER = 0, 2, 10
 
 
-class Chain:
+class RoutedChain:
     """a - r1 - ... - b. Link i is 10.0.i.0/24: .1 on its left, .2 on its right. `addr` is b's."""
 
     def __init__(self, links: list[dict[str, Any]], profile: str = "lab", arp: bool = False, **settings: Any):

@@ -43,7 +43,9 @@ def test_a_learner_works_through_a_lab():
     wrong = lab("check", "17")
     assert wrong.exit_code == 1 and "lab 17: wrong\nAn exchange took 60 ms" in wrong.output
     for number in (1, 2, 3, 3):
-        assert [line[:3] for line in lab("hint", "17").output.splitlines()] == [f"{n}/3" for n in range(1, number + 1)]
+        assert [line[:3] for line in lab("hint", "17").output.splitlines() if line[0] != " "] == [
+            f"{n}/3" for n in range(1, number + 1)
+        ]
     with open("mine/lab_17_nagle.py", "w") as file:
         file.write(SOLUTION)
     assert "stays as it is" in lab("start", "17", "mine").output

@@ -126,3 +126,11 @@ def test_a_module_that_is_missing_is_named_with_its_extra(monkeypatch):
     monkeypatch.setattr("pystack.labs.values.find_spec", lambda name: True)
     monkeypatch.setenv("PATH", "/nowhere")
     assert value.missing() == "needs tcpdump, which the Debian package tcpdump has"
+
+
+@pytest.mark.parametrize("text", ["'x'", "[1, 2]", "(b'1', b'2')"])
+def test_a_result_of_the_wrong_type_is_no_error_of_the_grader(tmp_path, text):
+    path = tmp_path / "answer.py"
+    path.write_text(f"def receive(*args):\n    return {text}\n")
+    found = grade(folders.lab_of("4"), path)
+    assert found.verdict == "wrong" and found.text.startswith("`receive` returns None, or a pair")

@@ -6,7 +6,7 @@ import pytest
 
 import pystack_c.const as C
 from pystack.sim.programs import datagram, spawn, stream
-from pystack.testing.routed import Chain
+from pystack.testing.routed import RoutedChain
 from pystack.testing.segments import OUTBOUND
 from pystack_c.ip import options as ip_options
 from pystack_c.sockets import udp
@@ -141,7 +141,7 @@ def test_reversing_is_bounded_and_needs_hosts():
 
 def detour(**settings):
     """a - r1 - r2 - b in a line, where a may go to b over r1 and r2 by name."""
-    chain = Chain([{"delay": MS}] * 3, **{"accept_source_route": True, **settings})
+    chain = RoutedChain([{"delay": MS}] * 3, **{"accept_source_route": True, **settings})
     return chain, route("10.0.0.2", "10.0.1.2")
 
 

@@ -9,7 +9,7 @@ from pystack.sim.programs import datagram, raw, sleep, spawn, stream
 from pystack.testing.lab import Lab, lab_net, pattern
 from pystack.testing.peer import Peer, PeerConn, mss_option, with_tos
 from pystack.testing.peer import build as segment
-from pystack.testing.routed import Chain, echo
+from pystack.testing.routed import RoutedChain, echo
 from pystack_c.base.address import addr_bytes, addr_text
 from pystack_c.link import acd
 from pystack_c.probe import Event, ListProbe, Probe
@@ -159,7 +159,7 @@ def nobody_closes(probe: Probe) -> None:
 
 def small_path(probe: Probe) -> None:
     """A narrow link behind a router: path MTU discovery; ten minutes later the MTU is forgotten."""
-    chain = Chain([{"delay": MS}, {"delay": MS, "mtu": 1400}, {"delay": MS}], profile="linux")
+    chain = RoutedChain([{"delay": MS}, {"delay": MS, "mtu": 1400}, {"delay": MS}], profile="linux")
     watch(chain.net, probe)
     listener = stream(chain.b)
     listener.bind("", 80)
@@ -185,7 +185,7 @@ def small_path(probe: Probe) -> None:
 
 def source_route(probe: Probe) -> None:
     """A datagram over a router that it names."""
-    chain = Chain([{"delay": MS}, {"delay": MS}], accept_source_route=True)
+    chain = RoutedChain([{"delay": MS}, {"delay": MS}], accept_source_route=True)
     watch(chain.net, probe)
     receiver = datagram(chain.b)
     receiver.bind("", 53)
@@ -291,7 +291,7 @@ def path_mtu_search(probe: Probe) -> None:
 
 def clamped(probe: Probe) -> None:
     """A router before a narrow link that lowers the MSS of SYNs."""
-    chain = Chain([{"delay": MS}, {"delay": MS, "mtu": 1400}, {"delay": MS}], ip_forward_mss=-1)
+    chain = RoutedChain([{"delay": MS}, {"delay": MS, "mtu": 1400}, {"delay": MS}], ip_forward_mss=-1)
     watch(chain.net, probe)
     stream(chain.a).connect(chain.addr, 80).poll()
     chain.net.run(S)

@@ -6,7 +6,7 @@ from typing import Any
 from pystack.labs.values import LabControl, LabValue
 from pystack.sim.programs import Program, raw, spawn
 from pystack.testing.lab import MS, S
-from pystack.testing.routed import Chain, echo, ping
+from pystack.testing.routed import RoutedChain, echo, ping
 from pystack.testing.segments import OUTBOUND, ones
 
 DELAYS = (5 * MS, 10 * MS, 20 * MS)
@@ -14,12 +14,12 @@ ECHO_REPLY, ECHO, ICMP = 0, 8, 1
 R1 = bytes((10, 0, 0, 2))  # the address from which the first router sends its errors
 
 
-def network() -> Chain:
+def network() -> RoutedChain:
     """Build the network: a - r1 - r2 - b."""
-    return Chain([{"delay": delay} for delay in DELAYS])
+    return RoutedChain([{"delay": delay} for delay in DELAYS])
 
 
-def run(chain: Chain, program: Program) -> Any:
+def run(chain: RoutedChain, program: Program) -> Any:
     """Run a program to its end, and return its result."""
     proc = spawn(chain.net, program)
     chain.net.run_until(proc.finished, limit=chain.net.now + 100 * S)

@@ -7,7 +7,7 @@ from pystack.labs.judging import compare, program
 from pystack.labs.lab_03_icmp.experiment import R1, run
 from pystack.phy.match import is_icmp
 from pystack.testing.lab import MS
-from pystack.testing.routed import Chain, ping
+from pystack.testing.routed import RoutedChain, ping
 from pystack_c.base.address import addr_text
 
 HINTS = [
@@ -29,9 +29,9 @@ ROUTERS = {
 }
 
 
-def chain_of(case: str) -> tuple[Chain, str]:
+def chain_of(case: str) -> tuple[RoutedChain, str]:
     """Build the network of a case. Returns it with the destination."""
-    chain = Chain([{"delay": MS}] * (ROUTERS[case] + 1))
+    chain = RoutedChain([{"delay": MS}] * (ROUTERS[case] + 1))
     if "second" in case:
         chain.links[1].ba.drop_if(lambda frame: frame[26:30] == R1[:2] + bytes((1, 2)))
     if "destination" in case:

@@ -6,6 +6,7 @@ from typing import Any
 from pystack.labs.judging import compare
 from pystack.labs.lab_04_arp import solution
 from pystack.labs.lab_04_arp.experiment import VIP, S, give_up, network, run, take_over
+from pystack.labs.values import WrongAnswer
 from pystack.phy.match import is_arp
 from pystack.sim.network import Network
 from pystack.testing.routed import ping
@@ -61,11 +62,24 @@ def converse(net: Network) -> None:
     run(net, ping(a, VIP))
 
 
+def addresses(pair: Any, *lengths: int) -> bool:
+    """Return True for a pair of addresses with these numbers of bytes."""
+    return (
+        isinstance(pair, list | tuple)
+        and len(pair) == len(lengths)
+        and all(isinstance(part, bytes) and len(part) == length for part, length in zip(pair, lengths))
+    )
+
+
 def play(receive: Any, own: bytes, packets: list[Packet]) -> Any:
     """Give packets to the learner's host. Returns its reply to the last one, and the cache after it, in words."""
     cache: dict[bytes, bytes] = {}
     for packet in packets:
         reply = receive(cache, own, *packet)
+    if reply is not None and not addresses(reply, 4, 6) or not all(addresses(entry, 4, 6) for entry in cache.items()):
+        raise WrongAnswer(
+            "`receive` returns None, or a pair of the sender's IP and MAC address as it got them. The cache has the same in it."
+        )
     entries = ", ".join(f"{dotted(ip)} is {mac.hex(':')}" for ip, mac in sorted(cache.items()))
     said = f"a reply to {dotted(reply[0])} at {reply[1].hex(':')}" if reply else "no reply"
     return f"{said}, cache: {entries or 'empty'}"

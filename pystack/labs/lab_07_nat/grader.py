@@ -12,9 +12,9 @@ HINTS = [
     "Use (port, server) as the key, and the inside end as the value. `leaving` first looks for an entry with its inside end.",
 ]
 WRONG = {
-    "wrong_keep.py": "Two hosts have the same port outside, so their answers cannot be told apart. Take a port of the list that is free.",
+    "wrong_keep.py": "Two hosts have the same port outside, so nothing distinguishes their answers. Take a port of the list that is free.",
     "wrong_new.py": "A flow gets a new port with each packet. Look for its entry before you make one.",
-    "wrong_open.py": "A packet came in from somebody to whom nobody has sent. The sender must be the server of the entry.",
+    "wrong_open.py": "A packet came in, and its sender is not one that an inside host has sent to. The sender must be the server of the entry.",
     "wrong_few.py": "Two flows to different servers may have the same port outside. They differ in the server, and so do their answers.",
 }
 PORTS = [5000, 5001, 5002]

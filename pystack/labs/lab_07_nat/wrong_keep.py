@@ -1,4 +1,4 @@
-"""A typical wrong answer: each flow keeps its own port, so two hosts with the same port cannot be told apart."""
+"""A typical wrong answer: each flow keeps its own port, so two hosts with the same port have the same entry."""
 
 
 def leaving(table, inside, server, ports):

@@ -30,7 +30,7 @@ def last_acknowledgement() -> int:
 
 
 def across_zero() -> list[int]:
-    """Send a megabyte. Returns the segments that begin before the numbers pass 0, and those that are sent again."""
+    """Send a megabyte. Returns the segments that begin before the numbers pass 0, and the retransmissions."""
     lab = network(client={"tcp_isn": WRAP - NEAR})
     client, server = lab.connected()
     lab.upload(pattern(LONG), client, server)  # which checks that it arrives unchanged
@@ -40,7 +40,7 @@ def across_zero() -> list[int]:
 
 
 def wrong_bit() -> list[int]:
-    """Flip a bit of the fifth segment. Returns the segments sent again, and the errors that the receiver counts."""
+    """Flip a bit of the fifth segment. Returns the number of retransmissions, and of the errors that the receiver counts."""
     lab = network()
     client, server = lab.connected()
     lab.link.ab.flip(5, bit=-100, match=is_data)
@@ -51,7 +51,7 @@ def wrong_bit() -> list[int]:
 
 
 def two_lost(**settings: Any) -> tuple[int, list[int], list[int]]:
-    """Lose segments 2 and 4 of 6. Returns the time (ns), the blocks of the last duplicate ACK, and the segments sent again.
+    """Lose segments 2 and 4 of 6. Returns the time (ns), the blocks of the last duplicate ACK, and the retransmitted segments.
 
     The receiver acknowledges each segment at once, so that segment 3 does not carry the acknowledgement of segment 1.
     """
@@ -69,15 +69,15 @@ VALUES = [
     LabValue("last", "The last acknowledgement number, minus the ISN?", "12,345 + 2", SIZE + 2, ""),
     LabValue(
         "zero",
-        "Segments that begin before 0, and segments sent again?",
+        "Segments that begin before 0, and retransmissions?",
         "9,999 / 1,460 rounded up, 0",
         [7, 0],
         "segments",
     ),
-    LabValue("bit", "One wrong bit: segments sent again, and errors counted?", "1, 1", [1, 1], ""),
+    LabValue("bit", "One wrong bit: retransmissions, and errors counted?", "1, 1", [1, 1], ""),
     LabValue("sack", "The blocks of the last duplicate ACK (four numbers)?", "[5, 7), [3, 4)", [5, 7, 3, 4], ""),
     LabValue("time", "How long do six segments take, if 2 and 4 are lost?", "R / 2 + R", R + R // 2),
-    LabValue("resent", "Which segments are sent again?", "2, 4", [2, 4], ""),
+    LabValue("resent", "Which segments are retransmitted?", "2, 4", [2, 4], ""),
 ]
 
 
@@ -91,7 +91,7 @@ def measure(name: str) -> Any:
 ISNS = [WRAP - 5 * MSS, WRAP - 1, WRAP // 2 - 3 * MSS, 0]
 CONTROLS = [
     LabControl("Without SACK", LabValue("no sack", "The time of six segments", "R / 2 + 2 R", 2 * R + R // 2)),
-    LabControl("Without SACK", LabValue("no sack resent", "Segments sent again", "2, 4", [2, 4], "")),
+    LabControl("Without SACK", LabValue("no sack resent", "Retransmitted segments", "2, 4", [2, 4], "")),
     LabControl("With four other ISNs", LabValue("isn", "The time", "R / 2 + R", [R + R // 2] * len(ISNS))),
 ]
 

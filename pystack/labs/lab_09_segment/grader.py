@@ -16,7 +16,7 @@ HINTS = [
 WRONG = {
     "wrong_sort.py": "A connection whose numbers pass 0 comes out wrong. Compare differences modulo 2**32, and not the numbers.",
     "wrong_hole.py": "A segment is missing, and your stream goes on behind it. Nobody may read beyond a hole.",
-    "wrong_twice.py": "Bytes are in your stream twice. A segment that was sent again may bring what is there already, or a part of it.",
+    "wrong_twice.py": "Bytes are in your stream twice. A retransmission may bring what is there already, or a part of it.",
     "wrong_syn.py": "Your stream is empty, or its first byte is wrong. The SYN has a number of its own, so the data begins at ISN + 1.",
 }
 SIZE = 20 * MSS + 100

@@ -118,7 +118,7 @@ def closings() -> int:
 
 
 VALUES = [
-    LabValue("states", "How many states occur?", "11", 11, "states"),
+    LabValue("states", "How many states occur?", "3 to open + 1 + 6 to close + CLOSED", 11, "states"),
     LabValue("other", "How many changes of state are not in figure 5, and do not lead to CLOSED?", "none", 0, ""),
     LabValue("closing", "Both close at the same time: how many sides go through CLOSING?", "both", 2, "sides"),
     LabValue("sides", "The server closes first: how many TIME-WAITs have the client, the server?", "0, 1", [0, 1], ""),

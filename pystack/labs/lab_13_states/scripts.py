@@ -20,7 +20,7 @@ EDGES = [tuple(edge.split()) for line in FIGURE_5.strip().splitlines() for edge 
 EDGES.append(("CLOSED", "SYN-RECEIVED"))
 
 
-class States:
+class StateProbe:
     """A probe that keeps the changes of state: (time, host, old, new)."""
 
     def __init__(self, lab: Lab):
@@ -43,13 +43,13 @@ class States:
         return [new for (time, new), later in zip(own, left) if (new, later) != ("FIN-WAIT-2", (time, "TIME-WAIT"))]
 
 
-def watched(**settings: Any) -> tuple[Lab, States]:
+def watched(**settings: Any) -> tuple[Lab, StateProbe]:
     """Build a network with a probe."""
     lab = lab_net(R // 2, **settings)
-    return lab, States(lab)
+    return lab, StateProbe(lab)
 
 
-def normal() -> States:
+def normal() -> StateProbe:
     """The client closes, and then the server."""
     lab, states = watched()
     client, server = lab.connected()
@@ -60,7 +60,7 @@ def normal() -> States:
     return states
 
 
-def one_segment() -> States:
+def one_segment() -> StateProbe:
     """The acknowledgement of the client's FIN is lost, so the server's FIN is the first that the client gets, and acknowledges, too."""
     lab, states = watched()
     client, server = lab.connected()
@@ -76,7 +76,7 @@ def one_segment() -> States:
     return states
 
 
-def simultaneous_open() -> States:
+def simultaneous_open() -> StateProbe:
     """Both sides connect to each other at the same time."""
     lab, states = watched()
     one, two = stream(lab.a), stream(lab.b)
@@ -92,7 +92,7 @@ def simultaneous_open() -> States:
     return states
 
 
-def simultaneous_close() -> States:
+def simultaneous_close() -> StateProbe:
     """Both sides close at the same time."""
     lab, states = watched()
     client, server = lab.connected()
@@ -102,7 +102,7 @@ def simultaneous_close() -> States:
     return states
 
 
-def half_close() -> States:
+def half_close() -> StateProbe:
     """The client closes its direction, and the server still sends for a while."""
     lab, states = watched()
     client, server = lab.connected()
@@ -133,7 +133,7 @@ def failing(operation: Any, code: int) -> Any:
     raise AssertionError("it did not fail")
 
 
-def refused() -> States:
+def refused() -> StateProbe:
     """The client connects to a closed port."""
     lab, states = watched()
     lab.run(failing(stream(lab.a).connect(B, 81), errno.ECONNREFUSED))
@@ -141,7 +141,7 @@ def refused() -> States:
     return states
 
 
-def reset() -> States:
+def reset() -> StateProbe:
     """The client resets the connection."""
     lab, states = watched()
     client, server = lab.connected()
@@ -150,7 +150,7 @@ def reset() -> States:
     return states
 
 
-SCRIPTS: dict[str, Callable[[], States]] = {
+SCRIPTS: dict[str, Callable[[], StateProbe]] = {
     "the client closes first": normal,
     "the server acknowledges and closes in one segment": one_segment,
     "both connect at the same time": simultaneous_open,

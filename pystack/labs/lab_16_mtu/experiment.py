@@ -7,7 +7,7 @@ from pystack.phy.match import is_icmp
 from pystack.sim.network import Network
 from pystack.sim.programs import spawn, stream
 from pystack.testing.lab import MS, S, pattern
-from pystack.testing.routed import Chain
+from pystack.testing.routed import RoutedChain
 from pystack.testing.segments import OUTBOUND, WireLog
 
 LINK = 5 * MS
@@ -23,13 +23,13 @@ def network() -> Network:
     return chain_of(*NARROW)[0].net
 
 
-def chain_of(*mtus: int, **settings: Any) -> tuple[Chain, WireLog]:
+def chain_of(*mtus: int, **settings: Any) -> tuple[RoutedChain, WireLog]:
     """Build a chain of links with these MTUs. Returns it with the segments at both ends."""
-    chain = Chain([{"delay": LINK, "mtu": mtu} for mtu in mtus], **settings)
+    chain = RoutedChain([{"delay": LINK, "mtu": mtu} for mtu in mtus], **settings)
     return chain, WireLog(chain.a.port(), chain.b.port())
 
 
-def upload(chain: Chain, size: int = SIZE, limit: int = 3000 * S) -> int:
+def upload(chain: RoutedChain, size: int = SIZE, limit: int = 3000 * S) -> int:
     """Connect and send. Returns when the last byte is there (ns), or the sender's errno."""
     listener = stream(chain.b)
     listener.bind("", 80)
@@ -54,7 +54,7 @@ def upload(chain: Chain, size: int = SIZE, limit: int = 3000 * S) -> int:
     return taker.value if taker.done else sender.value
 
 
-def errors_at(chain: Chain) -> list[int]:
+def errors_at(chain: RoutedChain) -> list[int]:
     """Return a list that gets the MTUs of the errors "fragmentation needed" that come to A."""
     found: list[int] = []
 
@@ -77,7 +77,7 @@ def discovery(*mtus: int, clamp: bool = False, **settings: Any) -> tuple[list[in
     return errors, [len(seg) for seg in log.data("a")], end
 
 
-def black_hole(size: int, mtu: int = 1400, **settings: Any) -> tuple[Chain, WireLog, int]:
+def black_hole(size: int, mtu: int = 1400, **settings: Any) -> tuple[RoutedChain, WireLog, int]:
     """Upload while r1's errors never come back."""
     chain, log = chain_of(1500, mtu, 1500, **settings)
     chain.links[0].ba.drop_if(is_icmp)

@@ -9,7 +9,7 @@ import pystack_c.const as C
 from pystack.sim.network import MS, Network, S
 from pystack.sim.programs import datagram, raw, sleep, spawn, stream
 from pystack.testing.lab import A, B, lab_net, pattern
-from pystack.testing.routed import Chain, ping
+from pystack.testing.routed import RoutedChain, ping
 from pystack_c.link import acd
 from pystack_c.tcp import sockopt, user
 from tests.support import build
@@ -103,7 +103,7 @@ def fast_open() -> list[Sample]:
 
 def routed() -> list[Sample]:
     """Pings, a traceroute, a port nobody has, a datagram in fragments, a packet too big for a link."""
-    chain = Chain([{"delay": MS, "mtu": mtu} for mtu in (1500, 600, 1500)], arp=True)
+    chain = RoutedChain([{"delay": MS, "mtu": mtu} for mtu in (1500, 600, 1500)], arp=True)
     tap = Tap("routed", *(port for node in chain.nodes for port in node.ports))
 
     def program():
