@@ -1,5 +1,6 @@
 """A client writes to a server that never reads: by a relay, and by a balancer that translates addresses."""
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -79,7 +80,8 @@ VALUES = [
 def measure(name: str) -> Any:
     """Measure one of VALUES."""
     kind, _, what = name.partition(" ")
-    return {"": blocked, "srtt": srtt, "segments": segments, "lost": killed}[what](kind)
+    ways: dict[str, Callable[[str], Any]] = {"": blocked, "srtt": srtt, "segments": segments, "lost": killed}
+    return ways[what](kind)
 
 
 CONTROLS = [

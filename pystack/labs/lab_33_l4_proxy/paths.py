@@ -17,7 +17,7 @@ SERVICE = "10.0.1.2"
 def network(balancer: bool = False) -> Network:
     """Build the network: client, a host in the middle, and server."""
     net = Network(1)
-    config = {"profile": "lab", "tcp_rmem": BUFFER, "tcp_wmem": BUFFER}
+    config: dict[str, Any] = {"profile": "lab", "tcp_rmem": BUFFER, "tcp_wmem": BUFFER}
     client = net.host("client", **config)
     middle = net.balancer("middle", **config) if balancer else net.host("middle", **config)
     server = net.host("server", **config)
@@ -51,7 +51,7 @@ class Path:
             yield sock.connect(SERVICE, 80)
             self.client = sock
 
-        def accept(front):
+        def accept(front, relays):
             near = yield front.accept()
             far = stream(self.middle)
             far.setsockopt(SOL_TCP, TCP_NODELAY, 1)
@@ -62,7 +62,7 @@ class Path:
         if relays is None:
             self.middle.balance(f"{SERVICE}:80", ["10.0.2.2:80"])
         else:
-            spawn(net, accept(self.listener(self.middle)))
+            spawn(net, accept(self.listener(self.middle), relays))
         spawn(net, serve())
         spawn(net, dial())
         net.run(until=S)

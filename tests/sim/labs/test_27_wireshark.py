@@ -6,8 +6,8 @@ import subprocess
 import pytest
 
 from pystack.phy.match import is_data
-from pystack.sim.network import MS, Network, S
-from pystack.sim.programs import datagram, sleep
+from pystack.sim.network import MS, S
+from pystack.sim.programs import sleep
 from pystack.testing.lab import lab_net, pattern
 
 pytestmark = pytest.mark.skipif(shutil.which("tshark") is None, reason="needs tshark")
@@ -19,31 +19,6 @@ def tshark(path, expression, *fields):
         command += ["-e", field]
     out = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
     return [line.split("\t") for line in out.splitlines()]
-
-
-def test_udp_eleven_datagrams_and_one_error(tmp_path):
-    path = tmp_path / "udp.pcapng"
-    with Network() as net:
-        a, b = net.host("a"), net.host("b")
-        net.link(a, b, addrs=("10.0.0.1/24", "10.0.0.2/24"), delay=MS)
-        net.introduce()
-        net.annotated_capture(str(path))
-        taker = datagram(b)
-        taker.bind("", 9)
-        sock = datagram(a)
-        for port in [9] * 10 + [10]:
-            sock.sendto(b"hello", "10.0.0.2", port)
-        net.run(S)
-    # Both hosts' interfaces are in it: each frame is there as it was sent and as it arrived.
-    at_a = "frame.interface_name == a:eth0 && "
-    assert len(tshark(path, at_a + "udp && !icmp")) == 11
-    assert len(tshark(path, at_a + "icmp.type == 3 && icmp.code == 3")) == 1
-    ((offender,),) = tshark(path, at_a + "icmp.type == 3", "udp.dstport")
-    assert offender == "10"  # the quoted header is there to be read
-    names = {name for (name,) in tshark(path, "frame", "frame.interface_name")}
-    assert names == {"a:eth0", "b:eth0"}
-    dropped = tshark(path, "frame.comment contains DROPPED", "frame.comment", "udp.dstport")
-    assert len(dropped) == 1 and dropped[0][1] == "10" and "udp-no-port" in dropped[0][0]
 
 
 def transfer(path, *drops):
