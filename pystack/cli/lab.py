@@ -137,12 +137,17 @@ def _row(result: "LabResult", prediction: Any, predicted: bool) -> None:
 @click.argument("number", metavar="N")
 @click.option("--no-predict", is_flag=True, help="Do not ask for predictions.")
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON, without predictions and explanation.")
-def run_lab(number: str, no_predict: bool, as_json: bool) -> None:
+@click.option(
+    "--write", type=click.Path(dir_okay=False), help="Write a capture for Wireshark to this file, if the lab has one."
+)
+def run_lab(number: str, no_predict: bool, as_json: bool, write: str | None) -> None:
     """Run lab N: predict each value, measure it, compare it with the formula, and run the control.
 
     The exit status is 1 if a measured value is not what its formula says.
     """
     one = _lab(number)
+    if write:
+        one.write(Path(write))
     progress = _progress()
     asks = not (no_predict or as_json)
     if asks:

@@ -87,6 +87,13 @@ class LabFolder:
         experiment = self.module("experiment")
         return [(control, self._result(control.value, experiment.control)) for control in experiment.CONTROLS]
 
+    def write(self, path: Path) -> None:
+        """Write the capture of the experiment. LabError if the lab has none."""
+        write = getattr(self.module("experiment"), "write", None)
+        if write is None:
+            raise LabError(f"lab {self.number} writes no capture")
+        write(path)
+
     def _result(self, value: LabValue, measure: Any) -> LabResult:
         missing = value.missing()
         return LabResult(value, None, missing) if missing else LabResult(value, measure(value.name))

@@ -8,7 +8,7 @@ from typing import Any
 #: unit of the display -> its size in the unit of the measurement (times are measured in ns)
 SCALES = {"us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 #: program that an experiment may need -> the Debian package that has it
-PACKAGES = {"openssl": "openssl", "tcpdump": "tcpdump"}
+PACKAGES = {"openssl": "openssl", "tcpdump": "tcpdump", "tshark": "tshark"}
 #: Python module that an experiment may need -> the extra of pystack that installs it
 EXTRAS = {"cypcap": "filter", "dns": "dns", "greenlet": "sim", "h11": "proxy", "h2": "proxy", "lark": "nft"}
 

@@ -18,6 +18,7 @@ from pystack.cli.main import cli
 from pystack.labs import classroom, watching
 from pystack.labs.folders import LabError
 from pystack.labs.grading import GradeLimits
+from pystack.trace.pcapng import PcapngReader
 
 ROOT = Path(__file__).resolve().parents[2]
 SOLUTION = "def send_request(c, h, b):\n    yield c.sendall(h + b)\n"
@@ -174,3 +175,11 @@ def test_watch_says_what_is_missing(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "watchfiles", None)
     with pytest.raises(LabError, match="pip install 'pystack\\[watch\\]'"):
         next(watching.saves([path]))
+
+
+def test_a_capture_is_written(tmp_path):
+    assert lab("run", "27", "--no-predict", "--write", "udp.pcapng").exit_code == 0
+    with open("udp.pcapng", "rb") as file:
+        assert len(list(PcapngReader(file))) > 20
+    done = lab("run", "17", "--no-predict", "--write", "no.pcapng")
+    assert done.exit_code == 1 and "lab 17 writes no capture" in done.output

@@ -4,7 +4,8 @@
 def deliver(arrivals):
     """Return what the program gets, and when."""
     found = []
-    expected, waiting = {}, []
+    expected: dict[int, int] = {}
+    waiting: list[tuple[int, int]] = []
     for time, stream, number in arrivals:
         if (stream, number) not in waiting and number >= expected.get(stream, 0):
             waiting.append((stream, number))

@@ -4,7 +4,7 @@
 def deliver(arrivals):
     """Return what the program gets, and when."""
     found = []
-    expected = {}
+    expected: dict[int, int] = {}
     for time, stream, number in arrivals:
         if number == expected.get(stream, 0):
             found.append((time, stream, number))

@@ -4,7 +4,8 @@
 def deliver(arrivals):
     """Return what the program gets, and when."""
     found = []
-    expected, waiting = {}, {}
+    expected: dict[int, int] = {}
+    waiting: dict[int, set[int]] = {}
     for time, stream, number in arrivals:
         held = waiting.setdefault(stream, set())
         if number >= expected.get(stream, 0):

@@ -1,0 +1,1 @@
+"""Lab 27: UDP in Wireshark."""

@@ -1,0 +1,15 @@
+"""A typical wrong answer: a reply to a ping is taken for an error."""
+
+
+def offender(packet):
+    """Return (source, port, destination, port), or None."""
+    error = packet[(packet[0] & 15) * 4 :]
+    if packet[9] != 1:
+        return None
+    quoted = error[8:]
+    header = (quoted[0] & 15) * 4
+    if quoted[9] != 17:
+        return None
+    ports = [int.from_bytes(quoted[at : at + 2], "big") for at in (header, header + 2)]
+    source, destination = (".".join(map(str, quoted[at : at + 4])) for at in (12, 16))
+    return source, ports[0], destination, ports[1]

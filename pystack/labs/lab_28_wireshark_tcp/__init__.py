@@ -1,0 +1,1 @@
+"""Lab 28: TCP in Wireshark."""

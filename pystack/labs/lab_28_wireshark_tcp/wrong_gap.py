@@ -1,0 +1,17 @@
+"""A typical wrong answer: it compares with the segment before, and not with everything before."""
+
+
+def count(segments):
+    """Return the numbers of retransmissions, duplicate acknowledgements and closed windows."""
+    repeated = duplicates = closed = 0
+    highest = 0
+    last, before = -1, -1
+    for way, number, length, window, sack in segments:
+        if way == "data":
+            repeated += number + length <= highest
+            highest = number + length
+        else:
+            closed += window == 0
+            duplicates += number == last and (sack or window == before) and number < highest
+            last, before = number, window
+    return repeated, duplicates, closed

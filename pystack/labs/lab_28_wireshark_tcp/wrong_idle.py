@@ -1,0 +1,17 @@
+"""A typical wrong answer: an acknowledgement counts as a duplicate although nothing is outstanding."""
+
+
+def count(segments):
+    """Return the numbers of retransmissions, duplicate acknowledgements and closed windows."""
+    repeated = duplicates = closed = 0
+    highest = 0
+    last, before = -1, -1
+    for way, number, length, window, sack in segments:
+        if way == "data":
+            repeated += number + length <= highest
+            highest = max(highest, number + length)
+        else:
+            closed += window == 0
+            duplicates += number == last and (sack or window == before)
+            last, before = number, window
+    return repeated, duplicates, closed

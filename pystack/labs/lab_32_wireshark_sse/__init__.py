@@ -1,0 +1,1 @@
+"""Lab 32: server-sent events in Wireshark."""

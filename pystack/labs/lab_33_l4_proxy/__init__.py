@@ -1,0 +1,1 @@
+"""Lab 33: do L4 proxies buffer segments?"""

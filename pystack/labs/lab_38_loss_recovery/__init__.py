@@ -1,0 +1,1 @@
+"""Lab 38: loss recovery."""
