@@ -31,6 +31,7 @@ BRANCH = """const change = document.querySelector('#change'); change.value = 'de
 change.dispatchEvent(new Event('change')); document.querySelector('#argument').value = '8';
 document.querySelector('#run-branch').click()"""
 FIELD = """document.querySelector('[data-abbrev="tcp.seq"]').click()"""
+LARGEST = """document.querySelector('#time-largest').click()"""
 SIMPLE = "ladder,sequence,frame,tcb,breaks"
 
 #: name -> (scenario, breakpoint to run to, light or dark, panes, place that fills the page, script)
@@ -46,6 +47,7 @@ PICTURES = {
                     "ladder,states,frame,tcb,timers", "", ""),
     "frame": ("loss-fast-retransmit", RETRANSMISSION, "dark", SIMPLE, "lower", FIELD),
     "whatif": ("loss-fast-retransmit", RETRANSMISSION, "light", "ladder,sequence,whatif,tcb,breaks", "lower", BRANCH),
+    "time": ("post", "event.kind == 'call'", "light", "ladder,time,frame,tcb,breaks", "", LARGEST),
     "ladder": ("pmtud", "event.kind == 'icmp.in'", "light", SIMPLE, "left", ""),
 }  # fmt: skip
 

@@ -267,3 +267,31 @@ def test_it_works_on_a_phone(browser, served):  # noqa: F811
         inside = "node => { const box = node.getBoundingClientRect(); return box.left >= 0 && box.right <= innerWidth && box.height > 150; }"
         assert page.page.locator(".waterfall").first.evaluate(inside)
         assert page.page.locator(".span-row .span-words").first.evaluate("node => node.clientWidth > 120")
+
+
+# -- the flagship ----------------------------------------------------------------------------------------------------
+
+
+def test_the_post_its_largest_span_and_both_waterfalls(browser):  # noqa: F811
+    """The largest span of the scenario post, its event and why; the run with one write beside it, and what shrank."""
+    post = scenarios.get("post").timeline()
+    known = path(post)
+    largest = max(known, key=lambda span: span.duration)
+    with serving("post", "--against", "post:one-write") as server, opened(browser, server, "&zoom=upper") as page:
+        page.page.click("#time-largest")
+        page.settled(event_of(post, largest))
+        detail = page.text("#time-detail")
+        assert "40.000 ms delayed ACK (Nagle)" in detail and "db" in detail and "Nagle's algorithm" in detail
+        assert "delayed-ack timer expired" in page.text("#reason")
+        page.page.select_option("#time-against", "against")
+        page.page.wait_for_selector(".time-grown tr.shrank")
+        assert page.text(".time-grown tbody tr").split()[-3:] == ["▼", "−200.000", "ms"]
+        assert page.page.locator(".waterfall").count() == 2 and ms(known.elapsed) in page.text("#time-total")
+        # from the span to the frames around it: the next one is the acknowledgement that was held back
+        page.page.keyboard.press("Escape")
+        page.page.focus(".waterfall")
+        page.page.keyboard.press("ArrowDown")
+        after = known.spans[known.spans.index(largest) + 1]
+        page.until("n => window.stepper.store.view.frame?.number === n", after.frame)
+        assert post.frames[after.frame - 1].host == "db"
+        assert page.complaints == []
