@@ -31,7 +31,7 @@ export class TimePane implements Pane {
     clear(this.conn, h("option", { value: "" }, "first request"), ...keys.map((key) => h("option", { value: key }, key)));
     const served = context.store.source.served;
     const here = (input: HTMLInputElement, name: string) =>
-      h("button", { type: "button", class: "small", title: `${name} the event at the cursor`, "aria-label": `${name} the event at the cursor`, onclick: () => this.useCursor(input) }, "here");
+      h("button", { type: "button", class: "small", title: `${name} the event at the cursor`, "aria-label": `here: ${name} the event at the cursor`, onclick: () => this.useCursor(input) }, "here");
     const form = h(
       "form",
       { class: "bar time-bar", onsubmit: (event: Event) => { event.preventDefault(); void this.load(); } },
