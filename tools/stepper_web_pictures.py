@@ -33,6 +33,7 @@ BRANCH = """const change = document.querySelector('#change'); change.value = 'de
 change.dispatchEvent(new Event('change')); document.querySelector('#argument').value = '8';
 document.querySelector('#run-branch').click()"""
 FIELD = """document.querySelector('[data-abbrev="tcp.seq"]').click()"""
+LARGEST = """document.querySelector('#time-largest').click()"""
 SIMPLE = "ladder,sequence,frame,tcb,breaks"
 
 TRY = """document.querySelector('[data-try]').click()"""
@@ -56,6 +57,7 @@ PICTURES = {
     "projector": ("handshake", 'event.kind == "state" and state == ESTABLISHED', "light", "ladder&layout=beginner", "",
                   "document.querySelector('#projector').click()"),
     "conversations": ("http-get", "frame.number == 5", "light", "streams,sequence,frame,tcb,breaks", "", FOLLOW),
+    "time": ("post", "event.kind == 'call'", "light", "ladder,time,frame,tcb,breaks", "", LARGEST),
     "ladder": ("pmtud", "event.kind == 'icmp.in'", "light", SIMPLE, "left", ""),
 }  # fmt: skip
 

@@ -48,8 +48,7 @@ class Path:
     begin, end  in ns of the recording's time
     conn        key of the connection that was asked for, or ""
     first, last indices of the events at both ends
-    ties        numbers of frames that arrived together with one on the path, or left a link just when one came to it: either of them may be
-                the cause
+    ties        numbers of frames that arrived together with one on the path: either of them may be the cause
     """
 
     begin: int

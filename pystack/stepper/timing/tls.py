@@ -123,16 +123,15 @@ class Handshakes:
             length = out.fields["length"]
             if length == 0 or out.frame < 0:
                 continue
-            offset = self._offset(
-                conn, out.fields["seq"] + (out.fields["flags"] >> 1 & 1)
-            )  # a SYN comes before its data
+            syn = out.fields["flags"] >> 1 & 1  # a SYN comes before its data
+            offset = self._offset(conn, out.fields["seq"] + syn)
             if offset > len(stream):
                 break
             data = self.timeline.frames[out.frame].data[-length:]
             if len(data) != length:
                 break
             stream += data[len(stream) - offset :]
-            if len(stream) > MOST:
+            if len(stream) > MOST or stream[:1] != bytes([HANDSHAKE]):
                 break
         return stream
 

@@ -114,10 +114,11 @@ class Waits:
             return
         if not isinstance(size, int) or size <= 0:
             return
-        first, at = -1, entry.index
+        # What came before the host's own last words on that connection answered something else.
+        first, at, since = -1, entry.index, self._data_before(source, woken)
         for _ in range(MOST_READS):
             at = self.index.last("tcp.data", source, at)
-            if at < 0 or size <= 0:
+            if at <= since or size <= 0:
                 break
             first, size = at, size - self.events[at].fields["length"]
         if first >= 0 and self.events[first].time < self.events[woken].time:

@@ -315,22 +315,11 @@ class Walk:
             self.span(passage.begin, "serialization", "", number, entry.index, f"the {passage.length} bytes of {what}")
             if passage.begin > passage.sent:
                 passage = self.behind(passage, entry)
-            self.note_ties_ahead(passage)
             if not passage.parent and passage.frame >= 0:
                 passage = self.in_discipline(passage, entry)
             if not passage.parent:
                 return self.sent(passage.frame, passage.number)
             passage = self.timeline.ways.passage(passage.parent)
-
-    def note_ties_ahead(self, passage: Passage) -> None:
-        """Note the frames whose last bits left at the very time at which a frame came that did not wait: had one of them been later, it had waited."""
-        ways = self.timeline.ways
-        for _ in range(10_000):
-            ahead = ways.passage(passage.ahead) if passage.ahead else None
-            if ahead is None or ahead.end != passage.begin or ahead.frame < 0 or ahead.end == ahead.begin:
-                return
-            self.ties.add(ahead.frame + 1)
-            passage = ahead
 
     def behind(self, passage: Passage, entry: Entry) -> Passage:
         """Go back behind the frames that were sent ahead of one on the same link. Returns the first of these, which did not wait."""

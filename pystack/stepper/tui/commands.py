@@ -39,7 +39,7 @@ COMMANDS = {
     "try": ("[N]", "run with the N-th change to try, or list them"),
     "swap": ("", "switch to the other run, and back"),
     "time": ("[CONN] [from P] [to P]", "where the time of a request went"),
-    "span": ("N | +N | -N", "go to a span of it"),
+    "span": ("N | +N | -N | largest", "go to a span of it"),
     "view": ("NAME", f"what to show: {', '.join(VIEWS)}"),
     "help": ("", "show all keys and commands"),
     "quit": ("", "quit"),

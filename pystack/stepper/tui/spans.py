@@ -19,11 +19,14 @@ def words(path: Path, span: Span) -> str:
 
 
 def go_to_span(session: TerminalSession, text: str) -> str:
-    """Move the cursor to a span: by its number from 1, or by a step such as +1. ValueError: there is none."""
+    """Move the cursor to a span: by its number from 1, by a step such as +1, or to the "largest". ValueError: there is none."""
     path = session.path()
+    if text and "largest".startswith(text):
+        lengths = [span.duration for span in path]
+        text = str(lengths.index(max(lengths)) + 1)
     step = text[:1] in ("+", "-")
     if not text.lstrip("+-").isdigit() or len(text) > 9:
-        raise ValueError("span needs a number from 1, or a step such as +1 or -1")
+        raise ValueError("span needs a number from 1, a step such as +1 or -1, or the word largest")
     number = session.span(path) + int(text) if step else int(text) - 1
     at = max(0, min(number, len(path.spans) - 1)) if step else number
     if not 0 <= at < len(path.spans):

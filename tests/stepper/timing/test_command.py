@@ -13,6 +13,7 @@ from pystack.stepper import scenarios
 from pystack.stepper.scenarios.base import _Kept, finish, listener
 from pystack.stepper.timing import CAUSES, WHYS, path
 from pystack.stepper.timing.advice import tried
+from pystack.stepper.timing.causes import GROUPS, group
 from pystack.stepper.timing.path import Path, Span
 from pystack.stepper.timing.text import ROWS, bar, ms, sums, waterfall
 
@@ -145,3 +146,10 @@ def test_a_long_path_is_drawn_in_few_rows_and_summed_whole():
     lines = list(waterfall(found))
     assert len(lines) == ROWS + 1 and "shorter spans" in lines[-1]
     assert list(sums(found))[-1].split() == ["0.005", "ms", "100.0", "%", "in", "all"]
+
+
+def test_every_cause_has_a_group_and_the_groups_have_only_causes():
+    """Views draw causes by their groups; only these three are "other"."""
+    grouped = [cause for _, causes in GROUPS.values() for cause in causes]
+    assert len(grouped) == len(set(grouped)) and set(grouped) <= set(CAUSES)
+    assert {cause for cause in CAUSES if group(cause) == "other"} == {"timer", "driver", "unknown"}

@@ -7,13 +7,13 @@ from pystack.sim.programs import spawn, stream
 from pystack.stepper import scenarios
 from pystack.stepper.scenarios.base import Scenario, finish, listener
 from pystack.stepper.timing import CAUSES, WHYS, path
-from tests.stepper.timing import causes
+from tests.stepper.timing import causes, tls
 from tests.stepper.timing.cases import CASES, SLOW
 
 
 def test_there_are_enough():
     assert len({case.name for case in CASES}) == len(CASES) >= 60
-    assert causes.D  # its cases are among them
+    assert causes.D and tls.TLS  # their cases are among them
 
 
 def test_every_cause_and_reason_has_a_run_that_shows_it():

@@ -11,8 +11,7 @@ from pystack.stepper.scenarios import tlsrecords
 from pystack.stepper.scenarios.base import Scenario, finish, listener, pair, stream
 from pystack.stepper.timing import path
 from tests.stepper.timing.cases import HANDSHAKE, PLAIN, QUICK
-
-TLS, NODELAY = ("propagation", "TLS handshake"), (6, 1, 1)
+from tests.stepper.timing.tls import TLS, messages, tls
 
 
 def found(run, conn=""):
@@ -23,56 +22,6 @@ def found(run, conn=""):
 
 
 # -- TLS -------------------------------------------------------------------------------------------------------------
-
-
-def tls(net, steps, delay=10 * MS):
-    """Client and server take turns: each step is (time to compute, bytes to write) of the side whose turn it is."""
-    a, b, _ = pair(net, a=QUICK, b=QUICK, delay=delay)
-    waiting = listener(b)
-
-    def side(sock, mine):
-        for number, (think, data) in enumerate(steps):
-            if number % 2 == mine:
-                if think:
-                    yield sleep(think)
-                for part in data:
-                    yield sock.sendall(part)
-            else:
-                yield sock.recv_exactly(sum(map(len, data)))
-
-    def server():
-        sock = yield waiting.accept()
-        sock.setsockopt(*NODELAY)
-        yield from side(sock, 1)
-
-    def client():
-        sock = stream(a)
-        sock.setsockopt(*NODELAY)
-        yield sock.connect("10.0.0.2", 80)
-        yield from side(sock, 0)
-
-    finish(net, spawn(net, server()), spawn(net, client()))
-
-
-def messages(client=1 * MS, server=2 * MS, check=3 * MS):
-    flights = tlsrecords.flights("shop.test")
-    question, answer = tlsrecords.sealed(bytes(100)), tlsrecords.sealed(bytes(300))
-    return [
-        (client, [flights.hello]),
-        (server, [flights.answer]),
-        (check, [flights.finished, question]),
-        (4 * MS, [answer]),
-    ]
-
-
-def test_a_handshake_of_tls_is_one_round_trip_and_the_time_to_compute():
-    assert found(partial(tls, steps=messages())) == {
-        HANDSHAKE: 20 * MS,
-        TLS: 20 * MS,
-        ("TLS computing", ""): 6 * MS,
-        ("server thinking", ""): 4 * MS,
-        PLAIN: 20 * MS,
-    }
 
 
 def test_control_the_same_bytes_without_tls():

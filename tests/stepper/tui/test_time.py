@@ -32,6 +32,8 @@ def test_the_waterfall_is_a_key_away_and_has_every_span(size):
             seen.append(line)
         for line, span in zip(seen, known.spans, strict=True):
             assert f" {ms(span.duration)} " in line and what(span) in line
+        await person.command("span largest")
+        assert person.session.cursor.position == event_of(person.session.timeline, known.spans[4])
         await person.press("1", "5")
         assert "Where the time went" in person.text()
 

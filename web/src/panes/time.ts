@@ -10,7 +10,7 @@ export class TimePane implements Pane {
   readonly title = "Time";
   readonly element: HTMLElement;
   private readonly conn = h("select", { id: "time-conn", "aria-label": "request of the connection" }) as HTMLSelectElement;
-  private readonly from = this.end("time-from", "from", "connect()");
+  private readonly from = this.end("time-from", "from", "the start");
   private readonly to = this.end("time-to", "to", "last data");
   private readonly against = h("select", { id: "time-against", "aria-label": "compare with" }) as HTMLSelectElement;
   private readonly total = h("div", { class: "time-total", id: "time-total" });
@@ -31,12 +31,13 @@ export class TimePane implements Pane {
     clear(this.conn, h("option", { value: "" }, "first request"), ...keys.map((key) => h("option", { value: key }, key)));
     const served = context.store.source.served;
     const here = (input: HTMLInputElement, name: string) =>
-      h("button", { type: "button", class: "small", title: `${name} the event at the cursor`, "aria-label": `${name} the event at the cursor`, onclick: () => this.useCursor(input) }, "here");
+      h("button", { type: "button", class: "small", title: `${name} the event at the cursor`, "aria-label": `here: ${name} the event at the cursor`, onclick: () => this.useCursor(input) }, "here");
     const form = h(
       "form",
       { class: "bar time-bar", onsubmit: (event: Event) => { event.preventDefault(); void this.load(); } },
       this.conn,
       ...(served ? [this.from, here(this.from, "from"), this.to, here(this.to, "to"), h("button", { id: "time-show" }, "Show")] : []),
+      h("button", { type: "button", id: "time-largest", title: "go to the largest span", onclick: () => this.goLargest() }, "Largest"),
       this.against,
     );
     this.conn.addEventListener("change", () => void this.load());
@@ -131,6 +132,11 @@ export class TimePane implements Pane {
     this.clicked = { position: span.go, span: index };
     await this.context.store.goto(span.go);
     this.show(this.context.store.view);
+  }
+
+  private goLargest(): void {
+    const lengths = this.data?.spans.map((span) => span.end - span.start) ?? [];
+    if (lengths.length) void this.go(lengths.indexOf(Math.max(...lengths)));
   }
 
   private goOther(index: number): void {

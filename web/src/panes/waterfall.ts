@@ -98,7 +98,6 @@ export class Waterfall {
       {
         class: `span-row${index === this.chosen ? " current" : ""}`, role: "option", id: `${this.prefix}-${index}`, "data-span": index,
         "aria-selected": String(index === this.chosen), title: span.text, onclick: () => this.choose(index),
-        "aria-label": `${words}, ${exact(span.end - span.start)}, ${place}${span.inferred ? ", concluded" : ""}${grown > 0 ? ", grew" : grown < 0 ? ", shrank" : ""}`,
       },
       h("span", { class: "span-at" }, exact(span.start - begin)),
       h("span", { class: "span-time" }, exact(span.end - span.start)),
