@@ -99,7 +99,7 @@ _OPTIONS = [
     click.option(
         "--kernel-address",
         type=AddressType(True),
-        help="Address for the kernel's side of the device; by default the gateway's if pystack makes the device.",
+        help="Address for the kernel's side of the device; the default is the gateway's if the device is made here.",
     ),
     click.option("--gateway", type=AddressType(False), help="Default gateway of the stack."),
     click.option("--route", multiple=True, metavar="NET=GATEWAY", help="A route, such as 10.1.0.0/16=10.0.0.9."),

@@ -30,7 +30,7 @@ class MarkSettings:
     faults    settings of the links: `delay`, `loss`, ..., `profile`
     host      the name of the host on which the test runs
     hosts     the names of further hosts, which exist before the test begins
-    schedule  steps (see Step), or a function that is called with the network's Schedule
+    schedule  steps (see ScheduleStep), or a function that is called with the network's Schedule
     """
 
     faults: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -43,7 +43,7 @@ class MarkSettings:
 
 
 @dataclasses.dataclass(frozen=True)
-class Step:
+class ScheduleStep:
     """A step of a schedule, such as "2s freeze server until 5s": a time, a fault, a host, and the time at which the fault ends.
 
     `cut` cuts the host's link, `freeze` lets it stop answering, `crash` switches it off, and `reboot` switches it off and on again.
@@ -55,7 +55,7 @@ class Step:
     until: int | None
 
     @classmethod
-    def read(cls, text: str) -> "Step":
+    def read(cls, text: str) -> "ScheduleStep":
         """ValueError if the text is no step."""
         words = text.split()
         try:
@@ -109,7 +109,7 @@ def read(keywords: Mapping[str, Any]) -> MarkSettings:
             raise TypeError(f"schedule={schedule!r}: write a list of steps, or a function that gets a Schedule")
         schedule = tuple(schedule)
         for step in schedule:
-            Step.read(_text(step))
+            ScheduleStep.read(_text(step))
     shuffle = keywords.get("shuffle", False)
     if not isinstance(shuffle, bool):
         raise TypeError(f"shuffle={shuffle!r}: write True or False")

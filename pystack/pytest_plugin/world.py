@@ -14,7 +14,7 @@ from typing import Any
 from pystack.pytest_plugin.failure import is_apart
 from pystack.pytest_plugin.network import MarkedNetwork
 from pystack.pytest_plugin.plan import Plan
-from pystack.pytest_plugin.settings import MarkSettings, Step
+from pystack.pytest_plugin.settings import MarkSettings, ScheduleStep
 from pystack.sim import green
 from pystack.sim.hub import Signal
 from pystack.sim.loop import SimLoop
@@ -193,7 +193,7 @@ class World:
             return ()
         chosen = schedule if self.plan.steps is None else tuple(step for step in schedule if step in self.plan.steps)
         for text in chosen:
-            step = Step.read(text)
+            step = ScheduleStep.read(text)
             if step.host not in self.net.hosts and step.host not in self.plan.without:
                 # Hosts that the test makes are known when they exist. The time 0 would be over then.
                 self.net.at(step.at, self._begin_later, step)
@@ -201,12 +201,12 @@ class World:
                 self._begin(plan, step)
         return chosen
 
-    def _begin_later(self, step: Step) -> None:
+    def _begin_later(self, step: ScheduleStep) -> None:
         if step.host not in self.net.hosts:
             raise SimError(f"the schedule has a fault of the host {step.host!r}, which is not in the network")
         self._begin(Schedule(self.net), step)
 
-    def _begin(self, plan: Schedule, step: Step) -> None:
+    def _begin(self, plan: Schedule, step: ScheduleStep) -> None:
         host = self.net.hosts[step.host]
         if step.fault == "cut":
             plan.cut(

@@ -1,4 +1,4 @@
-"""What is above TCP and UDP: HTTP/1.1 (RFC 9112), DNS (RFC 1035) and the records of TLS (RFC 8446), as far as one segment has it.
+"""The protocols above TCP and UDP: HTTP/1.1 (RFC 9112), DNS (RFC 1035) and the records of TLS (RFC 8446), as far as one segment has it.
 
 The content says what it is, because programs use any port. Only DNS is looked for at its ports.
 """

@@ -114,7 +114,7 @@ class Waits:
             return
         if not isinstance(size, int) or size <= 0:
             return
-        # What came before the host's own last words on that connection answered something else.
+        # Data that came before the host's own last data on that connection answered something else.
         first, at, since = -1, entry.index, self._data_before(source, woken)
         for _ in range(MOST_READS):
             at = self.index.last("tcp.data", source, at)
