@@ -243,6 +243,7 @@ def test_the_stack_goes_on_when_the_reader_of_its_capture_is_gone(lab):
         for _ in range(3):
             assert lab.run("ping", "-c", "1", "10.0.0.2").returncode == 0
         assert "made it" in process.stderr.readline()
+        assert "from another terminal" in process.stderr.readline()
         assert "the reader of the capture is gone" in process.stderr.readline()
 
 

@@ -240,12 +240,12 @@ def a_message_with_a_wrong_checksum(cause):
     peer.send(ECHO[:-1] + bytes([ECHO[-1] ^ cause]), 1)
 
 
-@cases.counts(IcmpInDestUnreachs=1, IcmpInParmProbs=1)
+@cases.counts(IcmpInDestUnreachs=1, IcmpInTimeExcds=1, IcmpInParmProbs=1)
 def errors_about_what_we_sent(cause):
     peer, ep = opened()
     yield peer
     quote = ip_packet("10.0.0.1", "10.0.0.2", 17, f.udp("10.0.0.1", 53, "10.0.0.2", 9, b""))
-    for kind in (3, 12) if cause else ():
+    for kind in (3, 11, 12) if cause else ():
         peer.send(f.icmp(kind, 0, bytes(4), quote), 1)
 
 
@@ -332,7 +332,9 @@ def linux():
 
 
 def test_every_name_is_in_a_test():
-    text = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    # The experiments of the labs are tests, too (tests/labs/test_labs.py runs them).
+    paths = [*(ROOT / "tests").rglob("test_*.py"), *(ROOT / "pystack" / "labs").glob("lab_*/experiment.py")]
+    text = "\n".join(path.read_text() for path in paths)
     silent = [name for name in NAMES if not re.search(rf"\b{name}\b", text)]
     assert silent == []
 

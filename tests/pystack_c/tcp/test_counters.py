@@ -769,6 +769,15 @@ def answered(peer, syn, ack):
     peer.segment(SYN | ACK, 5000, ack, syn.dport, syn.sport, options=mss_option(MSS))
 
 
+@cases.counts(TcpExtTCPFastOpenCookieReqd=1)
+def a_syn_that_asks_for_a_cookie(cause):
+    peer = Peer(tcp_fastopen=2)
+    listener = peer.listener()
+    peer.call(sockopt.setsockopt, listener, 6, sockopt.TCP_FASTOPEN, 1)
+    yield peer
+    peer.segment(SYN, 5000, sport=1, options=b"\x22\x02\1\1" if cause else b"")
+
+
 @cases.counts(TcpExtTCPFastOpenListenOverflow=1)
 def more_fast_openings_than_may_wait(cause):
     peer = Peer(tcp_fastopen=0x202)
