@@ -165,6 +165,8 @@ CT_NEW = 1
 CT_ESTABLISHED = 2
 CT_RELATED = 3
 CT_UNTRACKED = 4
+#: the entry of the packet was removed, so look again (filter/conntrack_states.py)
+CT_REPEAT = 9
 
 # Bits of the status of a tracked connection, with Linux's values
 IPS_SEEN_REPLY = 0x002

@@ -140,7 +140,7 @@ def _assign(core: Core, ct: Conntrack, seen: Seen) -> int:
                 core.drop("conntrack-full", seen.subject(), why, _LINUX)
                 return C.NF_COUNTED
         result = conntrack_states.packet(core, entry, seen, direction)
-        if result != conntrack_states.REPEAT:
+        if result != C.CT_REPEAT:
             break
         half = None
     if result == C.CT_INVALID:

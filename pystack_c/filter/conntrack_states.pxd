@@ -8,7 +8,6 @@ from pystack_c.filter cimport conntrack_tcp
 from pystack_c.filter.conntrack_table cimport Conntrack
 from pystack_c.filter.flow cimport Tracked, Seen, Side, TcpTrack
 
-cdef int REPEAT
 cdef int _ACCEPT, _IGNORE, _INVALID
 cdef int _CHECK, _SKIP, _KEEP, _WRONG
 

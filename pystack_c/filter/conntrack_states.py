@@ -1,6 +1,6 @@
 """What a packet does to a tracked connection, by protocol: TCP, UDP, ICMP queries, and all others.
 
-The result of each function is CT_ESTABLISHED for a packet that belongs to the connection, CT_INVALID, or REPEAT: the entry
+The result of each function is CT_ESTABLISHED for a packet that belongs to the connection, CT_INVALID, or CT_REPEAT: the entry
 was removed, and the packet begins a new connection with the same addresses and ports.
 """
 
@@ -11,8 +11,6 @@ from pystack_c.filter import conntrack_tcp
 from pystack_c.filter.conntrack_table import Conntrack
 from pystack_c.filter.flow import Seen, Side, TcpTrack, Tracked
 
-#: the entry is gone, so look again
-REPEAT = 9
 _LINUX = "Linux nf_conntrack_proto_tcp"
 # what in_window returns
 _ACCEPT, _IGNORE, _INVALID = 1, 2, 3
@@ -67,7 +65,7 @@ def tcp_packet(core: Core, entry: Tracked, seen: Seen, direction: int) -> int:
         ):
             # RFC 9293 3.6.1: a SYN may reopen the connection from TIME-WAIT.
             core.conntrack.destroy(entry, "a new connection with the same addresses and ports begins")
-            return REPEAT
+            return C.CT_REPEAT
         if old >= C.TCT_TIME_WAIT:
             return _ignored(core, entry, seen, direction, index)
     elif new == C.TCT_IGNORE:
