@@ -52,6 +52,21 @@ def results(module: ModuleType, name: str, cases: Sequence[tuple[Any, ...]], pla
     return [plain(play(learners, *copy.deepcopy(case))) for case in cases]
 
 
+def _tried(
+    module: ModuleType, name: str, cases: Sequence[tuple[Any, ...]], play: Play
+) -> tuple[list[Any], dict[int, Exception]]:
+    """Return what the learner's function gives in each case, or the class of its exception, and these exceptions by the case's number."""
+    got: list[Any] = []
+    errors: dict[int, Exception] = {}
+    for number, case in enumerate(cases):
+        try:
+            got += results(module, name, [case], play)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            errors[number] = error
+            got.append(type(error))
+    return got, errors
+
+
 def _failing(module: ModuleType, name: str, case: tuple[Any, ...], play: Play) -> Any:
     """Return what a wrong answer gives in a case, or the class of the exception that it raises."""
     try:
@@ -91,10 +106,10 @@ def compare(
 
     `wrong` is the grader's WRONG with whole hints, and `package` is the lab's package (`__package__`). `play(function, *case)` runs the
     function in another way than with the case as its arguments. An exercise with several functions has the empty `name`, and `play` gets
-    the learner's module. `say(*case)` describes a case that is too long to show.
+    the learner's module. An exception in the learner's function is raised again, unless a wrong answer has the same. `say(*case)` describes a case that is too long to show.
     """
     expected = [plain(right(*copy.deepcopy(case))) for case in cases]
-    got = results(answer, name, cases, play)
+    got, errors = _tried(answer, name, cases, play)
     failed = [number for number in range(len(cases)) if got[number] != expected[number]]
     if not failed:
         return
@@ -106,5 +121,7 @@ def compare(
         if hint:
             raise WrongAnswer(hint)
     case, number = cases[failed[0]], failed[0]
+    if number in errors:
+        raise errors[number]
     words = say(*case) if say else f"`{name}({', '.join(shown(part) for part in case)})`"
     raise WrongAnswer(f"{words} must give {shown(expected[number])}, and yours gives {shown(got[number])}.")

@@ -8,7 +8,7 @@ from typing import Any
 #: unit of the display -> its size in the unit of the measurement (times are measured in ns)
 SCALES = {"us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 #: program that an experiment may need -> the Debian package that has it
-PACKAGES = {"openssl": "openssl", "tcpdump": "tcpdump", "tshark": "tshark"}
+PACKAGES = {"curl": "curl", "openssl": "openssl", "ping": "iputils-ping", "tcpdump": "tcpdump", "tshark": "tshark"}
 #: Python module that an experiment may need -> the extra of pystack that installs it
 EXTRAS = {"cypcap": "filter", "dns": "dns", "greenlet": "sim", "h11": "proxy", "h2": "proxy", "lark": "nft"}
 
@@ -43,9 +43,10 @@ class LabValue:
             return "-"
         numbers = result if isinstance(result, list) else [result]
         scale = SCALES.get(self.unit, 1)
-        return ", ".join(f"{number / scale:.10g}" if scale > 1 else f"{number:g}" for number in numbers) + (
-            f" {self.unit}" if self.unit else ""
-        )
+        return ", ".join(
+            f"{number / scale:.10g}" if scale > 1 else f"{number:{'' if isinstance(number, int) else 'g'}}"
+            for number in numbers
+        ) + (f" {self.unit}" if self.unit else "")
 
     def parse(self, text: str) -> Any:
         """Read a prediction such as "60", "60 ms" or "10, 20, 40". ValueError says what is wrong."""

@@ -106,6 +106,17 @@ def test_an_error_is_named_with_its_line(tmp_path, text, says):
     assert found.verdict == "error" and found.text.startswith(says)
 
 
+def test_the_exception_of_a_typical_mistake_gets_its_hint_and_another_one_its_line(tmp_path):
+    lab = lab_of("29")
+    path = tmp_path / "answer.py"
+    text = (lab.path / "wrong_head.py").read_text()
+    path.write_text(text)
+    assert grade(lab, path).text == lab.wrong()["wrong_head.py"]
+    path.write_text(text.replace("    found = []\n", "    found = []\n    int('x')\n"))
+    found = grade(lab, path)
+    assert found.verdict == "error" and found.text.startswith("Your file raised ValueError in line 7: invalid literal")
+
+
 def test_a_process_that_ends_has_no_result(tmp_path):
     found = graded(tmp_path, "import os\nos._exit(0)\n")
     assert found.verdict == "stopped" and "before the grader had a result" in found.text

@@ -91,6 +91,10 @@ def test_a_value_reads_predictions_and_compares_them():
     assert value.parse("60") == value.parse(" 60 ms") == 60_000_000 and value.fits(value.parse("60.0"))
     assert not value.fits(value.parse("61")) and not value.fits(None) and not value.fits([60_000_000])
     assert value.text(60_000_000) == "60 ms" and value.text(None) == "-"
+    assert (
+        value.text(6_000_000_000_000) == "6000000 ms"
+        and LabValue("v", "", "", 0, "bytes").text(10_000_000) == "10000000 bytes"
+    )
     rounds = LabValue("v", "How many?", "2^n", [10, 20], "segments", tolerance=1)
     assert rounds.fits(rounds.parse("10, 21")) and not rounds.fits(rounds.parse("10, 22"))
     assert not rounds.fits([10]) and rounds.text([10, 20]) == "10, 20 segments"

@@ -1,0 +1,1 @@
+"""Lab 29: HTTP/1.1 in Wireshark."""

@@ -1,0 +1,31 @@
+"""A typical wrong answer: the names of fields are taken as they are written."""
+
+
+def answers(stream, methods):
+    """Return the answers."""
+    found = []
+    for method in methods:
+        head, _, stream = stream.partition(b"\r\n\r\n")
+        line, *rest = head.split(b"\r\n")
+        status = int(line.split()[1])
+        fields = {}
+        for field in rest:
+            name, _, value = field.partition(b":")
+            fields[
+                {b"Content-Length": b"content-length", b"Transfer-Encoding": b"transfer-encoding"}.get(name, b"")
+            ] = value.strip()
+        body = b""
+        if method == "HEAD" or status in (204, 304):
+            pass
+        elif fields.get(b"transfer-encoding") == b"chunked":
+            size = -1
+            while size:
+                text, _, stream = stream.partition(b"\r\n")
+                size = int(text, 16)
+                body += stream[:size]
+                stream = stream[size + 2 :]
+        else:
+            size = int(fields.get(b"content-length", len(stream)))
+            body, stream = stream[:size], stream[size:]
+        found.append((status, body))
+    return found

@@ -1,0 +1,1 @@
+"""Lab 30: HTTP/2 in TLS, in Wireshark."""

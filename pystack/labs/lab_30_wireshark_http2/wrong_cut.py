@@ -1,0 +1,15 @@
+"""A typical wrong answer: a frame that is cut off counts."""
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+
+def frames(data):
+    """Return the frames."""
+    found = []
+    data = data.removeprefix(PREFACE)
+    while len(data) >= 9:
+        length = int.from_bytes(data[:3], "big")
+        stream = int.from_bytes(data[5:9], "big") & 0x7FFFFFFF
+        found.append((data[3], data[4], stream, length))
+        data = data[9 + length :]
+    return found

@@ -1,0 +1,1 @@
+"""Lab 31: MongoDB in Wireshark."""

@@ -1,0 +1,51 @@
+"""docs/reference/course.md: the table has each lecture and each lab, and each name in it exists."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pystack.labs.folders import labs
+from pystack.stepper import scenarios
+
+ROOT = Path(__file__).resolve().parents[2]
+TABLE = re.compile(r"^\| ([-\d, ]+) \| ([^|]+) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", re.M)
+ROWS = TABLE.findall((ROOT / "docs" / "reference" / "course.md").read_text())
+LAB = re.compile(r"\[(\d+)\]\(../../pystack/labs/(\w+)/page\.md\)")
+
+pytestmark = pytest.mark.once
+
+
+def numbers(text):
+    return [int(number) for number in re.findall(r"\d+", text)]
+
+
+def test_each_lecture_with_something_to_try_is_there_once():
+    # There is no experiment for the others.
+    found = [number for row in ROWS for number in numbers(row[0])]
+    assert sorted(found) == [number for number in range(5, 53) if number != 35]
+
+
+def test_each_lab_is_there_with_the_lectures_of_the_list_of_labs():
+    lectures = {}
+    for row in ROWS:
+        assert row[2] == "not yet" or len(LAB.findall(row[2])) == len(row[2].split(", "))
+        for number, folder in LAB.findall(row[2]):
+            lectures.setdefault((int(number), folder), []).extend(numbers(row[0]))
+    assert set(lectures) == {(lab.number, lab.path.name) for lab in labs()}
+    page = (ROOT / "docs" / "howto" / "labs.md").read_text()
+    for (number, folder), those in lectures.items():
+        (listed,) = re.findall(
+            rf"^\| {number} \| \[.*\]\(../../pystack/labs/{folder}/page\.md\) \| ([\d, ]*) \|$", page, re.M
+        )
+        assert sorted(those) == numbers(listed), number
+
+
+def test_each_scenario_and_page_exists_and_most_scenarios_are_in_the_table():
+    named = {name for row in ROWS for name in re.findall(r"`([^`]+)`", row[3])}
+    assert named and all(scenarios.known(name) for name in named)
+    assert {name for name in scenarios.NAMES if ":" not in name} <= named
+    for row in ROWS:
+        assert row[3] == "none" or re.fullmatch(r"`[^`]+`(, `[^`]+`)*", row[3])
+        pages = re.findall(r"\]\(([^)]+)\)", row[4])
+        assert pages and all((ROOT / "docs" / "reference" / page).is_file() for page in pages)
