@@ -12,7 +12,7 @@ from pystack.labs.folders import LabError, lab_of
 from pystack.labs.grading import grade
 from tests.kernel.hosts import ROOT, as_nobody, processes
 
-C_LAB = lab_of("39")
+C_LAB, NODE_LAB = lab_of("39"), lab_of("40")
 INCLUDES = (
     "#include <netinet/in.h>\n#include <signal.h>\n#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n"
 )
@@ -28,6 +28,7 @@ LISTEN = """
 FIRST = "Your server must answer each message with one of the same form, with the bytes in reverse order."
 TOO_MANY = "The grader stopped your server because it starts too many processes (at most 64)."
 
+needs_node = pytest.mark.skipif(bool(NODE_LAB.lacks()), reason=NODE_LAB.lacks() or "it has all")
 needs_c = pytest.mark.skipif(bool(C_LAB.lacks()), reason=C_LAB.lacks() or "it has all")
 
 
@@ -139,8 +140,28 @@ def test_an_ordinary_user_can_grade(tmp_path):
     assert done.stdout == f"{['', TOO_MANY]}\n", done.stderr
 
 
+@needs_node
+@pytest.mark.parametrize(
+    ("text", "verdict", "says"),
+    [
+        ("for (;;);", "stopped", "Is there an endless loop?"),
+        ("setInterval(() => {}, 1000);", "wrong", "Your server does not listen on UDP port 7001 after 5 seconds."),
+        ("const x = ;", "error", "Your server ended with status 1."),
+        ("process.exit(0);", "error", "Your server ended with status 0."),
+        ("const all = []; for (;;) all.push(Buffer.alloc(1 << 20, 1));", "error", "Does it need more than 256 MiB"),
+        ("require('child_process').spawnSync('sleep', ['1000']);", "wrong", "does not listen on UDP port 7001"),
+    ],
+)
+def test_what_goes_wrong_with_node_is_said(tmp_path, text, verdict, says):
+    path = tmp_path / "lab_40_node_server.js"
+    path.write_text(text)
+    found = grade(NODE_LAB, path, grading.GradeLimits(memory=256 << 20))
+    assert found.verdict == verdict and says in found.text
+
+
 def test_what_is_missing_is_a_skip(monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
+    assert NODE_LAB.lacks() == "needs node, which the Debian package nodejs has"
     needs = "needs gcc, which the Debian package gcc has"
     assert C_LAB.lacks() == needs
     found = grade(C_LAB, C_LAB.solution)
