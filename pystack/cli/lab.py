@@ -284,9 +284,10 @@ def check(what: str | None, as_json: bool, junit: str | None, itself: bool) -> N
             found = list(faults(one))
             verdict = "wrong" if found else "right"
             seconds = round(time.monotonic() - began, 3)
-            records.append({"lab": one.number, "verdict": verdict, "text": "; ".join(found), "seconds": seconds})
+            lacks = one.lacks()
+            text = "; ".join(found)
+            records.append({"lab": one.number, "verdict": verdict, "text": text, "skipped": lacks, "seconds": seconds})
             if not as_json:
-                lacks = one.lacks()
                 skipped = f" (without its grader, which {lacks})" if lacks else ""
                 echo(f"lab {one.number}: {'; '.join(found) or 'right'}{skipped}")
     else:

@@ -1,12 +1,16 @@
 """Exercises that are servers in other languages: what the grader says of programs that end, hang, or take too much, and that nothing is left."""
 
+import json
 import os
 import subprocess
 import sys
 import time
+import xml.etree.ElementTree as ET
 
 import pytest
+from click.testing import CliRunner
 
+from pystack.cli.main import cli
 from pystack.labs import folders, grading, servers
 from pystack.labs.folders import LabError, lab_of
 from pystack.labs.grading import grade
@@ -185,3 +189,19 @@ def test_a_file_in_another_language_is_refused(tmp_path):
     path.write_text("")
     with pytest.raises(LabError, match=r"is no exercise of lab 39, whose files end with \.c"):
         grade(C_LAB, path)
+
+
+def test_a_lab_whose_grader_cannot_run_is_checked_without_it(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", "/nowhere")
+    needs = "needs gcc, which the Debian package gcc has"
+    done = CliRunner().invoke(cli, ["lab", "check", "39", "--lab"])
+    assert (done.exit_code, done.output) == (0, f"lab 39: right (without its grader, which {needs})\n")
+    (record,) = json.loads(CliRunner().invoke(cli, ["lab", "check", "39", "--lab", "--json"]).output)
+    assert (record["verdict"], record["skipped"]) == ("right", needs)
+    junit = tmp_path / "grades.xml"
+    (tmp_path / "lab_39_c_server.c").write_text("")
+    done = CliRunner().invoke(cli, ["lab", "check", str(tmp_path / "lab_39_c_server.c"), "--junit", str(junit)])
+    assert done.exit_code == 1 and done.output.startswith("lab 39: skipped\n")
+    assert ET.parse(junit).getroot()[0].attrib["skipped"] == "1"
+    assert len(ET.parse(junit).getroot().findall(".//skipped")) == 1
