@@ -333,5 +333,9 @@ def translate() -> list[Extension]:
 
 setup(
     ext_modules=[] if os.environ.get("PYSTACK_PURE") == "1" else [extension(source) for source in COMPILED],
+    # Cython's output for the C compiler has ten times the size of everything else. The labs have C files of their own.
+    exclude_package_data={
+        package: ["*.c"] for package in sorted({str(Path(source).parent).replace("/", ".") for source in COMPILED})
+    },
     cmdclass={"build_ext": ParallelBuildExt, "build_py": BuildPage, "sdist": SourcesWithPage},
 )

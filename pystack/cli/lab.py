@@ -74,8 +74,11 @@ def list_labs(as_json: bool) -> None:
         entry = progress.of(one)
         states = (("solved", "solved"), ("started", "file"), ("run", "run"))
         state = next((state for state, key in states if entry.get(key)), "open")
-        lacks = sorted({value.missing() for value in one.values()} - {""})
-        rows.append({"lab": one.number, "name": one.name, "title": one.title, "state": state, "lacks": lacks})
+        lacks = {value.missing() for value in one.values()}
+        lacks.add(one.lacks() if one.suffix != ".py" else "")
+        rows.append(
+            {"lab": one.number, "name": one.name, "title": one.title, "state": state, "lacks": sorted(lacks - {""})}
+        )
     if as_json:
         echo(json.dumps(rows, indent=1))
         return
@@ -190,7 +193,7 @@ def start(number: str, folder: str) -> None:
     if target.exists():
         echo(f"{target} exists already, and stays as it is")
     else:
-        shutil.copyfile(one.path / "starter.py", target)
+        shutil.copyfile(one.starter, target)
         echo(f"{target} is yours now: change it, and then call `pystack lab check {one.number}`")
     progress = _progress()
     progress.of(one)["file"] = str(target.resolve())
@@ -200,14 +203,14 @@ def start(number: str, folder: str) -> None:
 
 def _chosen(what: str | None, progress: "LabProgress") -> "list[tuple[LabFolder, Path]]":
     """Return the labs and files to grade."""
-    from pystack.labs.folders import LabError, lab_of, lab_of_file, labs
+    from pystack.labs.folders import SUFFIXES, LabError, lab_of, lab_of_file, labs
 
     if what is None:
         started = [(one, path) for one in labs() if (path := progress.file(one))]
         if not started:
             raise LabError("no exercise is started: call `pystack lab start N`")
         return started
-    if what.endswith(".py"):
+    if what.endswith(SUFFIXES):
         return [(lab_of_file(Path(what)), Path(what))]
     one = lab_of(what)
     path = progress.file(one)
@@ -281,9 +284,12 @@ def check(what: str | None, as_json: bool, junit: str | None, itself: bool) -> N
             found = list(faults(one))
             verdict = "wrong" if found else "right"
             seconds = round(time.monotonic() - began, 3)
-            records.append({"lab": one.number, "verdict": verdict, "text": "; ".join(found), "seconds": seconds})
+            lacks = one.lacks()
+            text = "; ".join(found)
+            records.append({"lab": one.number, "verdict": verdict, "text": text, "skipped": lacks, "seconds": seconds})
             if not as_json:
-                echo(f"lab {one.number}: {'; '.join(found) or 'right'}")
+                skipped = f" (without its grader, which {lacks})" if lacks else ""
+                echo(f"lab {one.number}: {'; '.join(found) or 'right'}{skipped}")
     else:
         progress = _progress()
         for one, path in _chosen(what, progress):
@@ -322,7 +328,7 @@ def hint(number: str) -> None:
 @click.argument("number", metavar="N")
 def solution(number: str) -> None:
     """Show a solution of the exercise of lab N."""
-    echo((_lab(number).path / "solution.py").read_text(encoding="utf-8").rstrip())
+    echo(_lab(number).solution.read_text(encoding="utf-8").rstrip())
 
 
 @lab.command()

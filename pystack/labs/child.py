@@ -22,7 +22,7 @@ from typing import Any
 import pystack.labs
 import pystack_c
 from pystack.labs.folders import HERE, lab_of
-from pystack.labs.values import WrongAnswer
+from pystack.labs.values import Ended, WrongAnswer
 from pystack.sim.scheduler import SimError
 
 OUTPUT = 1 << 20  # bytes that the file may print
@@ -131,6 +131,19 @@ def verdict(check: Callable[[Any], None], path: str, text: str, refusals: list[s
     return found
 
 
+def verdict_of_source(check: Callable[[Any], None], path: str, text: str, cpu: int, memory: int) -> dict[str, str]:
+    """Run the grader on a file that is not Python. Nothing of it runs in this process, so the limits are those of the grader's programs."""
+    from pystack.labs.servers import SourceAnswer
+
+    try:
+        check(SourceAnswer(Path(path), text, cpu, memory))
+    except WrongAnswer as error:
+        return {"verdict": "wrong", "text": str(error)}
+    except Ended as error:
+        return {"verdict": error.verdict, "text": str(error)}
+    return {"verdict": "right", "text": ""}
+
+
 def main() -> None:
     """Grade, and write the result."""
     lab, path, cpu, memory = lab_of(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
@@ -141,6 +154,10 @@ def main() -> None:
     except ImportError as error:
         print(json.dumps({"verdict": "error", "text": f"The grader of this lab cannot run here: {error}"}))
         return
+    lacks = lab.lacks()
+    if lacks:
+        print(json.dumps({"verdict": "skipped", "text": f"The grader of this lab cannot run here: it {lacks}."}))
+        return
     for name in ("pystack.testing.lab", "pystack.testing.segments", "encodings.idna"):
         importlib.import_module(name)
     result = os.fdopen(os.dup(1), "w")
@@ -149,6 +166,9 @@ def main() -> None:
         getattr(grader, "prepare", lambda: None)()
     except Exception as error:  # for example, a module is missing
         result.write(json.dumps({"verdict": "error", "text": f"The grader cannot begin: {error}"}))
+        return
+    if lab.suffix != ".py":
+        result.write(json.dumps(verdict_of_source(grader.check, path, text, cpu, memory)))
         return
     refusals: list[str] = []
     limit(cpu, memory)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from pystack.labs.folders import LabError, LabFolder, lab_of_file
+from pystack.labs.folders import SUFFIXES, LabError, LabFolder, lab_of_file
 from pystack.labs.grading import GradeLimits, LabGrade, grade
 
 MOST = 10_000  # files of one folder
@@ -66,17 +66,17 @@ def _submission(folder: Path, path: Path) -> Submission:
 
 
 def submissions(folder: Path) -> list[Submission]:
-    """Return the Python files of a folder and of the folders below it. Links and hidden folders are not followed."""
+    """Return the files of a folder with the ending of an exercise, and of the folders below it. Links and hidden folders are not followed."""
     found: list[Submission] = []
     for place, below, files in os.walk(folder):
         below[:] = sorted(name for name in below if not name.startswith(".") and name != "__pycache__")
         for name in sorted(files):
-            if name.endswith(".py"):
+            if name.endswith(SUFFIXES):
                 found.append(_submission(folder, Path(place) / name))
         if len(found) > MOST:
-            raise LabError(f"{folder} has more than {MOST} Python files, which is too many to grade at once")
+            raise LabError(f"{folder} has more than {MOST} exercises, which is too many to grade at once")
     if not found:
-        raise LabError(f"{folder} has no Python files")
+        raise LabError(f"{folder} has no exercises, whose names end with .py, .c or .js")
     return sorted(found, key=lambda one: (one.learner, one.lab.number if one.lab else 0, str(one.path)))
 
 

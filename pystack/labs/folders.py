@@ -1,6 +1,7 @@
 """The labs as folders: which there are, and what is in them."""
 
 import importlib
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pystack.labs
-from pystack.labs.values import LabControl, LabValue
+from pystack.labs.values import LabControl, LabValue, lacking
 
 HERE = Path(__file__).resolve().parent
+#: the endings of exercises: Python, C and JavaScript
+SUFFIXES = (".py", ".c", ".js")
 _NAME = re.compile(r"lab_(\d\d)_([a-z0-9_]+)")
 
 
@@ -64,9 +67,30 @@ class LabFolder:
         return self.page.partition(f"\n## {heading}\n")[0].strip()
 
     @property
+    def suffix(self) -> str:
+        """The ending of the exercise's files, which is the starter file's."""
+        return next((suffix for suffix in SUFFIXES if (self.path / f"starter{suffix}").exists()), ".py")
+
+    @property
     def exercise(self) -> str:
         """The name of the learner's file."""
-        return f"{self.path.name}.py"
+        return self.path.name + self.suffix
+
+    @property
+    def starter(self) -> Path:
+        """The exercise, as the learner gets it."""
+        return self.path / f"starter{self.suffix}"
+
+    @property
+    def solution(self) -> Path:
+        """The file with a solution."""
+        return self.path / f"solution{self.suffix}"
+
+    def lacks(self) -> str:
+        """Return what this machine lacks to grade the exercise, with the package that has it, or ""."""
+        grader = self.module("grader")
+        needs: str = getattr(grader, "NEEDS", "")
+        return lacking(needs) or (no_host() if getattr(grader, "KERNEL_HOST", False) else "")
 
     def network(self) -> Any:
         """Return the network of the experiment: a Network, or the `net` of what `network()` returns."""
@@ -107,6 +131,19 @@ class LabFolder:
         """Return the files with typical wrong answers, and the beginning of the hint for each."""
         wrong: dict[str, str] = self.module("grader").WRONG
         return wrong
+
+
+@cache
+def no_host() -> str:
+    """Return why there can be no kernel host here, or ""."""
+    from pystack.kernel.space import HostSpace  # a browser has not what it needs
+
+    try:
+        with HostSpace("check") as space:
+            os.close(space.open("/dev/net/tun", os.O_RDWR))
+    except OSError as error:
+        return f"needs a kernel host: {error.strerror or error}"
+    return ""
 
 
 @cache

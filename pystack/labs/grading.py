@@ -28,7 +28,7 @@ class GradeLimits:
 
 @dataclass(frozen=True)
 class LabGrade:
-    """`verdict` is "right", "wrong", "error", "refused" or "stopped". `text` is the hint or the reason, `output` what the file printed."""
+    """`verdict` is "right", "wrong", "error", "refused", "stopped" or "skipped". `text` is the hint or the reason, `output` what the file printed."""
 
     lab: int
     verdict: str
@@ -58,6 +58,8 @@ def grade(
 ) -> LabGrade:
     """Grade a file. LabError if it cannot be read, or if another thread sets `stop`."""
     limits = limits or GradeLimits()
+    if path.suffix != lab.suffix:
+        raise LabError(f"{path} is no exercise of lab {lab.number}, whose files end with {lab.suffix}")
     try:
         if path.exists() and not path.is_file():
             raise LabError(f"{path} is not a regular file")

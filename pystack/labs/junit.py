@@ -16,16 +16,21 @@ def legal(text: str) -> str:
 
 def write(path: Path, records: Sequence[dict[str, Any]]) -> None:
     """Write a file. A record has "lab", "verdict", "text" and "seconds", and may have "output"."""
-    wrong = sum(record["verdict"] != "right" for record in records)
+    wrong = sum(record["verdict"] not in ("right", "skipped") for record in records)
+    skipped = sum(record["verdict"] == "skipped" for record in records)
     seconds = sum(record["seconds"] for record in records)
     suite = ET.Element("testsuite", name="pystack lab", tests=str(len(records)), failures=str(wrong), errors="0")
+    suite.set("skipped", str(skipped)) if skipped else None
     suite.set("time", f"{seconds:.3f}")
     for record in records:
         case = ET.SubElement(suite, "testcase", classname="pystack.lab", name=f"lab {record['lab']}")
         case.set("time", f"{record['seconds']:.3f}")
         if record["verdict"] != "right":
             text = legal(record["text"])
-            ET.SubElement(case, "failure", type=record["verdict"], message=text).text = text
+            if record["verdict"] == "skipped":
+                ET.SubElement(case, "skipped", message=text)
+            else:
+                ET.SubElement(case, "failure", type=record["verdict"], message=text).text = text
         if record.get("output"):
             ET.SubElement(case, "system-out").text = legal(record["output"])
     suites = ET.Element("testsuites")

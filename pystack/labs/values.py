@@ -8,9 +8,31 @@ from typing import Any
 #: unit of the display -> its size in the unit of the measurement (times are measured in ns)
 SCALES = {"us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 #: program that an experiment may need -> the Debian package that has it
-PACKAGES = {"curl": "curl", "openssl": "openssl", "ping": "iputils-ping", "tcpdump": "tcpdump", "tshark": "tshark"}
+PACKAGES = {
+    "curl": "curl",
+    "gcc": "gcc",
+    "node": "nodejs",
+    "openssl": "openssl",
+    "ping": "iputils-ping",
+    "prlimit": "util-linux",
+    "setpriv": "util-linux",
+    "ss": "iproute2",
+    "tcpdump": "tcpdump",
+    "tshark": "tshark",
+}
 #: Python module that an experiment may need -> the extra of pystack that installs it
 EXTRAS = {"cypcap": "filter", "dns": "dns", "greenlet": "sim", "h11": "proxy", "h2": "proxy", "lark": "nft"}
+
+
+def lacking(needs: str) -> str:
+    """Return which of these programs and modules this machine lacks, with the package that has it, or ""."""
+    for name in needs.split():
+        if name in EXTRAS:
+            if find_spec(name) is None:
+                return f"needs {name}, which pip install 'pystack[{EXTRAS[name]}]' installs"
+        elif not shutil.which(name):
+            return f"needs {name}, which the Debian package {PACKAGES[name]} has"
+    return ""
 
 
 @dataclass(frozen=True)
@@ -70,13 +92,7 @@ class LabValue:
 
     def missing(self) -> str:
         """Return what this machine lacks to measure the value, with the package that has it, or ""."""
-        for name in self.needs.split():
-            if name in EXTRAS:
-                if find_spec(name) is None:
-                    return f"needs {name}, which pip install 'pystack[{EXTRAS[name]}]' installs"
-            elif not shutil.which(name):
-                return f"needs {name}, which the Debian package {PACKAGES[name]} has"
-        return ""
+        return lacking(self.needs)
 
 
 @dataclass(frozen=True)
@@ -85,6 +101,14 @@ class LabControl:
 
     change: str
     value: LabValue
+
+
+class Ended(Exception):
+    """A grader raises it if the learner's program ended, or was stopped, before it could be graded. `verdict` is "error" or "stopped"."""
+
+    def __init__(self, verdict: str, text: str):
+        super().__init__(text)
+        self.verdict = verdict
 
 
 class WrongAnswer(Exception):

@@ -90,10 +90,10 @@ def test_the_csv_is_printed_and_status_0_says_that_each_file_has_a_grade(tmp_pat
 
 def test_folders_that_cannot_be_graded(tmp_path, monkeypatch):
     (tmp_path / "class").mkdir()
-    assert "has no Python files" in lab("grade", "class").output
+    assert "has no exercises" in lab("grade", "class").output
     write(tmp_path, {f"class/{name}/lab_17_nagle.py": SOLUTION for name in "abc"})
     monkeypatch.setattr(classroom, "MOST", 2)
-    assert "has more than 2 Python files" in lab("grade", "class").output
+    assert "has more than 2 exercises" in lab("grade", "class").output
 
 
 def test_whoever_ends_the_grading_ends_its_processes(tmp_path):

@@ -1,0 +1,1 @@
+"""Lab 39: a TCP server in C."""

@@ -1,0 +1,1 @@
+"""Lab 40: UDP and TCP servers in Node.js."""

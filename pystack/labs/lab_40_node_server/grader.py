@@ -1,0 +1,147 @@
+"""Grades the servers: hosts of pystack send datagrams and lines in pieces, close halves, acknowledge late, and reset connections."""
+
+from pystack.labs.servers import SERVER, LearnersServer, SourceAnswer, Unexpected
+from pystack.labs.values import Ended, WrongAnswer
+from pystack.sim.middlebox import IN, OUT, Middlebox, Sent
+from pystack.sim.network import MS
+from pystack.sim.programs import Program, StreamSocket, datagram, sleep, stream
+
+NEEDS = "node prlimit setpriv"
+KERNEL_HOST = True
+PORT = 7001
+TCP, NODELAY = 6, 1
+PAUSE = 20 * MS  # between two pieces, so that they are two segments
+HINTS = [
+    "An event 'data' has the bytes that have arrived. Keep them in a Buffer, and cut lines from it as long as it has a byte 10.",
+    "Turn bytes into text when the line is whole. net.createServer takes options: see `allowHalfOpen` and `noDelay` in Node's documentation.",
+    "createServer({ allowHalfOpen: true, noDelay: true }, ...), wait for the last answer before socket.end(text), and listen to the event 'error'.",
+]
+WRONG = {
+    "wrong_datagram.js": "You seem to wait for more than one datagram. Each datagram is a whole message, and needs an answer of its own.",
+    "wrong_chunks.js": "You seem to take each event 'data' for one line. TCP has no boundaries: a line may come in pieces, or several at once.",
+    "wrong_letters.js": "You seem to make text of each chunk. A letter such as é has several bytes, which may come in two chunks: cut lines from bytes.",
+    "wrong_half_close.js": "After the client's FIN you can still send, but Node closes your half by itself unless you ask for `allowHalfOpen`.",
+    "wrong_nagle.js": "Your second answer waits for the acknowledgement of the first one. This is Nagle's algorithm: switch it off (`noDelay`).",
+    "wrong_error.js": "A client that resets its connection must not end your server: Node throws the event 'error' if nobody listens to it.",
+}
+FIRST = "Your server must answer with what `lookUp` finds, which is the text in capital letters."
+
+
+class Dam(Middlebox):
+    """Holds back what the client sends, its acknowledgements, once it is closed, and notices when the server sends data again."""
+
+    kind = "dam"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.closed = False
+        self.again = False
+        self._seen: set[int] = set()
+
+    def handle(self, way: int, frame: bytes, now: int) -> Sent:
+        """See Middlebox."""
+        segment = self.segment(frame)
+        if self.closed and way == OUT:
+            return []
+        if self.closed and way == IN and segment is not None and segment.length:
+            self.again = self.again or segment.seq in self._seen
+            self._seen.add(segment.seq)
+        return [(way, frame)]
+
+
+def dial(lab: LearnersServer) -> Program:
+    """Connect, without Nagle's algorithm: each send is a segment of its own."""
+    sock = stream(lab.client)
+    yield sock.connect(SERVER, PORT)
+    sock.setsockopt(TCP, NODELAY, 1)
+    return sock
+
+
+def ask(lab: LearnersServer, *parts: bytes, end: bytes = b"") -> Program:
+    """Send parts of lines, and check the answers. With `end`, close the client's half, and expect this text last."""
+    sock = yield from dial(lab)
+    for part in parts:
+        yield sock.sendall(part)
+        yield sleep(PAUSE if len(parts) > 1 else 0)
+    right = b"".join(parts).decode().upper().encode() + end
+    if end:
+        sock.shutdown()
+    got = yield sock.recv_all() if end else sock.recv_exactly(len(right))
+    if got != right:
+        raise Unexpected(f"the answer is {got[:60].decode(errors='replace')!r} instead of {right.decode()!r}")
+    sock.close()
+
+
+def udp(lab: LearnersServer) -> Program:
+    """Send datagrams."""
+    sock = datagram(lab.client)
+    sock.bind("", 0)
+    for text in (b"hello", b"one", b"two"):
+        sock.sendto(text, SERVER, PORT)
+        got = bytes((yield sock.recvfrom()).data)
+        if got == text:
+            raise WrongAnswer(f"{FIRST} (the answer to the datagram {text!r} is {got!r})")
+        if got != text.upper():
+            raise Unexpected(f"the answer to {text!r} is {got[:60]!r}")
+    sock.close()
+
+
+def unacknowledged(lab: LearnersServer, dam: Dam) -> Program:
+    """Send two lines at once, and acknowledge nothing. Both answers must come before the server repeats the first one."""
+    sock = yield from dial(lab)
+    yield from exchange(sock, b"warm\n")
+    yield sleep(PAUSE)  # the acknowledgement of this answer still passes
+    yield sock.sendall(b"one\ntwo\n")
+    dam.closed = True
+    got = b""
+    while got != b"ONE\nTWO\n":
+        if dam.again:
+            raise Unexpected(f"the server repeated a segment before the second answer came, and {got!r} is there")
+        try:
+            got += bytes((yield sock.within(sock.recv(), PAUSE)))
+        except TimeoutError:
+            pass
+    dam.closed = False
+    sock.close()
+
+
+def exchange(sock: StreamSocket, line: bytes) -> Program:
+    """Send a line, and check its answer."""
+    yield sock.sendall(line)
+    got = yield sock.recv_exactly(len(line))
+    if got != line.upper():
+        raise Unexpected(f"the answer to {line!r} is {got!r}")
+
+
+def leave(lab: LearnersServer) -> Program:
+    """Reset a connection, and come back."""
+    sock = yield from dial(lab)
+    yield from exchange(sock, b"soon\n")
+    sock.abort()
+    yield sleep(2 * PAUSE)
+    yield from ask(lab, b"back\n")
+
+
+def check(answer: SourceAnswer) -> None:
+    """Raise WrongAnswer unless the exercise is solved."""
+    with LearnersServer(answer) as lab:
+        dam = Dam()
+        lab.link.middlebox(dam, lab.client)
+        lab.host.sysctl("ipv4.tcp_early_retrans", 0)  # a probe of the tail would send what Nagle's algorithm holds back
+        lab.start_node()
+        lab.wait_for_port("udp", PORT)
+        lab.wait_for_port("tcp", PORT)
+        lab.expect(WRONG["wrong_datagram.js"], lambda: udp(lab))
+        lab.expect(FIRST, lambda: ask(lab, b"hello\n"))
+        lab.expect(WRONG["wrong_chunks.js"], lambda: ask(lab, b"he", b"llo\nwor", b"ld\n"))
+        lab.expect(WRONG["wrong_chunks.js"], lambda: ask(lab, b"one\ntwo\n\nthree\n"))
+        lab.expect(WRONG["wrong_letters.js"], lambda: ask(lab, b"caf\xc3", b"\xa9\n"))
+        lab.expect(WRONG["wrong_half_close.js"], lambda: ask(lab, b"one\ntwo\n", end=b"BYE 2\n"))
+        lab.expect(WRONG["wrong_nagle.js"], lambda: unacknowledged(lab, dam))
+        dam.closed = False
+        try:
+            lab.expect(WRONG["wrong_error.js"], lambda: leave(lab))
+        except Ended as ended:
+            if ended.verdict != "error":
+                raise
+            raise WrongAnswer(f"{WRONG['wrong_error.js']} ({ended})") from None

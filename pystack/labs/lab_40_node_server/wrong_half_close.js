@@ -1,0 +1,41 @@
+// A typical wrong answer: Node closes the server's half by itself.
+'use strict';
+const dgram = require('node:dgram');
+const net = require('node:net');
+
+const PORT = 7001;
+
+// It stands for a database, which needs a moment.
+function lookUp(text) {
+  return new Promise((resolve) => setTimeout(resolve, 5, text.toUpperCase()));
+}
+
+const udp = dgram.createSocket('udp4');
+udp.on('message', async (data, peer) => {
+  udp.send(await lookUp(data.toString('utf8')), peer.port, peer.address);
+});
+udp.bind(PORT);
+
+const tcp = net.createServer({ noDelay: true }, (socket) => {
+  let rest = Buffer.alloc(0);
+  let count = 0;
+  let last = Promise.resolve(); // the answer before, so that they keep their order
+
+  function answer(line) {
+    count += 1;
+    const found = lookUp(line.toString('utf8'));
+    last = last.then(async () => socket.write((await found) + '\n'));
+  }
+
+  socket.on('data', (chunk) => {
+    rest = Buffer.concat([rest, chunk]);
+    let end;
+    while ((end = rest.indexOf(10)) >= 0) {
+      answer(rest.subarray(0, end));
+      rest = rest.subarray(end + 1);
+    }
+  });
+  socket.on('end', () => last.then(() => socket.end(`BYE ${count}\n`)));
+  socket.on('error', (error) => console.error(error.message));
+});
+tcp.listen(PORT);

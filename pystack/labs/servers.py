@@ -1,0 +1,241 @@
+"""Grades a server that the learner wrote in another language: it runs on a kernel host, and scripted hosts of pystack talk to it.
+
+The program has a network of its own, which reaches nothing else, and a PID namespace, whose processes are killed at the end. setrlimit(2) limits
+its processor time, its memory, its output and the number of its processes. If the grader is root, the program runs as a user who owns nothing.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from pystack.labs.values import Ended, WrongAnswer
+from pystack.sim.hub import Signal
+from pystack.sim.network import Network, S
+from pystack.sim.programs import Program, spawn
+
+CLIENT, SERVER = "10.0.0.1", "10.0.0.2"
+PROCESSES = 64  # processes and threads of the program
+OUTPUT = 1 << 20  # bytes of a file that it writes, and so of what it prints
+CPU = 2  # seconds of processor time of the program, unless the limit is lower
+BUILD = 20  # seconds of processor time for the compiler
+START = 5.0  # seconds until the program must listen
+ANSWER = 4.0  # seconds for one conversation
+LOOKS = 10  # how often a program must be seen to compute
+LISTENING = "0A"
+FLAGS = ("-std=gnu11", "-Wall", "-Wextra", "-O1", "-fmax-errors=20", "-fmax-include-depth=20")
+
+
+@dataclass(frozen=True)
+class SourceAnswer:
+    """A learner's file that is not Python, and its limits: seconds of processor time, and bytes of memory."""
+
+    path: Path
+    text: str
+    cpu: int
+    memory: int
+
+
+class Unexpected(Exception):
+    """A conversation raises it if the server said something wrong. The text says what."""
+
+
+class LearnersServer:
+    """The learner's program on the kernel host `server`, and the host `client` of pystack, which talks to it."""
+
+    def __init__(self, source: SourceAnswer):
+        self.source = source
+        self.folder = Path("work").resolve()
+        self.folder.mkdir(exist_ok=True)
+        self.net = Network(seed=1)
+        try:
+            self.host = self.net.kernel("server")
+            self.client = self.net.host("client")
+            self.link = self.net.link(self.client, self.host, addrs=(f"{CLIENT}/24", f"{SERVER}/24"))
+        except BaseException:
+            self.net.close()
+            raise
+        # A number that no other user of the machine has, so that RLIMIT_NPROC counts the processes of this program only.
+        self.user = 0 if self.host.space.users else 30_000 + os.getpid() % 30_000
+        self.process: subprocess.Popen[bytes] | None = None
+        self.said: IO[bytes] = open(self.folder / "output", "a+b")  # noqa: SIM115 (closed by __exit__)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.net.close()
+        self.said.seek(0)
+        sys.stderr.write(self.said.read(OUTPUT).decode("utf-8", "replace"))
+        self.said.close()
+
+    # -- the program -------------------------------------------------------------------------------------------------
+
+    def limited(self, words: list[str], cpu: int) -> list[str]:
+        """Return the command line that runs a command with the limits."""
+        limits = [f"--cpu={cpu}:{cpu + 1}", f"--data={self.source.memory}", f"--nproc={PROCESSES}"]
+        user = [f"--reuid={self.user}", f"--regid={self.user}", "--clear-groups"] if self.user else []
+        drop = ["setpriv", "--no-new-privs", *user]
+        return ["prlimit", *limits, f"--fsize={OUTPUT}", "--core=0", *drop, *words]
+
+    def compile_c(self) -> list[str]:
+        """Compile the file with gcc, and return the command that runs it. Ended with the compiler's words if that fails."""
+        (self.folder / "server.c").write_text(self.source.text, encoding="utf-8")
+        if self.user:
+            os.chown(self.folder, self.user, self.user)
+        # Paths are relative, so the user needs no right to read the folders above.
+        gcc = self.limited(["gcc", *FLAGS, "-o", "server", "server.c"], BUILD)
+        environment = {"PATH": os.environ.get("PATH", os.defpath), "TMPDIR": ".", "LC_ALL": "C"}
+        try:
+            done = self.host.run(
+                gcc, stdout=self.said, stderr=self.said, cwd=self.folder, env=environment, timeout=BUILD
+            )
+        except subprocess.TimeoutExpired:
+            raise Ended("stopped", f"The grader stopped the compiler after {BUILD} seconds.") from None
+        if done.returncode:
+            self.said.seek(0)
+            lines = self.said.read(OUTPUT).decode("utf-8", "replace").splitlines()
+            first = next((line for line in lines if "error" in line), f"it ended with status {done.returncode}")
+            raise Ended("error", f"gcc does not accept your file: {first[:300]}")
+        return ["./server"]
+
+    def start(self, words: list[str], stdin: Any = subprocess.DEVNULL) -> None:
+        """Start the program."""
+        environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
+        command = self.limited(words, min(CPU, self.source.cpu))
+        self.process = self.host.popen(
+            command, stdin=stdin, stdout=self.said, stderr=self.said, cwd=self.folder, env=environment
+        )
+
+    def start_node(self) -> None:
+        """Start the file with Node.js, which reads it from its standard input, so it needs no right to read folders."""
+        path = self.folder / "server.js"
+        path.write_text(self.source.text, encoding="utf-8")
+        heap = max(16, (self.source.memory >> 20) // 2)
+        with path.open("rb") as file:
+            self.start(["node", f"--max-old-space-size={heap}", "-"], file)
+
+    def sockets(self, protocol: str, port: int) -> list[tuple[str, str]]:
+        """Return the local address (in hexadecimal) and the state of each socket of the host with this port."""
+        found = []
+        for name in (protocol, protocol + "6"):
+            lines = Path(f"/proc/{self.host.space.pid}/net/{name}").read_text().splitlines()[1:]
+            for _, local, _, state, *_ in map(str.split, lines):
+                address, _, number = local.partition(":")
+                if int(number, 16) == port:
+                    found.append((address, state))
+        return found
+
+    def wait_for_port(self, protocol: str, port: int) -> None:
+        """Wait until the program listens on a port ("tcp" or "udp"). WrongAnswer if it does not."""
+        end = time.monotonic() + START
+        name = f"{protocol.upper()} port {port}"
+        while True:
+            found = [one for one in self.sockets(protocol, port) if protocol == "udp" or one[1] == LISTENING]
+            if found:
+                break
+            self.look()
+            if time.monotonic() > end:
+                self.why()
+                raise WrongAnswer(f"Your server does not listen on {name} after {START:g} seconds.")
+            time.sleep(0.01)
+        if all(address == "0100007F" for address, _ in found):
+            raise WrongAnswer(
+                f"Your server listens on {name} of 127.0.0.1 only, where no other host can reach it. Bind it to all addresses."
+            )
+
+    def backlog(self, port: int) -> int:
+        """Return the backlog of the listener on a port, as ss shows it."""
+        done = self.host.run(["ss", "-ltnH", f"sport = :{port}"], capture_output=True, text=True, timeout=10)
+        return int(done.stdout.split()[2])
+
+    def processes(self) -> list[str]:
+        """Return the states of the host's processes without its process 1: R for one that computes, S for one that waits (proc(5))."""
+        own = os.stat(f"/proc/{self.host.space.pid}/ns/pid").st_ino
+        found = []
+        for name in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                if int(name) != self.host.space.pid and os.stat(f"/proc/{name}/ns/pid").st_ino == own:
+                    found.append(Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()[0])
+            except OSError:  # it has ended, or it is somebody else's
+                continue
+        return found
+
+    def why(self) -> None:
+        """After something went wrong: raise Ended if the program has ended, or computes without an end, also if the machine has other work."""
+        computes = True
+        for _ in range(LOOKS):  # what a program that ends does to its connections is seen before its end
+            self.look()
+            states = self.processes()
+            if self.process and all(state in "ZX" for state in states):
+                self.process.wait(START)
+            computes = computes and "R" in states
+            time.sleep(0.02)
+        self.look()
+        if computes:
+            text = "Your server still computes, instead of waiting for its clients. Is there an endless loop?"
+            raise Ended("stopped", text)
+
+    def look(self) -> None:
+        """Raise Ended if the program has ended or has used up its limits, with the reason."""
+        status = self.process.poll() if self.process else None
+        if len(self.processes()) >= PROCESSES // 2:
+            raise Ended(
+                "stopped", f"The grader stopped your server because it starts too many processes (at most {PROCESSES})."
+            )
+        if os.fstat(self.said.fileno()).st_size >= OUTPUT:
+            raise Ended("stopped", "The grader stopped your server because it prints too much.")
+        if status is None:
+            return
+        if status in (-signal.SIGXCPU, -signal.SIGKILL):
+            text = f"The grader stopped your server after {min(CPU, self.source.cpu)} seconds of processor time. Is there an endless loop?"
+            raise Ended("stopped", text)
+        if status < 0:
+            name = signal.Signals(-status).name
+            memory = f"Does it need more than {self.source.memory >> 20} MiB of memory?"
+            raise Ended(
+                "error",
+                f"Your server crashed: it was ended by {name}. {memory if status != -signal.SIGPIPE else ''}".strip(),
+            )
+        raise Ended("error", f"Your server ended with status {status}. It must serve until it is killed.")
+
+    # -- conversations -----------------------------------------------------------------------------------------------
+
+    def play(self, *programs: Program, seconds: float = ANSWER) -> list[Any]:
+        """Run programs of the client in real time, and return their results. TimeoutError if one of them does not end."""
+        signal_ = Signal("the clients of the learner's server")
+        box: list[Any] = []
+
+        def join() -> Program:
+            try:
+                for proc in [spawn(self.net, program) for program in programs]:
+                    box.append((yield proc))  # noqa: PERF401 (a generator's yield)
+            except BaseException as error:  # handed to the caller
+                box[:] = [error]
+            signal_.fire()
+
+        spawn(self.net, join())
+        if not self.net.hub.park(signal_, self.net.now + int(seconds * S)):
+            raise TimeoutError(f"there was no answer in {seconds:g} seconds")
+        if box and isinstance(box[0], BaseException):
+            raise box[0]
+        return box
+
+    def expect(self, hint: str, *programs: Callable[[], Program]) -> list[Any]:
+        """Run a conversation. WrongAnswer with the hint and what happened if it does not go as it must, and Ended if the program has ended."""
+        try:
+            found = self.play(*(program() for program in programs))
+        except (Unexpected, OSError) as error:
+            self.why()
+            what = f"the connection ended: {error.strerror}" if isinstance(error, OSError) and error.errno else error
+            raise WrongAnswer(f"{hint} ({what})") from None
+        self.look()
+        return found

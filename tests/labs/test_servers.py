@@ -1,0 +1,207 @@
+"""Exercises that are servers in other languages: what the grader says of programs that end, hang, or take too much, and that nothing is left."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+
+import pytest
+from click.testing import CliRunner
+
+from pystack.cli.main import cli
+from pystack.labs import folders, grading, servers
+from pystack.labs.folders import LabError, lab_of
+from pystack.labs.grading import grade
+from tests.kernel.hosts import ROOT, as_nobody, processes
+
+C_LAB, NODE_LAB = lab_of("39"), lab_of("40")
+INCLUDES = (
+    "#include <netinet/in.h>\n#include <signal.h>\n#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n"
+)
+INCLUDES += "#include <unistd.h>\n"
+LISTEN = """
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(7000)};
+    bind(listener, (struct sockaddr *)&address, sizeof address);
+    listen(listener, 64);
+    int fd = accept(listener, NULL, NULL);
+    (void)fd;
+"""
+FIRST = "Your server must answer each message with one of the same form, with the bytes in reverse order."
+TOO_MANY = "The grader stopped your server because it starts too many processes (at most 64)."
+
+needs_node = pytest.mark.skipif(bool(NODE_LAB.lacks()), reason=NODE_LAB.lacks() or "it has all")
+needs_c = pytest.mark.skipif(bool(C_LAB.lacks()), reason=C_LAB.lacks() or "it has all")
+
+
+def graded(tmp_path, body, limits=None):
+    path = tmp_path / "lab_39_c_server.c"
+    path.write_text(f"{INCLUDES}int main(void)\n{{{body}}}\n")
+    return grade(C_LAB, path, limits)
+
+
+@needs_c
+@pytest.mark.parametrize(
+    ("body", "verdict", "says"),
+    [
+        ("sleep(1000);", "wrong", "Your server does not listen on TCP port 7000 after 5 seconds."),
+        (LISTEN + "sleep(1000);", "wrong", f"{FIRST} (there was no answer in 4 seconds)"),
+        (LISTEN + "close(fd); sleep(1000);", "wrong", f"{FIRST} ("),
+        ("raise(SIGSEGV);", "error", "Your server crashed: it was ended by SIGSEGV."),
+        (LISTEN + "abort();", "error", "Your server crashed: it was ended by SIGABRT."),
+        ("return 3;", "error", "Your server ended with status 3. It must serve until it is killed."),
+        ("for (;;) fork();", "stopped", TOO_MANY),
+        (LISTEN + "for (;;) fork();", "stopped", TOO_MANY),
+        ('for (;;) puts("0123456789 0123456789");', "stopped", "The grader stopped your server because it prints too much."),
+        ("int x = ;", "error", "gcc does not accept your file: server.c:8:10: error: expected expression before"),
+        ("\n#include __FILE__\n", "error", "gcc does not accept your file: server.c:1:24: error: #include nested depth 20"),
+        (LISTEN.replace("7000)", "7000), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)"), "wrong",
+         "Your server listens on TCP port 7000 of 127.0.0.1 only"),
+    ],
+)  # fmt: skip
+def test_what_goes_wrong_is_said(tmp_path, body, verdict, says):
+    began = time.monotonic()
+    found = graded(tmp_path, body)
+    assert (found.verdict, found.text[: len(says)]) == (verdict, says)
+    assert len(found.output) <= servers.OUTPUT
+    assert time.monotonic() - began < grading.GradeLimits().wall  # the grader's own limits were enough
+
+
+@needs_c
+@pytest.mark.parametrize("body", ["for (;;);", LISTEN + "for (;;);"])
+def test_an_endless_loop_is_stopped(tmp_path, body):
+    """On a busy machine, it does not get its two seconds of processor time while the grader waits."""
+    found = graded(tmp_path, body)
+    assert found.verdict == "stopped" and found.text.endswith("Is there an endless loop?")
+    assert "2 seconds of processor time" in found.text or "still computes" in found.text
+
+
+@needs_c
+@pytest.mark.parametrize(("size", "verdict"), [(32, "wrong"), (200, "error")])
+def test_memory_is_limited(tmp_path, size, verdict):
+    """The control with less memory goes on, and is only wrong because it does not listen."""
+    body = f"for (int i = 0; i < {size}; i++) memset(malloc(1 << 20), 1, 1 << 20);\n sleep(1000);"
+    found = graded(tmp_path, body, grading.GradeLimits(memory=100 << 20))
+    assert found.verdict == verdict
+    assert "SIGSEGV. Does it need more than 100 MiB of memory?" in found.text or verdict == "wrong"
+
+
+@needs_c
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the program as another user")
+def test_for_root_the_program_is_another_user(tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("1234")
+    secret.chmod(0o600)
+    body = f'printf("%d %d %d\\n", getuid() >= 30000, fopen("{secret}", "r") == NULL, setuid(0)); return 0;'
+    assert graded(tmp_path, body).output.splitlines()[-1] == "1 1 -1"
+    path = tmp_path / "lab_39_include.c"
+    path.write_text(f'#include "{secret}"\n')
+    found = grade(C_LAB, path)
+    assert found.verdict == "error" and "Permission denied" in found.text and "1234" not in found.output
+
+
+@needs_c
+def test_nothing_is_left(tmp_path):
+    """A daemon is killed, too, and the machine's processes cannot be reached."""
+    body = 'if (fork() == 0) { setsid(); execlp("sleep", "sleep", "98765.39", NULL); } kill(-1, SIGTERM); sleep(1000);'
+    other = subprocess.Popen(["sleep", "98765.40"])
+    try:
+        assert not graded(tmp_path, body).right
+        assert processes("98765.39") == [] and other.poll() is None
+    finally:
+        other.kill()
+        other.wait()
+
+
+@needs_c
+def test_the_warnings_of_the_compiler_are_shown(tmp_path):
+    found = graded(tmp_path, "int unused; return 0;")
+    assert "unused variable" in found.output
+
+
+@needs_c
+def test_an_ordinary_user_can_grade(tmp_path):
+    """Without root, the host has a user namespace, and the limits of processes hold in it."""
+    words = as_nobody()
+    if words is None:
+        pytest.skip("an ordinary user can reach no interpreter and no source here")
+    source = tmp_path / "lab_39_fork.c"
+    source.write_text(INCLUDES + "int main(void) { for (;;) fork(); }\n")
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    code = (
+        "from pathlib import Path\nfrom pystack.labs.folders import lab_of\nfrom pystack.labs.grading import grade\n"
+        f"lab = lab_of('39')\nprint(lab.lacks() or [grade(lab, path).text for path in (lab.solution, Path({str(source)!r}))])"
+    )
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *(p for p in sys.path if "site-packages" in p)])}
+    done = subprocess.run(
+        [*words, "-c", code], env={**env, "PYSTACK_PURE": "1"}, cwd="/", capture_output=True, text=True, timeout=100
+    )
+    if done.stdout.startswith("needs a kernel host"):
+        pytest.skip(done.stdout)
+    assert done.stdout == f"{['', TOO_MANY]}\n", done.stderr
+
+
+@needs_node
+@pytest.mark.parametrize(
+    ("text", "verdict", "says"),
+    [
+        ("for (;;);", "stopped", "Is there an endless loop?"),
+        ("setInterval(() => {}, 1000);", "wrong", "Your server does not listen on UDP port 7001 after 5 seconds."),
+        ("const x = ;", "error", "Your server ended with status 1."),
+        ("process.exit(0);", "error", "Your server ended with status 0."),
+        ("const all = []; for (;;) all.push(Buffer.alloc(1 << 20, 1));", "error", "Does it need more than 256 MiB"),
+        ("require('child_process').spawnSync('sleep', ['1000']);", "wrong", "does not listen on UDP port 7001"),
+    ],
+)
+def test_what_goes_wrong_with_node_is_said(tmp_path, text, verdict, says):
+    path = tmp_path / "lab_40_node_server.js"
+    path.write_text(text)
+    found = grade(NODE_LAB, path, grading.GradeLimits(memory=256 << 20))
+    assert found.verdict == verdict and says in found.text
+
+
+def test_what_is_missing_is_a_skip(monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert NODE_LAB.lacks() == "needs node, which the Debian package nodejs has"
+    needs = "needs gcc, which the Debian package gcc has"
+    assert C_LAB.lacks() == needs
+    found = grade(C_LAB, C_LAB.solution)
+    assert (found.verdict, found.text) == ("skipped", f"The grader of this lab cannot run here: it {needs}.")
+
+
+def test_without_namespaces_the_reason_is_said(monkeypatch):
+    def refused(name):
+        raise PermissionError(1, "the kernel allows no namespaces here")
+
+    monkeypatch.setattr("pystack.kernel.space.HostSpace", refused)
+    folders.no_host.cache_clear()
+    try:
+        assert folders.no_host() == "needs a kernel host: the kernel allows no namespaces here"
+    finally:
+        folders.no_host.cache_clear()
+
+
+def test_a_file_in_another_language_is_refused(tmp_path):
+    path = tmp_path / "lab_39_c_server.py"
+    path.write_text("")
+    with pytest.raises(LabError, match=r"is no exercise of lab 39, whose files end with \.c"):
+        grade(C_LAB, path)
+
+
+def test_a_lab_whose_grader_cannot_run_is_checked_without_it(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", "/nowhere")
+    needs = "needs gcc, which the Debian package gcc has"
+    done = CliRunner().invoke(cli, ["lab", "check", "39", "--lab"])
+    assert (done.exit_code, done.output) == (0, f"lab 39: right (without its grader, which {needs})\n")
+    (record,) = json.loads(CliRunner().invoke(cli, ["lab", "check", "39", "--lab", "--json"]).output)
+    assert (record["verdict"], record["skipped"]) == ("right", needs)
+    junit = tmp_path / "grades.xml"
+    (tmp_path / "lab_39_c_server.c").write_text("")
+    done = CliRunner().invoke(cli, ["lab", "check", str(tmp_path / "lab_39_c_server.c"), "--junit", str(junit)])
+    assert done.exit_code == 1 and done.output.startswith("lab 39: skipped\n")
+    assert ET.parse(junit).getroot()[0].attrib["skipped"] == "1"
+    assert len(ET.parse(junit).getroot().findall(".//skipped")) == 1
