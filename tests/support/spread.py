@@ -105,7 +105,6 @@ SPREAD = {
     "tests/cli/test_up.py::test_record_then_replay": ("all", "a command that drives the core"),
     "tests/demo": ("once", "it waits for real programs, and `make demo` runs on its own in CI"),
     "tests/labs": ("compiled", "the labs and the grader's process do not depend on the build"),
-    "tests/labs/test_servers.py": ("once", "the learner's servers run on the kernel in real time"),
     "tests/programs": ("compiled", "programs and what is patched are not compiled"),
     "tests/programs/test_aio.py": ("all", "asyncio depends on the version, and the driver on the build"),
     "tests/programs/test_files.py": ("all", "files of sockets depend on the version, and the driver on the build"),
