@@ -45,8 +45,12 @@ def wait_for(what, seconds=15):
 @pytest.fixture
 def server(request, space, tmp_path):
     """A real server at 10.0.0.1 on the kernel's side of a TAP. Yields the device and the server's log."""
+    # The device outlives the stack: a server ignores the last message if the interface is gone when it reads it.
+    space.run(["ip", "tuntap", "add", "dev", "tap0", "mode", "tap"], check=True)
     device = TapDevice("tap0", netns=space)
     configure("tap0", address="10.0.0.1/24", up=True, netns=space)
+    # Kea does not open the sockets of an interface that is not running yet.
+    wait_for(lambda: "state UP" in space.run(["ip", "link", "show", "tap0"], capture_output=True, text=True).stdout)
     log = tmp_path / "log"
     if request.param == "dnsmasq":
         command = [

@@ -4,8 +4,10 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -121,16 +123,22 @@ def test_the_warnings_of_the_compiler_are_shown(tmp_path):
     assert "unused variable" in found.output
 
 
+@pytest.fixture
+def readable():
+    """A folder that every user can read. Those of pytest are only for the user who runs the tests."""
+    with tempfile.TemporaryDirectory() as place:
+        os.chmod(place, 0o755)
+        yield Path(place)
+
+
 @needs_c
-def test_an_ordinary_user_can_grade(tmp_path):
+def test_an_ordinary_user_can_grade(readable):
     """Without root, the host has a user namespace, and the limits of processes hold in it."""
     words = as_nobody()
     if words is None:
         pytest.skip("an ordinary user can reach no interpreter and no source here")
-    source = tmp_path / "lab_39_fork.c"
+    source = readable / "lab_39_fork.c"
     source.write_text(INCLUDES + "int main(void) { for (;;) fork(); }\n")
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
     code = (
         "from pathlib import Path\nfrom pystack.labs.folders import lab_of\nfrom pystack.labs.grading import grade\n"
         f"lab = lab_of('39')\nprint(lab.lacks() or [grade(lab, path).text for path in (lab.solution, Path({str(source)!r}))])"
