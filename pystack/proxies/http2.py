@@ -16,6 +16,7 @@ import h2.settings
 from pystack.proxies.conn import ProxyConn
 from pystack.proxies.head import check_body, check_request
 from pystack.proxies.message import Headers, ProxiedRequest, RefusedRequest, RequestBody
+from pystack.proxies.output2 import Http2Output
 from pystack.proxies.settings import ProxySettings
 
 #: how many bytes of bodies a client may send ahead of the upstreams, in all streams of a connection together
@@ -40,8 +41,7 @@ class Http2Client:
         self.room = asyncio.Event()
         self.quiet_since = 0.0
         # One task writes. A stream that is cancelled must not stop in the middle of a frame.
-        self._out = bytearray()
-        self._wake, self._drained = asyncio.Event(), asyncio.Event()
+        self.output = Http2Output(conn, self.h2, settings.buffer_size, settings.send_timeout)
         self._writer: Any = None
 
     async def run(self) -> None:
@@ -126,31 +126,20 @@ class Http2Client:
 
     async def flush(self) -> None:
         """Send what h2 has written, and wait until the socket has taken it. ConnectionError if it took nothing for too long."""
-        self._out += self.h2.data_to_send()
-        if self._out:
-            self._drained.clear()
-            self._wake.set()
-        while self._out:
+        self.output.take()
+        while self.output.waiting:
             if self._writer.done():
                 raise ConnectionAbortedError("the client's connection failed")
-            await self._drained.wait()
+            await self.output.drained.wait()
 
     async def _write(self) -> None:
         """Write to the socket for ever. It ends if the client does not take up to `buffer_size` bytes in time."""
         try:
-            while True:
-                await self._wake.wait()
-                self._wake.clear()
-                while self._out:
-                    data = bytes(self._out[: self.settings.buffer_size])
-                    async with asyncio.timeout(self.settings.send_timeout):
-                        await self.conn.send(data)
-                    del self._out[: len(data)]
-                self._drained.set()
+            await self.output.write()
         except OSError as error:
             log.debug("%s: %s", self.conn.peer, error)
         finally:
-            asyncio.get_running_loop().call_soon(self._drained.set)  # once this task is done, for those that wait
+            asyncio.get_running_loop().call_soon(self.output.drained.set)  # once this task is done, for those that wait
 
     def _event(self, event: Any) -> None:
         stream = self.streams.get(getattr(event, "stream_id", 0) or 0)

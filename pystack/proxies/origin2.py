@@ -17,6 +17,7 @@ import h11
 from pystack.proxies.conn import ProxyConn
 from pystack.proxies.message import Headers, ProxiedRequest, RefusedRequest, tokens
 from pystack.proxies.origin import BadResponse, UpstreamDied, patiently
+from pystack.proxies.output2 import Http2Output
 from pystack.proxies.settings import ProxySettings
 
 #: how many bytes of responses may be on their way, in all streams of a connection together. A stream that nobody reads holds up to 65,535 bytes
@@ -58,8 +59,7 @@ class Http2Connection:
         self.settled = False
         #: since when it has been idle (the loop's time)
         self.quiet_since = asyncio.get_running_loop().time()
-        self._out = bytearray()
-        self._wake, self._drained = asyncio.Event(), asyncio.Event()
+        self.output = Http2Output(conn, self.h2, settings.buffer_size, settings.response_timeout)
         #: set when a window of the upstream has grown, or a stream has ended
         self.room = asyncio.Event()
         self._unacknowledged = 0
@@ -124,29 +124,18 @@ class Http2Connection:
 
     def flush(self) -> None:
         """Let the writer send what h2 has written."""
-        self._out += self.h2.data_to_send()
-        if self._out:
-            self._drained.clear()
-            self._wake.set()
+        self.output.take()
 
     async def drained(self) -> None:
         """Wait until the socket has taken everything. UpstreamDied if the connection has failed."""
-        while self._out and not self.closed:
-            await self._drained.wait()
+        while self.output.waiting and not self.closed:
+            await self.output.drained.wait()
         if self.closed:
             raise UpstreamDied("the connection to the upstream failed", True)
 
     async def _write(self) -> None:
         try:
-            while True:
-                await self._wake.wait()
-                self._wake.clear()
-                while self._out:
-                    data = bytes(self._out[: self.settings.buffer_size])
-                    async with asyncio.timeout(self.settings.response_timeout):
-                        await self.conn.send(data)
-                    del self._out[: len(data)]
-                self._drained.set()
+            await self.output.write()
         except OSError as error:
             self._failed(str(error) or "the upstream took no bytes in time")
 
@@ -161,7 +150,7 @@ class Http2Connection:
                 self.room.set()
                 self.tell()
                 self.flush()
-                if len(self._out) > BACKLOG:
+                if len(self.output.waiting) > BACKLOG:
                     why = "the upstream does not read the answers to its frames"
                     break
         except OSError as error:
@@ -237,7 +226,7 @@ class Http2Connection:
         for task in self._tasks:
             if task is not here:
                 task.cancel()
-        self._drained.set()
+        self.output.drained.set()
         self.room.set()
         self.conn.close()
         self.tell()

@@ -1,13 +1,13 @@
 """ping and curl of this machine talk to a host of pystack, by the real clock, in a network of their own."""
 
 import hashlib
-import os
 import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pystack.labs.folders import no_host
 from pystack.labs.lab_37_host.solution import serve
 from pystack.labs.values import LabControl, LabValue
 from pystack.sim.network import Network
@@ -27,26 +27,13 @@ def network(kernel: bool = False) -> Network:
     return net
 
 
-@cache
-def no_kernel_host() -> str:
-    """Return why there can be no host of the kernel here, or ""."""
-    from pystack.kernel.space import HostSpace  # a browser has not what it needs
-
-    try:
-        with HostSpace("check") as space:
-            os.close(space.open("/dev/net/tun", os.O_RDWR))
-    except OSError as error:
-        return f"needs a network of its own and a TAP device, and the kernel says: {error.strerror or error}"
-    return ""
-
-
 @dataclass(frozen=True)
 class HostValue(LabValue):
     """A value that the tools of this machine measure."""
 
     def missing(self) -> str:
         """Return what this machine lacks, or ""."""
-        return super().missing() or no_kernel_host()
+        return super().missing() or no_host()
 
 
 def answer_all(host, files):
