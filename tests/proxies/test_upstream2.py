@@ -11,6 +11,9 @@ import h2.settings
 import pytest
 
 from pystack.proxies import HealthCheck, HttpProxy, Upstream
+from pystack.proxies.origin import UpstreamDied
+from pystack.proxies.origin2 import Http2Connection
+from pystack.proxies.settings import ProxySettings
 from tests.proxies.test_http2 import connected
 from tests.proxies.test_virtual import World, get, status
 
@@ -645,3 +648,17 @@ def test_a_run_is_the_same_each_time():
         return [await client.answer(number) for number in numbers], made.net.now, made.net.steps
 
     assert world(ok, servers=3).run(connected(ask)) == world(ok, servers=3).run(connected(ask))
+
+
+@pytest.mark.parametrize("late", ["leaving", "closed"])
+def test_a_request_that_has_a_place_but_no_number_yet_was_not_processed(late):
+    async def run():
+        over = Http2Connection(None, ProxySettings())
+        stream = over.begin()
+        setattr(over, late, True)
+        with pytest.raises(UpstreamDied) as caught:
+            over.number(stream)
+        return caught.value
+
+    error = asyncio.run(run())
+    assert error.early and error.unprocessed  # so any request may be sent again
