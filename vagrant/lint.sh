@@ -19,7 +19,10 @@ have() {
 }
 
 if have shellcheck shellcheck; then
-    mapfile -t scripts < <(grep -rlE --exclude-dir='.venv*' --exclude-dir=build --exclude-dir=.git '^#!/bin/(ba)?sh' .)
+    # Only a first line makes a script: tests hold scripts in their strings, and Python's compiled files hold those, too.
+    mapfile -t scripts < <(grep -rlIE --exclude-dir='.venv*' --exclude-dir=build --exclude-dir=.git --exclude-dir=__pycache__ \
+        --exclude-dir=node_modules '^#!/bin/(ba)?sh' . |
+        while read -r path; do head -n 1 "$path" | grep -qE '^#!/bin/(ba)?sh' && echo "$path"; done)
     shellcheck "${scripts[@]}" && echo "vagrant-lint: shellcheck: ${#scripts[@]} scripts" || status=1
 else
     echo "vagrant-lint: skipped: shellcheck is not installed"
