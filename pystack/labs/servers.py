@@ -17,8 +17,8 @@ from typing import IO, Any, Self
 
 from pystack.labs.values import Ended, WrongAnswer
 from pystack.sim.hub import Signal
-from pystack.sim.network import Network, S
-from pystack.sim.programs import Program, spawn
+from pystack.sim.network import MS, Network, S
+from pystack.sim.programs import Program, sleep, spawn
 
 CLIENT, SERVER = "10.0.0.1", "10.0.0.2"
 PROCESSES = 64  # processes and threads of the program
@@ -27,6 +27,7 @@ CPU = 2  # seconds of processor time of the program, unless the limit is lower
 BUILD = 20  # seconds of processor time for the compiler
 START = 5.0  # seconds until the program must listen
 ANSWER = 4.0  # seconds for one conversation
+WATCH = 100 * MS  # between two looks whether the program has ended
 LOOKS = 10  # how often a program must be seen to compute
 LISTENING = "0A"
 FLAGS = ("-std=gnu11", "-Wall", "-Wextra", "-O1", "-fmax-errors=20", "-fmax-include-depth=20")
@@ -210,9 +211,10 @@ class LearnersServer:
     # -- conversations -----------------------------------------------------------------------------------------------
 
     def play(self, *programs: Program, seconds: float = ANSWER) -> list[Any]:
-        """Run programs of the client in real time, and return their results. TimeoutError if one of them does not end."""
+        """Run programs of the client in real time, and return their results. TimeoutError if one of them does not end, or the server has ended."""
         signal_ = Signal("the clients of the learner's server")
         box: list[Any] = []
+        done = False
 
         def join() -> Program:
             try:
@@ -222,9 +224,20 @@ class LearnersServer:
                 box[:] = [error]
             signal_.fire()
 
+        def watch() -> Program:
+            while not done and self.process and self.process.poll() is None:
+                yield sleep(WATCH)
+            yield sleep(WATCH)  # for the answers that it has sent
+            signal_.fire()
+
         spawn(self.net, join())
-        if not self.net.hub.park(signal_, self.net.now + int(seconds * S)):
+        spawn(self.net, watch())
+        answered = self.net.hub.park(signal_, self.net.now + int(seconds * S))
+        done = True
+        if not answered:
             raise TimeoutError(f"there was no answer in {seconds:g} seconds")
+        if len(box) < len(programs) and not (box and isinstance(box[0], BaseException)):
+            raise TimeoutError("the server has ended")
         if box and isinstance(box[0], BaseException):
             raise box[0]
         return box

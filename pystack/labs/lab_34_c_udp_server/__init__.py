@@ -1,0 +1,1 @@
+"""Lab 34: a UDP server in C."""
