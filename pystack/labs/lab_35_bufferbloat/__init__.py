@@ -1,0 +1,1 @@
+"""Lab 35: bufferbloat, and queues that are managed."""
