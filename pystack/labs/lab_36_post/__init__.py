@@ -1,0 +1,1 @@
+"""Lab 36: where the time of a POST goes."""
