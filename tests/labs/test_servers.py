@@ -16,6 +16,9 @@ from pystack.cli.main import cli
 from pystack.labs import folders, grading, servers
 from pystack.labs.folders import LabError, lab_of
 from pystack.labs.grading import grade
+from pystack.labs.servers import LearnersServer, SourceAnswer
+from pystack.sim.network import S
+from pystack.sim.programs import sleep
 from tests.kernel.hosts import ROOT, as_nobody, processes
 
 C_LAB, NODE_LAB = lab_of("39"), lab_of("40")
@@ -115,6 +118,20 @@ def test_nothing_is_left(tmp_path):
     finally:
         other.kill()
         other.wait()
+
+
+@needs_c
+def test_a_conversation_does_not_wait_for_a_server_that_has_ended(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    source = SourceAnswer(tmp_path / "lab_34.c", "int main(void) { return 0; }", 2, 256 << 20)
+
+    def wait():
+        yield sleep(1000 * S)
+
+    with LearnersServer(source) as lab:
+        lab.start(lab.compile_c())
+        with pytest.raises(TimeoutError, match="the server has ended"):
+            lab.play(wait(), seconds=60)
 
 
 @needs_c
