@@ -21,7 +21,15 @@ PACKAGES = {
     "tshark": "tshark",
 }
 #: Python module that an experiment may need -> the extra of pystack that installs it
-EXTRAS = {"cypcap": "filter", "dns": "dns", "greenlet": "sim", "h11": "proxy", "h2": "proxy", "lark": "nft"}
+EXTRAS = {
+    "aioquic": "quic",
+    "cypcap": "filter",
+    "dns": "dns",
+    "greenlet": "sim",
+    "h11": "proxy",
+    "h2": "proxy",
+    "lark": "nft",
+}
 
 
 def lacking(needs: str) -> str:

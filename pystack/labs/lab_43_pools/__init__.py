@@ -1,0 +1,1 @@
+"""Lab 43: connection pools."""

@@ -1,0 +1,1 @@
+"""Lab 44: QUIC beside TCP."""
