@@ -83,7 +83,8 @@ class LabLook:
         """Run it, and return what the stepper shows."""
         from pystack.stepper.timeline import Timeline
 
-        return Timeline.of(self.recording(), self.run if isinstance(self.run, str) else self.title)
+        name = self.run if isinstance(self.run, str) else self.title
+        return Timeline(io.BytesIO(self.recording()), name, trusted=True)
 
     def moment(self, timeline: "Timeline") -> "Cursor":
         """Return a cursor at the key moment. ValueError if the run has no such moment."""

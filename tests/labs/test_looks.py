@@ -1,13 +1,35 @@
 """What there is to step through and to draw in a lab: each look has its moment, and its plot is SVG."""
 
+import xml.etree.ElementTree as ET
+
 import pytest
 
 from pystack.labs.folders import lab_of, labs
 from pystack.labs.looks import LabLook
 
+SVG = "{http://www.w3.org/2000/svg}"
 EACH_LOOK = pytest.mark.parametrize(
     "look", [pytest.param(look, id=f"{lab.name}-{n}") for lab in labs() for n, look in enumerate(lab.looks())]
 )
+
+
+def test_each_lab_has_something_to_look_at_or_says_why_not():
+    for lab in labs():
+        assert bool(lab.looks()) != bool(lab.no_looks()), lab.name
+        assert len({look.title for look in lab.looks()}) == len(lab.looks())
+        assert all(look.plot for look in lab.looks())
+    assert [lab.number for lab in labs() if not lab.looks()] == [37]
+
+
+@pytest.mark.once
+@EACH_LOOK
+def test_a_plot_is_svg_with_the_title_as_its_text(look):
+    if look.missing():
+        pytest.skip(look.missing())
+    root = ET.fromstring(look.svg())
+    assert root.tag == SVG + "svg"
+    words = [" ".join("".join(node.itertext()).split()) for node in root.iter(SVG + "text")]
+    assert any(look.title in text for text in words) and len(words) > 5
 
 
 @EACH_LOOK
