@@ -104,7 +104,7 @@ class LabFolder:
 
     def no_looks(self) -> str:
         """Return why there is nothing to step through and to draw, or ""."""
-        return "" if self.looks() else getattr(self.module("experiment"), "NO_LOOKS", "no run of it is recorded")
+        return "" if self.looks() else getattr(self.module("experiment"), "NO_LOOKS", "it declares none")
 
     def values(self) -> list[LabValue]:
         """Return the values that the experiment measures."""
