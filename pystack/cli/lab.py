@@ -423,3 +423,4 @@ def grade_folder(folder: str, out: str | None, jobs: int, cpu: int, wall: int, m
 
 
 lab.add_command(labpages.plot)
+lab.add_command(labpages.handout)

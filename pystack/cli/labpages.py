@@ -117,3 +117,54 @@ def _draw_one(one: "LabFolder", index: int, folder: Path, goes_on: bool) -> None
     path = folder / (one.path.name + (f"_{index}" if index > 1 else "") + ".svg")
     draw(found, str(path))
     echo(f"{path}: {found.title}")
+
+
+@click.command()
+@click.argument("number", metavar="N|all")
+@click.option(
+    "--solutions",
+    is_flag=True,
+    help="With formulas, results, explanation, plots, hints and solution: for after the lab, or for the lecturer.",
+)
+@click.option("--pdf", "as_pdf", is_flag=True, help="Write a PDF instead of HTML.")
+@click.option(
+    "--paper",
+    type=click.Choice(["A4", "Letter"]),
+    help="Size of the pages.  [default: A4 for a PDF, or what the printer has]",
+)
+@click.option(
+    "-o", "--output", metavar="PATH", help="The file to write (.html or .pdf), or a folder.  [default: this folder]"
+)
+def handout(number: str, solutions: bool, as_pdf: bool, paper: str | None, output: str | None) -> None:
+    """Write lab N, or each lab, as a handout: one HTML file that needs nothing else, or a PDF.
+
+    Hand it out before the lab: it has the story, the network, the question, a table with room for predictions and measured values, and the exercise
+    with the file to begin with. Without --solutions, it has no formula, no result, no explanation, no hint and no plot, because plots show the results.
+
+    This needs the extra `handout`. The files are lab_17_nagle.html and so on, or lab_17_nagle_solutions.html.
+    """
+    from pystack.labs.folders import lab_of, labs
+
+    ending = os.path.splitext(output or "")[1]
+    if ending in (".html", ".pdf"):
+        if number == "all":
+            raise click.UsageError("all handouts need a folder, and not one file")
+        if as_pdf and ending == ".html":
+            raise click.UsageError(f"--pdf writes a PDF, but {output} ends with .html")
+        as_pdf = ending == ".pdf"
+        _write_handout(lab_of(number), solutions, as_pdf, paper, Path(str(output)))
+        return
+    folder = Path(output or ".")
+    folder.mkdir(parents=True, exist_ok=True)
+    for one in labs() if number == "all" else [lab_of(number)]:
+        name = one.path.name + ("_solutions" if solutions else "") + (".pdf" if as_pdf else ".html")
+        _write_handout(one, solutions, as_pdf, paper, folder / name)
+
+
+def _write_handout(one: "LabFolder", solutions: bool, as_pdf: bool, paper: str | None, path: Path) -> None:
+    from pystack.labs.handout import page, pdf
+
+    with drawing():
+        text = page(one, solutions, paper or ("A4" if as_pdf else ""))
+    path.write_bytes(pdf(text) if as_pdf else text.encode())
+    echo(f"wrote {path}")

@@ -140,5 +140,5 @@ def control(name: str) -> Any:
 
 
 LOOKS = [
-    LabLook("Eight clients and a queue for five", lambda: clients(accept_at=500 * MS), 'event.kind == "drop"', "ladder", frames="1-34"),
+    LabLook("Eight clients and a queue for five", lambda: clients(accept_at=500 * MS), 'event.kind == "drop"', "ladder", frames="13-24"),
 ]  # fmt: skip
