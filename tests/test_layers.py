@@ -55,7 +55,8 @@ ORDER = {
         ["sim", "control", ".aio"],
         [".running", "sweeps"],
         ["services", "proxies", "testing", "."],
-        ["stepper", "demo", "labs"],
+        ["stepper", "demo"],
+        ["labs"],
         ["cli", "pytest_plugin"],
     ],
 }

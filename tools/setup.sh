@@ -30,6 +30,8 @@ test_tools=(gcc:gcc tshark:tshark capinfos:wireshark-common tcpdump:tcpdump arpi
 # servers that tests start by themselves (tests/programs/real; tests/kernel/test_dhcp.py, test_dns.py, test_dns_servers.py, tests/proxies)
 test_services=(valkey-server:valkey-server sshd:openssh-server kea-dhcp4:kea-dhcp4-server unbound:unbound knotd:knot named:bind9 nginx:nginx haproxy:haproxy)
 test_service_files=(/usr/lib/postgresql:postgresql)
+# libraries that WeasyPrint loads (tests/labs/test_handout.py), and the fonts of its pages
+test_libraries=(/usr/share/doc/libpangoft2-1.0-0:libpangoft2-1.0-0 /usr/share/doc/libharfbuzz-subset0:libharfbuzz-subset0 /usr/share/doc/fonts-dejavu-core:fonts-dejavu-core)
 # the benchmark's peers and tools; each may be missing
 bench_tools=(wrk:wrk go:golang-go taskset:util-linux ip:iproute2 ping:iputils-ping)
 bench_files=(/usr/include/lwip/lwip/tcp.h:liblwip-dev /usr/include/ns3/core-module.h:libns3-dev
@@ -211,7 +213,7 @@ test)
     # shellcheck disable=SC2046
     need $(missing_packages "${demo_tools[@]}")
     # shellcheck disable=SC2046
-    want $(missing_packages "${test_tools[@]}")
+    want $(missing_packages "${test_tools[@]}") $(missing_files "${test_libraries[@]}")
     # shellcheck disable=SC2046
     want_stopped $(missing_packages "${test_services[@]}") $(missing_files "${test_service_files[@]}")
     make_venv

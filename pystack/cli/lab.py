@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pystack.cli import labpages
 from pystack.style import echo
 
 if TYPE_CHECKING:
@@ -143,14 +144,38 @@ def _row(result: "LabResult", prediction: Any, predicted: bool) -> None:
 @click.option(
     "--write", type=click.Path(dir_okay=False), help="Write a capture for Wireshark to this file, if the lab has one."
 )
-def run_lab(number: str, no_predict: bool, as_json: bool, write: str | None) -> None:
+@click.option("--plot", metavar="FILE", help="Write the lab's plot to this file, which ends with .svg, .png or .pdf.")
+@click.option("--web", is_flag=True, help="Then open a run in the stepper in the browser, at its key moment.")
+@click.option("--look", default=1, show_default=True, metavar="K", help="Which run of the lab --plot and --web show.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port for --web; 0 takes a free one.")
+@click.option("--no-browser", is_flag=True, help="Do not open a browser for --web.")
+def run_lab(
+    number: str,
+    no_predict: bool,
+    as_json: bool,
+    write: str | None,
+    plot: str | None,
+    web: bool,
+    look: int,
+    port: int,
+    no_browser: bool,
+) -> None:
     """Run lab N: predict each value, measure it, compare it with the formula, and run the control.
 
-    The exit status is 1 if a measured value is not what its formula says.
+    Files are written before that. A lab without a capture or a plot refuses the option, and says why. The exit status is 1 if a measured value is not what
+    its formula says.
     """
     one = _lab(number)
+    if web and as_json:
+        raise click.UsageError("--web shows a run to people, and --json prints results for programs: leave out one")
+    if not (web or plot) and look != 1:
+        raise click.UsageError("--look needs --plot or --web")
+    chosen = labpages.look_of(one, look) if web or plot else None
+    serve = labpages.server() if web else None
     if write:
         one.write(Path(write))
+    if plot and chosen:
+        labpages.draw(chosen, plot)
     progress = _progress()
     asks = not (no_predict or as_json)
     if asks:
@@ -179,6 +204,10 @@ def run_lab(number: str, no_predict: bool, as_json: bool, write: str | None) -> 
         echo("\n" + _filled(one.section("Explanation")))
     progress.of(one)["run"] = True
     progress.save()
+    if serve and chosen:
+        echo(f"\n{chosen.title}:")
+        timeline, cursor, scenario = labpages.opened(chosen)
+        serve(timeline, cursor=cursor, scenario=scenario, port=port, browser=not no_browser)
     click.get_current_context().exit(0 if right else 1)
 
 
@@ -391,3 +420,7 @@ def grade_folder(folder: str, out: str | None, jobs: int, cpu: int, wall: int, m
         if isinstance(file, io.StringIO):
             echo(file.getvalue(), nl=False)
     click.get_current_context().exit(1 if unread else 0)
+
+
+lab.add_command(labpages.plot)
+lab.add_command(labpages.handout)

@@ -258,7 +258,7 @@ def _place(cursor: "Cursor", options: dict[str, Any]) -> bool:
     at = options["at"]
     try:
         if at:
-            _goto(cursor, at)
+            cursor.at(at)
         for text in options["breaks"]:
             cursor.add_break(text)
         for text in options["watches"]:
@@ -278,20 +278,6 @@ def _side_by_side(one: "Timeline", two: "Timeline") -> int:
     for line in text.side_by_side(one, two, shutil.get_terminal_size((160, 0)).columns):
         echo(one_line(line))
     return 0
-
-
-def _goto(cursor: "Cursor", at: str) -> None:
-    unit, _, value = at.partition("=")
-    if at == "first":
-        cursor.first()
-    elif at == "last":
-        cursor.last()
-    elif unit == "time":
-        cursor.goto(time=cursor.timeline.start + round(float(value) * 1e9))
-    elif unit in ("frame", "event"):
-        cursor.goto(**{unit: int(value)})
-    else:
-        raise ValueError("write frame=N, event=N, time=SECONDS, first or last")
 
 
 def _text(cursor: "Cursor", scenario: "Scenario | None", options: dict[str, Any]) -> int:

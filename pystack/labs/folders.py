@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pystack.labs
+from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue, lacking
 
 HERE = Path(__file__).resolve().parent
@@ -96,6 +97,14 @@ class LabFolder:
         """Return the network of the experiment: a Network, or the `net` of what `network()` returns."""
         built = self.module("experiment").network()
         return getattr(built, "net", built)
+
+    def looks(self) -> list[LabLook]:
+        """Return what there is to step through and to draw, the most important one first."""
+        return list(getattr(self.module("experiment"), "LOOKS", ()))
+
+    def no_looks(self) -> str:
+        """Return why there is nothing to step through and to draw, or ""."""
+        return "" if self.looks() else getattr(self.module("experiment"), "NO_LOOKS", "it declares none")
 
     def values(self) -> list[LabValue]:
         """Return the values that the experiment measures."""

@@ -163,7 +163,8 @@ class Network(Topology, Scheduler):
         self._macs = 0
         self._writers: list[PcapngWriter] = []
         if _to_record:
-            self.record(_to_record.pop())
+            out, made = _to_record.pop()
+            made.append(self.record(out))
 
     def next_mac(self) -> int:
         """The next locally administered MAC address."""
@@ -483,17 +484,18 @@ class Network(Topology, Scheduler):
         self.close()
 
 
-#: the file of the next network's recording, or nothing
-_to_record: list[str] = []
+#: the file of the next network's recording, and the list of the block's recorders, or nothing
+_to_record: "list[tuple[str | BinaryIO, list[Recorder]]]" = []
 
 
 @contextmanager
-def recording(path: str | None) -> Iterator[None]:
-    """In the block, the next network that is made is recorded into this file, if one is given."""
-    if path is not None:
-        _to_record.append(path)
+def recording(out: "str | BinaryIO | None") -> "Iterator[list[Recorder]]":
+    """In the block, the next network that is made is recorded into this file, if one is given. Yields a list, in which its recorder will be."""
+    made: list[Recorder] = []
+    if out is not None:
+        _to_record.append((out, made))
     try:
-        yield
+        yield made
     finally:
         _to_record.clear()
 

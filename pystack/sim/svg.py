@@ -40,6 +40,7 @@ def svg(net: Network) -> str:
             "xmlns": "http://www.w3.org/2000/svg",
             "width": str(width),
             "height": str(height),
+            "viewBox": f"0 0 {width} {height}",
             "font-family": "monospace",
             "font-size": "12",
         },

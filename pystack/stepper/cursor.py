@@ -181,6 +181,22 @@ class Cursor:
             self.position = low - 1
         return self.entry
 
+    def at(self, place: str) -> None:
+        """Go to a place as users write it: frame=N, event=N, time=SECONDS, first or last. ValueError if there is no such place."""
+        unit, _, value = place.partition("=")
+        if place == "first":
+            self.first()
+        elif place == "last":
+            self.last()
+        elif unit == "time":
+            self.goto(time=self.timeline.start + round(float(value) * 1e9))
+        elif unit == "frame":
+            self.goto(frame=int(value))
+        elif unit == "event":
+            self.goto(event=int(value))
+        else:
+            raise ValueError("write frame=N, event=N, time=SECONDS, first or last")
+
     def first(self) -> None:
         """Go before the first event."""
         self.position = -1

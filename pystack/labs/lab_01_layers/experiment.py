@@ -3,6 +3,7 @@
 from typing import Any
 
 import pystack_c.const as C
+from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.testing.lab import MS, A, B, Lab, Network, S, pattern, stream
 from pystack.testing.segments import OUTBOUND, decode
@@ -112,3 +113,8 @@ CONTROLS = [
 def control(name: str) -> Any:
     """Measure a control."""
     return (goodput if name.endswith("goodput") else layers)(timestamps=True)
+
+
+LOOKS = [
+    LabLook("One byte on an open connection", lambda: send(0), 'event.kind == "out" and event.fields.length == 1', "ladder"),
+]  # fmt: skip

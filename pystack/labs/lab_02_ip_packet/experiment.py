@@ -3,6 +3,7 @@
 import struct
 from typing import Any
 
+from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.phy.match import is_udp
 from pystack.sim.channel import flip_bit
@@ -126,3 +127,9 @@ CONTROLS = [
 def control(name: str) -> float:
     """Measure a control."""
     return len(fragments(1472)) if name == "one" else delivered(1472)
+
+
+LOOKS = [
+    LabLook("A datagram of 4,000 bytes in three fragments", lambda: fragments(SIZE), 'event.kind == "fragment"', "ladder"),
+    LabLook("The last fragment is lost, and 30 s later B gives up", lambda: errors(3), 'event.kind == "icmp.out"', "ladder"),
+]  # fmt: skip

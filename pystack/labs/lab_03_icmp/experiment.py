@@ -3,6 +3,7 @@
 import errno
 from typing import Any
 
+from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.sim.programs import Program, raw, spawn
 from pystack.testing.lab import MS, S
@@ -104,3 +105,8 @@ CONTROLS = [
 def control(name: str) -> Any:
     """Measure a control."""
     return traceroute(silent=True) if name == "silent" else answers_of([ECHO])
+
+
+LOOKS = [
+    LabLook("Traceroute: the routers answer for packets whose TTL ends", traceroute, 'event.kind == "icmp.out" and event.fields.type == 11', "ladder"),
+]  # fmt: skip

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pystack.addresses import parse_addr
+from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.phy.match import is_arp
 from pystack.sim.network import Network, SimHost
@@ -151,3 +152,9 @@ def control(name: str) -> Any:
     if name == "silent":
         return moved(gratuitous=False)[0]
     return pings(known=True) if name == "known" else queued(10)
+
+
+LOOKS = [
+    LabLook("Two pings, and the question that only the first one needs", pings, 'event.kind == "queued"', "ladder"),
+    LabLook("Nobody has the address", absent, 'event.kind == "frame.out"', "ladder"),
+]  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Any
 
 import pystack_c.const as C
 from pystack import bpf
+from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.phy.match import is_data
 from pystack.testing.lab import MS, Lab, lab_net
@@ -55,6 +56,12 @@ def fetch(folder: str, drop: int = 0) -> list[str]:
     lab.net.run_until_idle()
     lab.net.close()
     return paths
+
+
+def recorded() -> None:
+    """Fetch, for a recording."""
+    with tempfile.TemporaryDirectory() as folder:
+        fetch(folder)
 
 
 def count(path: str, expression: str) -> int:
@@ -127,3 +134,8 @@ def control(name: str) -> list[int]:
     """Measure the control."""
     with tempfile.TemporaryDirectory() as folder:
         return [count(path, FILTERS["from server"]) for path in fetch(folder, drop=3)]
+
+
+LOOKS = [
+    LabLook("A request, and 10,000 bytes as the answer", recorded, 'host == "b" and event.kind == "out" and event.fields.length > 1000', "ladder"),
+]  # fmt: skip

@@ -6,6 +6,7 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
+from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.phy.match import is_icmp, is_udp
 from pystack.sim.network import Network
@@ -172,3 +173,8 @@ def control(name: str) -> int:
     if name == "first":
         return agreeing(first=True, only="10.")
     return sum(one != other for one, other in zip(chosen(destinations()), chosen(destinations(), ROUTES[::-1])))
+
+
+LOOKS = [
+    LabLook("A packet goes round in the loop until its TTL ends", circle, 'event.kind == "icmp.out" and event.fields.type == 11', "ladder", frames="1-20"),
+]  # fmt: skip

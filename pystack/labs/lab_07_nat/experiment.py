@@ -4,6 +4,7 @@ import errno
 from typing import Any
 
 from pystack.labs.lab_07_nat.home import PUBLIC, SERVER, Home
+from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.sim.network import Network
 from pystack.sim.programs import datagram, spawn, stream
@@ -161,3 +162,8 @@ CONTROLS = [
 def control(name: str) -> list[int]:
     """Measure the control: the server's answer does not find its way."""
     return connects(False)
+
+
+LOOKS = [
+    LabLook("Two hosts send from the same port, by one address", two_hosts, 'event.kind == "nat.bind" and event.fields.port != 40000', "ladder"),
+]  # fmt: skip

@@ -4,6 +4,7 @@ import errno
 from functools import cache
 from typing import Any
 
+from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.sim.programs import datagram
 from pystack.testing.lab import MS, B, Lab, S, lab_net, pattern, sleep
@@ -159,3 +160,8 @@ def control(name: str) -> Any:
     if name == "half":
         return flood(RATE // 2)["share"]
     return {"stream": stream_receives, "rate": tcp_rate, "lossless": lambda: arrive(0)}[name]()
+
+
+LOOKS = [
+    LabLook("A datagram to a closed port, and the error", refused, 'host == "a" and event.kind == "icmp.in"', "ladder"),
+]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.phy.match import is_data
 from pystack.testing.lab import MS, Lab, S, lab_net, pattern
@@ -103,3 +104,9 @@ def control(name: str) -> Any:
     took, blocks, again = two_lost(tcp_sack=False)
     assert not blocks
     return again if name.endswith("resent") else took
+
+
+LOOKS = [
+    LabLook("Segments 2 and 4 are lost, and SACK says so", two_lost, 'host == "a" and event.kind == "sack"', "ladder"),
+    LabLook("Without SACK", lambda: two_lost(tcp_sack=False), 'event.kind == "retransmit"', "ladder"),
+]  # fmt: skip

@@ -3,6 +3,7 @@
 from functools import cache
 from typing import Any
 
+from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.testing.lab import MS, Lab, S, lab_net, pattern, sleep
 
@@ -149,3 +150,8 @@ def control(name: str) -> int:
         return int(asleep(SHORT, lose_update=True, persist=False)["done"])
     sizes = single_bytes(10_000, tcp_sws=False, tcp_nagle=False)
     return min(sizes) if name == "silly" else sum(size == 1 for size in sizes)
+
+
+LOOKS = [
+    LabLook("The reader sleeps, the window closes, and the sender probes", lambda: asleep.__wrapped__(SHORT), 'host == "a" and event.kind == "hold" and tcb.snd_wnd == 0', "sequence", "a "),
+]  # fmt: skip

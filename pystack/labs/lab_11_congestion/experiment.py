@@ -3,6 +3,7 @@
 from functools import cache
 from typing import Any
 
+from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.phy.match import is_data
 from pystack.sim.network import Network
@@ -136,29 +137,18 @@ def jain(x: int, y: int) -> float:
 
 K = (0.3 * 100 / 0.4) ** (1 / 3)  # seconds
 VALUES = [
-    LabValue(
-        "100", "Every 100th segment is lost: which share of the formula is the rate?", "0.75 to 1.05", 0.9, "", 0.15
-    ),
+    LabValue("100", "Every 100th segment is lost: which share of the formula is the rate?", "0.75 to 1.05", 0.9, "", 0.15),
     LabValue("400", "Every 400th?", "0.85 to 1.05", 0.95, "", 0.1),
     LabValue("1600", "Every 1,600th?", "0.90 to 1.05", 0.975, "", 0.075),
-    LabValue(
-        "faster", "How much faster is it at 400 than at 100, and at 1,600 than at 400?", "√4", [2.15, 2.15], "", 0.15
-    ),
+    LabValue("faster", "How much faster is it at 400 than at 100, and at 1,600 than at 400?", "√4", [2.15, 2.15], "", 0.15),
     LabValue("42", "A queue of 42 packets: how long is the link busy?", "100 %", 100, "%", 1),
     LabValue("4", "A queue of 4 packets?", "75 % without a queue, so a little more", 79, "%", 3),
     LabValue("lowest", "CUBIC's window after the loss?", "0.7 * 100", 70, "segments", 2),
-    LabValue(
-        "back",
-        "CUBIC: when is the window back at 100, in the middle of its flat part?",
-        "∛(0.3 W / 0.4)",
-        K,
-        "seconds",
-        0.1,
-    ),
+    LabValue("back", "CUBIC: when is the window back at 100, in the middle of its flat part?", "∛(0.3 W / 0.4)", K, "seconds", 0.1),
     LabValue("later", "CUBIC: which window after twice that time?", "W + 0.3 W", 130, "segments", 4),
     LabValue("fair", "Two senders with the same R: which index?", "1", 1, "", 0.05),
     LabValue("unfair", "R and 2 R: how many times more gets the first one?", "2 to 4", 3, "times", 1),
-]
+]  # fmt: skip
 
 
 def measure(name: str) -> Any:
@@ -195,3 +185,8 @@ def control(name: str) -> Any:
     if name == "fixed":
         return utilisation(BDP, "fixed", 5)[1]
     return [window_at("reno", 1), window_at("reno", 5)]
+
+
+LOOKS = [
+    LabLook("CUBIC after a loss at a window of 100 segments", lambda: after_a_loss.__wrapped__("cubic", 400 * MS, 11), 'event.kind == "retransmit"', "cwnd", "a "),
+]  # fmt: skip

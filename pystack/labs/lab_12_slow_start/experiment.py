@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.testing.lab import MS, Lab, lab_net, rounds
 
@@ -63,3 +64,8 @@ CONTROLS = [
 def control(name: str) -> list[int]:
     """Measure the control: a delayed acknowledgement is for two segments, so the window grows by half."""
     return by_round(tcp_abc_l=0)[:4]
+
+
+LOOKS = [
+    LabLook("The window doubles up to 80 segments, and then grows by one", lambda: by_round(), 'host == "b" and event.kind == "cwnd" and event.fields.old > 0', "cwnd", "b "),
+]  # fmt: skip

@@ -4,6 +4,7 @@ import errno
 from typing import Any
 
 from pystack.labs.lab_13_states.scripts import EDGES, SCRIPTS, R, simultaneous_close, watched
+from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.testing.lab import Lab, S, lab_net, sleep, stream
 from pystack.testing.segments import FIN, RST
@@ -170,3 +171,8 @@ def control(name: str) -> list[int]:
     if name == "server first":
         return connections("b")
     return [restarts(0, S), restarts(1, S), restarts(0, WAIT + S)]
+
+
+LOOKS = [
+    LabLook("Both sides close at the same time", simultaneous_close, 'event.kind == "state" and state == CLOSING', "ladder"),
+]  # fmt: skip

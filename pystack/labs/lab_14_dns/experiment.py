@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pystack.labs.lab_14_dns.zones import LIFE, NEGATIVE, ZONES, build
+from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.sim.network import Network
 
@@ -145,3 +146,8 @@ CONTROLS = [
 def control(name: str) -> Any:
     """Measure the control."""
     return lookups(lambda: [timed("zero.example.test", ["192.0.2.81"]) for _ in range(3)])[0]
+
+
+LOOKS = [
+    LabLook("A name is looked up from the root down", lambda: lookups(web), 'event.kind == "dns" and event.fields.action == "refer"', "ladder", needs=NEEDS),
+]  # fmt: skip

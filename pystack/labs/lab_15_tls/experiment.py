@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pystack.labs.looks import LabLook
 from pystack.labs.tls import SimTls, certificate
 from pystack.labs.values import LabControl, LabValue
 from pystack.testing.lab import MS, Lab, lab_net
@@ -135,3 +136,9 @@ def control(name: str) -> int:
         return first(TLS13, NAMES)
     lab = network()
     return int(visit(lab, lab.listener(), contexts(TLS13))["certificates"])
+
+
+LOOKS = [
+    LabLook("A first visit with TLS 1.3", lambda: first(TLS13), 'host == "b" and event.kind == "out" and event.fields.length > 500', "ladder", to_scale=True, needs="openssl"),
+    LabLook("Where the time of this visit goes", lambda: first(TLS13), "", "waterfall", needs="openssl"),
+]  # fmt: skip

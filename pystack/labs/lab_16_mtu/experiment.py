@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.phy.match import is_icmp
 from pystack.sim.network import Network
@@ -165,3 +166,9 @@ def control(name: str) -> Any:
         return hanging(tcp_mtu_probing=1, tcp_retries1=16)
     errors, sizes, end = discovery(1500, 1500, 1500)
     return end if name == "time" else [len(errors), min(sizes)]
+
+
+LOOKS = [
+    LabLook("The first flight is too large, and the router says so", lambda: discovery(*NARROW), 'host == "a" and event.kind == "icmp.in"', "sequence", "a "),
+    LabLook("A black hole, and a sender that probes", probing, 'event.kind == "retransmit"', "sequence", "a "),
+]  # fmt: skip

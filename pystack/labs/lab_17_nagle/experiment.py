@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.testing.lab import MS, Lab, lab_net
 
@@ -77,3 +78,9 @@ CONTROLS = [
 def control(name: str) -> Any:
     """Measure the control: Nagle still waits for the acknowledgement, which comes after one round trip."""
     return same(exchanges(server={"tcp_quickack_segs": 1 << 20, "tcp_delack_time": 0})[0])
+
+
+LOOKS = [
+    LabLook("Two writes: the second one waits for an acknowledgement", exchanges, 'host == "a" and event.kind == "hold"', "ladder", frames="1-12"),
+    LabLook("The same with TCP_NODELAY", lambda: exchanges("nodelay"), "frame=5", "ladder", frames="1-14"),
+]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.testing.lab import MS, Lab, S, lab_net, pattern, sleep
 
@@ -80,3 +81,8 @@ CONTROLS = [
 def control(name: str) -> int:
     """Measure a control."""
     return bulk(tcp_quickack_segs=1 << 20) if name == "quick bulk" else one_byte(tcp_quickack_segs=16)[0]
+
+
+LOOKS = [
+    LabLook("One byte, and an acknowledgement that waits for an answer", lambda: one_byte(), 'host == "b" and event.kind == "ack" and event.fields.action == "delayed"', "ladder"),
+]  # fmt: skip

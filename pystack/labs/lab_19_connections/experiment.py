@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from pystack.labs.looks import LabLook
 from pystack.labs.tls import SimTls, certificate
 from pystack.labs.values import LabControl, LabValue
 from pystack.testing.lab import MS, Lab, S, lab_net
@@ -147,3 +148,9 @@ def control(name: str) -> int:
         ]
         return max(times) - min(times)
     return tls_requests(pooled=False, version=ssl.TLSVersion.TLSv1_2)
+
+
+LOOKS = [
+    LabLook("A new connection for each request", lambda: requests(False), 'host == "a" and event.kind == "state" and state == ESTABLISHED', "ladder", frames="1-20"),
+    LabLook("One connection for all requests", lambda: requests(True), 'host == "a" and event.kind == "state" and state == ESTABLISHED', "ladder", frames="1-20"),
+]  # fmt: skip

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pystack_c.const as C
+from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.testing.lab import MS, B, Lab, lab_net
 from pystack.testing.segments import SYN
@@ -130,3 +131,8 @@ def control(name: str) -> Any:
         return repeated(first=True)[1]
     world = World(CLIENT_ONLY)
     return [world.exchange()[0] for _ in range(3)]
+
+
+LOOKS = [
+    LabLook("A request that gets a cookie, and one with data in the SYN", lambda: repeated(first=False), 'event.kind == "out" and event.fields.length > 0 and event.fields.flags % 4 >= 2', "ladder"),
+]  # fmt: skip

@@ -5,6 +5,7 @@ from functools import cache
 from typing import Any
 
 from pystack.labs.lab_21_backlog.flood import flood
+from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.testing.lab import MS, B, Lab, S, lab_net, sleep, stream
 
@@ -136,3 +137,8 @@ def control(name: str) -> Any:
     if name == "linear":
         return into_nothing(tcp_syn_retries=8, tcp_syn_linear_timeouts=4, tcp_rto_max=1000 * S)
     return clients(backlog=8).count(R) if name == "longer" else flooded(False)[0]
+
+
+LOOKS = [
+    LabLook("Eight clients and a queue for five", lambda: clients(accept_at=500 * MS), 'event.kind == "drop"', "ladder", frames="13-24"),
+]  # fmt: skip

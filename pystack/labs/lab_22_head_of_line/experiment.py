@@ -3,6 +3,7 @@
 from functools import cache
 from typing import Any
 
+from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.phy.match import is_data, is_udp
 from pystack.sim.programs import datagram
@@ -131,3 +132,8 @@ def control(name: str) -> int:
     if name == "udp":
         return max(over_udp(drop=False).values())
     return max(over_tcp(1 if name == "one" else STREAMS, drop=False).values())
+
+
+LOOKS = [
+    LabLook("One lost message makes twelve others wait", lambda: over_tcp.__wrapped__(1), 'host == "b" and event.kind == "ooo"', "sequence", "a "),
+]  # fmt: skip

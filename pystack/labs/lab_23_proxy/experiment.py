@@ -4,6 +4,7 @@ import asyncio
 from functools import cache
 from typing import Any
 
+from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.sim.network import MS, Network, S
 from pystack.testing.segments import WireLog
@@ -170,3 +171,8 @@ CONTROLS = [
 def control(name: str) -> list[int]:
     """Measure a control."""
     return unpooled() if name == "unpooled" else two_at_once(1)
+
+
+LOOKS = [
+    LabLook("Directly, by the proxy, and by the proxy again", times.__wrapped__, 'host == "proxy" and event.kind == "state" and state == ESTABLISHED', "ladder", needs="h11 h2"),
+]  # fmt: skip

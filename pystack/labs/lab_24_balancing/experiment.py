@@ -4,6 +4,7 @@ import asyncio
 from functools import cache
 from typing import Any
 
+from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.sim.network import MS, Network, S
 from pystack.testing.segments import WireLog
@@ -171,3 +172,9 @@ CONTROLS = [
 def control(name: str) -> list[int]:
     """Measure the control."""
     return connections(REQUESTS, together=False)
+
+
+LOOKS = [
+    LabLook("Layer 4: one connection, one backend", lambda: one_connection(4), 'event.kind == "balance.choose"', "ladder", frames="1-16"),
+    LabLook("Layer 7: one connection of the client, and two of the balancer", lambda: one_connection(7), 'host == "two" and event.kind == "state" and state == ESTABLISHED', "ladder", frames="1-24", **L7),
+]  # fmt: skip

@@ -3,6 +3,7 @@
 import errno
 from typing import Any
 
+from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.sim.network import MS, Network, S, SimHost
 from pystack.sim.programs import spawn, stream
@@ -156,3 +157,9 @@ CONTROLS = [
 def control(name: str) -> Any:
     """Measure a control."""
     return wait(errno.ETIMEDOUT, DROP, ALLOW) if name == "order" else outlives(f"ip saddr {CLIENT} counter")
+
+
+LOOKS = [
+    LabLook("A firewall that drops", lambda: wait(errno.ETIMEDOUT, DROP), 'event.kind == "drop"', "ladder", **NFT),
+    LabLook("A firewall that rejects", lambda: wait(errno.ECONNREFUSED, RESET), 'event.kind == "drop"', "ladder", **NFT),
+]  # fmt: skip

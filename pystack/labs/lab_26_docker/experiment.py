@@ -4,6 +4,7 @@ import errno
 from typing import Any
 
 from pystack.labs.lab_26_docker.world import CLIENT, HOST, IPV4, Docker
+from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.sim.network import Network
 
@@ -135,3 +136,8 @@ CONTROLS = [
 def control(name: str) -> Any:
     """Measure a control."""
     return routed() if name == "routed" else outside(masquerade=False)
+
+
+LOOKS = [
+    LabLook("A client asks by the published port", lambda: published(proxy=False), 'event.kind == "nat.bind" and event.fields.kind == "dnat"', "ladder", frames="1-24"),
+]  # fmt: skip

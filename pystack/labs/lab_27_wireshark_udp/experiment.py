@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pystack.labs import tshark
+from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.sim.network import MS, Network, S
 from pystack.sim.programs import datagram
@@ -97,3 +98,8 @@ CONTROLS = [
 def control(name: str) -> int:
     """Measure a control."""
     return len(ask(AT_A + "icmp" if name == "open" else "frame.comment contains DROPPED", ports=(OPEN, CLOSED)))
+
+
+LOOKS = [
+    LabLook("Ten datagrams to an open port, and one to a closed one", lambda: send(network(), (OPEN,)), 'event.kind == "drop"', "ladder"),
+]  # fmt: skip

@@ -6,6 +6,7 @@ from typing import Any
 
 from pystack.labs import tshark
 from pystack.labs.lab_28_wireshark_tcp import solution
+from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.phy.match import is_data
 from pystack.testing.lab import MS, Lab, S, lab_net, pattern, sleep
@@ -108,3 +109,8 @@ def control(name: str) -> Any:
     if name == "own none":
         return list(solution.count(segments(()))[:2])
     return found("repeated" if name == "none" else "duplicates", ())
+
+
+LOOKS = [
+    LabLook("Two lost segments, and a server that sleeps", lambda: upload(network(), DROPS), 'event.kind == "retransmit"', "sequence", "a "),
+]  # fmt: skip

@@ -6,6 +6,7 @@ from typing import Any
 
 from pystack.labs import tshark
 from pystack.labs.lab_29_wireshark_http import solution
+from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.testing.lab import MS, Lab, lab_net, pattern
 from pystack.testing.segments import ACK, SYN
@@ -143,3 +144,9 @@ CONTROLS = [
 def control(name: str) -> Any:
     """Measure a control."""
     return pieces(MSS) if name == "small" else run(False).opened
+
+
+LOOKS = [
+    LabLook("Ten requests on one connection", lambda: Run(True), 'host == "b" and event.kind == "out" and event.fields.length > 1000', "ladder", frames="1-20"),
+    LabLook("Ten requests on ten connections", lambda: Run(False), 'host == "a" and event.kind == "state" and state == ESTABLISHED', "ladder", frames="1-24"),
+]  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Any
 from pystack.labs import tshark
 from pystack.labs.lab_30_wireshark_http2 import solution
 from pystack.labs.lab_30_wireshark_http2.ends import R, Run, network
+from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.trace.keylog import inject
 
@@ -115,3 +116,8 @@ def control(name: str) -> int:
     if name == "wrong":
         return len(found("http2", "wrong"))
     return run(together=False).time if name == "turns" else run(size=65_000, count=1, updates=False).got
+
+
+LOOKS = [
+    LabLook("TLS, and three requests at once", lambda: run.__wrapped__(), 'host == "b" and event.kind == "out" and event.fields.length > 500', "ladder", needs="h2 openssl"),
+]  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Any
 from pystack.labs import tshark
 from pystack.labs.lab_31_wireshark_mongodb.messages import HEAD, message, take
 from pystack.labs.lab_31_wireshark_mongodb.solution import read_all
+from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.testing.lab import MS, Lab, lab_net
 
@@ -147,3 +148,8 @@ CONTROLS = [
 def control(name: str) -> int:
     """Measure a control."""
     return run("all").times["all"] if name == "all" else run("find", 10).times["find"]
+
+
+LOOKS = [
+    LabLook("A document is inserted, and 1,000 are read in two round trips", lambda: Run(("insert", "find")), 'host == "b" and event.kind == "out" and event.fields.length > 1000', "sequence", "b "),
+]  # fmt: skip

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pystack.labs import tshark
+from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.sim.network import MS, Network, S
 from pystack.sim.programs import spawn, stream
@@ -183,3 +184,9 @@ CONTROLS = [
 def control(name: str) -> int:
     """Measure a control."""
     return bursts(run(1 if name == "unbuffered" else 1000))
+
+
+LOOKS = [
+    LabLook("An event in each 100 ms, as the client gets it", lambda: Run(), 'host == "server" and event.kind == "out" and event.fields.length == 200', "sequence", "server "),
+    LabLook("By a proxy that holds 4 KiB", lambda: Run(4096), 'host == "proxy" and event.kind == "out" and event.fields.length > 1000', "sequence", "proxy "),
+]  # fmt: skip

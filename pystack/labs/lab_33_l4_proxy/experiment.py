@@ -6,6 +6,7 @@ from typing import Any
 
 from pystack.labs.lab_33_l4_proxy.paths import BUFFER, COPY, MS, R1, R2, SOL_TCP, TCP_NODELAY, Path, S, copying
 from pystack.labs.lab_33_l4_proxy.paths import network as network
+from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.sim.programs import spawn
 from pystack.testing.lab import sleep
@@ -96,3 +97,8 @@ CONTROLS = [
 def control(name: str) -> int:
     """Measure a control."""
     return blocked(name, reads=True)
+
+
+LOOKS = [
+    LabLook("The relay takes what no server reads", lambda: blocked.__wrapped__("relay"), 'host == "client" and event.kind == "hold" and tcb.snd_wnd == 0', "sequence", "client "),
+]  # fmt: skip

@@ -113,3 +113,6 @@ CONTROLS = [
 def control(name: str) -> Any:
     """Measure a control."""
     return seen()[name]
+
+
+NO_LOOKS = "its client is the kernel of this machine, which runs by the real clock and records nothing"

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.phy.match import is_data
 from pystack.testing.lab import MS, Lab, lab_net, pattern
@@ -109,3 +110,10 @@ def control(name: str) -> int:
     if name == "patient":
         return answer(10, server={"tcp_tlp_max_ack_delay": 40 * MS})[1]
     return resent(answer(*ALL, quick=False, tcp_tlp=False)[0])[-1]
+
+
+LOOKS = [
+    LabLook("Segment 3 is lost, and later ones reveal it", lambda: answer(3), 'host == "b" and event.kind == "retransmit"', "ladder", frames="4-27"),
+    LabLook("The last two are lost, and a probe reveals it", lambda: answer(9, 10), 'host == "b" and event.kind == "retransmit"', "ladder", frames="4-27"),
+    LabLook("All are lost, and only the timer helps", lambda: answer(*ALL, tcp_tlp=False), 'host == "b" and event.kind == "retransmit"', "sequence", "b "),
+]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.sim.programs import Program
 from pystack.testing.lab import MS, B, Lab, S, lab_net, sleep, stream
@@ -114,3 +115,8 @@ CONTROLS = [
 def control(name: str) -> int:
     """Measure a control."""
     return late_answer(True) if name == "closed" else second_client(True)
+
+
+LOOKS = [
+    LabLook("A silent client, and another one that waits behind it", lambda: second_client(False), 'host == "a" and event.kind == "state" and state == ESTABLISHED', "ladder"),
+]  # fmt: skip

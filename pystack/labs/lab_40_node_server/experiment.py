@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.sim.programs import Program, datagram
 from pystack.testing.lab import MS, B, Lab, S, lab_net, sleep
@@ -96,3 +97,8 @@ CONTROLS = [
 def control(name: str) -> int:
     """Measure the control."""
     return gap(True)
+
+
+LOOKS = [
+    LabLook("Two small answers: the second one waits", lambda: gap(False), 'host == "b" and event.kind == "hold"', "ladder"),
+]  # fmt: skip

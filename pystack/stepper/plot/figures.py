@@ -1,6 +1,7 @@
 """The plots as files, drawn with matplotlib (extra `plot`), in sizes that suit a lecture."""
 
-from typing import TYPE_CHECKING, Any
+import io
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pystack import charts
 from pystack.stepper.plot import arrows, data, waterfall
@@ -30,13 +31,13 @@ MOST_LETTERS = 300
 def draw(
     timeline: "Timeline",
     kind: str,
-    path: str,
+    path: "str | BinaryIO",
     *,
     connection: str | None = None,
     frames: str = "",
     to_scale: bool = False,
 ) -> None:
-    """Draw one plot into a .png, .svg or .pdf file. `frames` and `to_scale` are for a ladder.
+    """Draw one plot into a .png, .svg or .pdf file, or as SVG into an open file. `frames` and `to_scale` are for a ladder.
 
     ValueError says in one line what is wrong.
     """
@@ -59,8 +60,15 @@ def draw(
             _PLOTS[kind](axes, timeline, key)
             axes.set_title(one_line(f"{timeline.name}: {key}"), loc="left", fontsize=11)
         # The file holds no date, so the same run gives the same file.
-        metadata = {"Date": None} if path.endswith(".svg") else None
-        figure.savefig(path, metadata=metadata)
+        svg = not isinstance(path, str) or path.endswith(".svg")
+        figure.savefig(path, metadata={"Date": None} if svg else None, format="svg" if svg else None)
+
+
+def svg(timeline: "Timeline", kind: str, **options: Any) -> str:
+    """Return a plot as the text of an SVG file. The options and errors are those of `draw`."""
+    out = io.BytesIO()
+    draw(timeline, kind, out, **options)
+    return out.getvalue().decode()
 
 
 def frame_range(timeline: "Timeline", text: str) -> tuple[int, int]:
