@@ -17,7 +17,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 OUT = HERE.parent / "pystack" / "stepper" / "web" / "static"
 STAMP = OUT / ".built"
-FILES = ("index.html", "stepper.js", "stepper.css", "THIRD-PARTY.txt")
+FILES = ("index.html", "stepper.js", "stepper.css", "course.html", "course.js", "course.css", "THIRD-PARTY.txt")
 
 
 def sources() -> list[Path]:

@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plot": ("pystack.cli.plot:plot", "Draw a recording or a scenario into a .png, .svg or .pdf file."),
     "sweep": ("pystack.cli.sweep:sweep", "Run a function with many parameters and seeds, and keep each result."),
     "lab": ("pystack.cli.lab:lab", "Work through the labs of the course: predict, run, compare, and be checked."),
+    "course": ("pystack.cli.course:course", "Work through the course in a browser, with an editor for the exercises."),
     "pkt": ("pystack.cli.pkt:pkt", "Run packetdrill scripts against the stack, in virtual time."),
     "ss": ("pystack.cli.views:ss", "Show the sockets of a running stack."),
     "neigh": ("pystack.cli.views:neigh", "Show the neighbour (ARP) table of a running stack."),

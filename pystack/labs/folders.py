@@ -16,6 +16,7 @@ from pystack.labs.values import LabControl, LabValue, lacking
 HERE = Path(__file__).resolve().parent
 #: the endings of exercises: Python, C and JavaScript
 SUFFIXES = (".py", ".c", ".js")
+LONGEST = 1 << 18  # bytes of a learner's file
 _NAME = re.compile(r"lab_(\d\d)_([a-z0-9_]+)")
 
 
@@ -113,12 +114,12 @@ class LabFolder:
     def measure(self) -> list[LabResult]:
         """Run the experiment, once for each value."""
         measure = self.module("experiment").measure
-        return [self._result(value, measure) for value in self.values()]
+        return [self.result(value, measure) for value in self.values()]
 
     def controls(self) -> list[tuple[LabControl, LabResult]]:
         """Run each control."""
         experiment = self.module("experiment")
-        return [(control, self._result(control.value, experiment.control)) for control in experiment.CONTROLS]
+        return [(control, self.result(control.value, experiment.control)) for control in experiment.CONTROLS]
 
     def write(self, path: Path) -> None:
         """Write the capture of the experiment. LabError if the lab has none."""
@@ -127,7 +128,8 @@ class LabFolder:
             raise LabError(f"lab {self.number} writes no capture")
         write(path)
 
-    def _result(self, value: LabValue, measure: Any) -> LabResult:
+    def result(self, value: LabValue, measure: Any) -> LabResult:
+        """Measure one value by calling `measure(name)`, or skip it if this machine lacks something."""
         missing = value.missing()
         return LabResult(value, None, missing) if missing else LabResult(value, measure(value.name))
 

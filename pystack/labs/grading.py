@@ -12,9 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from pystack.labs.folders import HERE, LabError, LabFolder
-
-LONGEST = 1 << 18  # bytes of a learner's file
+from pystack.labs.folders import HERE, LONGEST, LabError, LabFolder
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The page's script and style. The build puts them into the package (sources in `web`; see
+"""The scripts and styles of two pages: the stepper and the course. The build puts them into the package (sources in `web`; see
 docs/reference/stepper-web.md).
 """
 
@@ -10,6 +10,13 @@ FILES = {
     "index.html": "text/html; charset=utf-8",
     "stepper.js": "text/javascript; charset=utf-8",
     "stepper.css": "text/css; charset=utf-8",
+    "THIRD-PARTY.txt": "text/plain; charset=utf-8",
+}
+#: the same for the course
+COURSE_FILES = {
+    "course.html": "text/html; charset=utf-8",
+    "course.js": "text/javascript; charset=utf-8",
+    "course.css": "text/css; charset=utf-8",
     "THIRD-PARTY.txt": "text/plain; charset=utf-8",
 }
 
@@ -24,5 +31,5 @@ def text(name: str) -> str:
         return (STATIC / name).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise BundleMissing(
-            "the page of the web stepper was not built; install npm (Debian: nodejs and npm) and run `make build` in the sources"
+            "the pages of the web stepper and of the course were not built; install npm (Debian: nodejs and npm) and run `make build` in the sources"
         ) from None

@@ -1,19 +1,13 @@
 """The server of the web stepper: Starlette on 127.0.0.1, one page, and JSON for its data.
 
-It is safe on a machine with other users and other open pages. Every address begins with a random secret. The Host must
-be this machine's own name (against DNS rebinding), and requests from other pages are refused. Expressions are evaluated
-only by expr.py, and only the bundle's files are served.
+guard.py makes it safe on a machine with other users and other open pages. Expressions are evaluated only by expr.py, and only
+the bundle's files are served.
 """
 
-import json
-import secrets
-import socket
 import threading
-import webbrowser
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -24,71 +18,13 @@ from pystack.stepper.export import page, scenario_of
 from pystack.stepper.web import bundle
 from pystack.stepper.web.data import Trace
 from pystack.stepper.web.desk import Desk
+from pystack.stepper.web.guard import MOST_BODY, Guard, answer, hosts, read, run
 from pystack.stepper.web.session import WebSession
 
 if TYPE_CHECKING:
     from pystack.stepper.cursor import Cursor
     from pystack.stepper.scenarios import Scenario
     from pystack.stepper.timeline import Timeline
-
-#: a request holds a position and a few expressions
-MOST_BODY = 100_000
-HEADERS = {
-    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src data:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "cross-origin-resource-policy": "same-origin",
-    "cache-control": "no-store",
-}
-
-
-def answer(value: Any, status: int = 200) -> Response:
-    """Return a response with JSON."""
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=str)
-    return Response(text, status, media_type="application/json")
-
-
-class Guard:
-    """Lets through only requests of this server's own page: the right Host, the right secret, and no other page's
-    request.
-    """
-
-    def __init__(self, app: Any, hosts: list[str], secret: str):
-        self.app = app
-        self.hosts = hosts
-        self.secret = secret
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Handle an ASGI connection."""
-        if scope["type"] != "http":
-            return  # The server has no web sockets and no lifespan.
-
-        async def send_with_headers(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] += [(name.encode(), value.encode()) for name, value in HEADERS.items()]
-            await send(message)
-
-        refusal = self.refusal(Request(scope))
-        await (self.app if refusal is None else refusal)(scope, receive, send_with_headers)
-
-    def refusal(self, request: Request) -> Response | None:
-        """Return a response that says why the request is refused, or None."""
-        if request.headers.get("host", "") not in self.hosts:
-            return PlainTextResponse(
-                "pystack: the server accepts requests only under this machine's local names\n", 421
-            )
-        origin = request.headers.get("origin")
-        if origin is not None and origin not in [f"http://{host}" for host in self.hosts]:
-            return PlainTextResponse("pystack: the server refuses requests from other pages\n", 403)
-        # A link on another site may lead here, but that site cannot know the secret.
-        if request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
-            return PlainTextResponse("pystack: the server refuses requests from other pages\n", 403)
-        first = request.url.path.split("/", 2)[1]
-        if not secrets.compare_digest(first.encode(), self.secret.encode()):
-            return PlainTextResponse("pystack: open the address that `pystack step --web` printed\n", 404)
-        return None
-
 
 #: the parts of the server's addresses below /SECRET/: the trace of the command line, a scenario, a file
 PLACES = {"": "", "scenario": "/scenario/{name:str}", "file": "/file/{name:path}"}
@@ -106,7 +42,7 @@ def application(desk: Desk, port: int, secret: str) -> Any:
         routes.append(Route(f"/{secret}/", lambda request: RedirectResponse("start/")))
     for kind, place in PLACES.items():
         routes += place_routes(desk, lock, kind, f"/{secret}{place}")
-    return Guard(Starlette(routes=routes), [f"{name}:{port}" for name in ("127.0.0.1", "localhost")], secret)
+    return Guard(Starlette(routes=routes), hosts(port), secret, "pystack step --web")
 
 
 def static(name: str) -> Callable[[Request], Response]:
@@ -128,7 +64,7 @@ def asked(lock: Any, function: Callable[..., Any]) -> Callable[[Request], Awaita
 
     async def endpoint(request: Request) -> Response:
         try:
-            body = await read(request) if request.method == "POST" else dict(request.query_params)
+            body = await read(request, MOST_BODY) if request.method == "POST" else dict(request.query_params)
         except ValueError as error:
             return answer({"error": str(error)}, 400)
         return await run_in_threadpool(ask, {**body, **request.path_params})
@@ -182,24 +118,6 @@ def place_routes(desk: Desk, lock: Any, kind: str, base: str) -> list[Route]:
     ]
 
 
-async def read(request: Request) -> dict[str, Any]:
-    """Return the body of a request: a JSON object of bounded size. ValueError says what is wrong with it."""
-    if request.headers.get("content-type", "").partition(";")[0] != "application/json":
-        raise ValueError("the body must be JSON")
-    body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > MOST_BODY:
-            raise ValueError("the body is too long")
-    try:
-        found = json.loads(body)
-    except (ValueError, RecursionError):
-        raise ValueError("the body is not valid JSON") from None
-    if not isinstance(found, dict):
-        raise ValueError("the body must be a JSON object")
-    return found
-
-
 def serve(
     timeline: "Timeline | None" = None,
     *,
@@ -221,19 +139,4 @@ def serve(
     if timeline is not None:
         other = None if against is None else Trace(against, scenario_of(against), f"compared with {timeline.name}")
         desk.first = WebSession(Trace(timeline, scenario or scenario_of(timeline)), cursor, other)
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    with listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", port))
-        listener.listen(64)
-        port = listener.getsockname()[1]
-        secret = secrets.token_urlsafe(16)
-        address = f"http://127.0.0.1:{port}/{secret}/" + (f"#layout={layout}" if layout else "")
-        print(f"{address}\nCtrl-C ends it.", flush=True)
-        if browser:
-            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
-        app = application(desk, port, secret)
-        config = uvicorn.Config(
-            app, log_level="warning", access_log=False, lifespan="off", ws="none", server_header=False
-        )
-        uvicorn.Server(config).run(sockets=[listener])
+    run(lambda port, secret: application(desk, port, secret), port, browser, f"#layout={layout}" if layout else "")
