@@ -25,6 +25,8 @@ Examples:
   pystack step run.pytrace --verify                 check the states forwards, backwards and by a second replay
   pystack step lan.pcapng --conversations           list the TCP connections of a capture
   pystack step http-get --follow 1                  print what both sides of a conversation said
+  pystack step h2.pcapng --messages                 list the messages of HTTP/2, PostgreSQL and others
+  pystack step h2.pcapng --messages --at frame=9    print the fields of the messages in one frame
   pystack step --web                                start page: all scenarios, and the recordings of this directory
 """
 
@@ -54,6 +56,15 @@ Examples:
 )
 @click.option("--conversations", is_flag=True, help="List the conversations of TCP and UDP, and exit.")
 @click.option("--follow", type=int, metavar="N", help="Print what both sides of conversation N said, and exit.")
+@click.option(
+    "--messages", is_flag=True, help="List the messages of HTTP, WebSocket, PostgreSQL and MongoDB, and exit."
+)
+@click.option(
+    "--decode-as",
+    metavar="PORT=PROTOCOL",
+    multiple=True,
+    help="Take what is sent to a port for http, http2, websocket, pgsql, mongo or none; repeatable.",
+)
 @click.option("--verify", is_flag=True, help="Check the states forwards, backwards and by a second replay.")
 @click.option("--web", is_flag=True, help="Serve the stepper to a browser, on this machine only.")
 @click.option(
@@ -95,6 +106,13 @@ def step(what: str | None, **options: Any) -> int:
     timeline, scenario = open_run(what, options["seed"], options["partial"], options["trusted"])
     if timeline.inferred:
         _refuse(timeline, options)
+    if options["decode_as"]:
+        try:
+            _face("pystack.stepper.messages", "decode_as", "dissect", "--decode-as")(timeline, options["decode_as"])
+        except ValueError as error:
+            raise click.UsageError(f"--decode-as: {error}") from None
+    if options["messages"]:
+        return _messages(timeline, options["at"])
     if options["conversations"]:
         return _conversations(timeline)
     if options["follow"] is not None:
@@ -131,7 +149,20 @@ def step(what: str | None, **options: Any) -> int:
 
 
 #: options that need the whole recording before the page is served
-_AT_ONCE = ("at", "breaks", "watches", "changes", "verify", "why", "text", "export", "conversations", "frames")
+_AT_ONCE = (
+    "at",
+    "breaks",
+    "watches",
+    "changes",
+    "verify",
+    "why",
+    "text",
+    "export",
+    "conversations",
+    "frames",
+    "messages",
+    "decode_as",
+)
 
 
 def _is_at_once(options: dict[str, Any]) -> bool:
@@ -226,6 +257,26 @@ def _follow(timeline: "Timeline", number: int) -> int:
             echo(f"{'<' if piece.way else '>'} {one_line(line)}")
     if cut:
         echo("(there is more)")
+    return 0
+
+
+def _messages(timeline: "Timeline", at: str | None) -> int:
+    """Print all messages, or the fields of those in the frame at a place."""
+    lines = _face("pystack.stepper.messages", "lines", "dissect", "--messages")
+    if not at:
+        for line in lines(timeline):
+            echo(one_line(line))
+        return 0
+    from pystack.stepper.cursor import Cursor
+    from pystack.stepper.messages import fields_of
+
+    cursor = Cursor(timeline)
+    _place(cursor, {"at": at, "breaks": (), "watches": ()})
+    frame = cursor.frame
+    if frame is None:
+        raise click.ClickException("there is no frame at this place")
+    for line in fields_of(frame):
+        echo(one_line(line))
     return 0
 
 

@@ -6,7 +6,7 @@ The text is words, all of which must be in one place. It is no pattern, so no te
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pystack.stepper.dissect import dissect
+from pystack.stepper import messages
 
 if TYPE_CHECKING:
     from pystack.stepper.records import Entry, Frame
@@ -77,7 +77,7 @@ def event_line(entry: "Entry") -> str:
 
 def frame_lines(frame: "Frame") -> list[str]:
     """Return what a frame says: its summary, and a line for each field."""
-    tree = dissect(frame.data, frame.link, frame.length)
+    tree = messages.tree(frame)
     lines = [f"frame {frame.number} {frame.summary}"]
     lines += [f"frame {frame.number} {node.abbrev} {node.line} {node.meaning}" for node in tree.walk()]
     return lines

@@ -100,7 +100,7 @@ def conversations(timeline: "Timeline", first: int = 0, last: "int | None" = Non
     return list(known.values())
 
 
-class _Side:
+class StreamSide:
     """The bytes of one direction: each once, and in order."""
 
     def __init__(self) -> None:
@@ -136,7 +136,7 @@ def follow(timeline: "Timeline", talk: StreamTalk, last: "int | None" = None) ->
 
     Retransmissions and the copies of a frame on further links are left out.
     """
-    sides = (_Side(), _Side())
+    sides = (StreamSide(), StreamSide())
     seen: dict[tuple[int, int, bytes], bool] = {}
     pieces: list[SaidPiece] = []
     total = 0

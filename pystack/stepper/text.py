@@ -58,6 +58,15 @@ def frame_line(frame: Frame) -> str:
     return f"{frame.number:>5} {seconds(timeline, frame.time)} {arrow:10} {frame.summary}{fate}"
 
 
+def messages(frame: Frame) -> list[str]:
+    """Return what the messages of programs in a frame say, each in one line, if the package for the dissection is there."""
+    try:
+        from pystack.stepper.messages import beside_lines
+    except ImportError:
+        return []
+    return beside_lines(frame)
+
+
 def story(timeline: Timeline) -> Iterator[str]:
     """Yield every frame with its reasons, and every other decision with its time."""
     told = -1
@@ -68,6 +77,7 @@ def story(timeline: Timeline) -> Iterator[str]:
             if frame.index != told:
                 told = frame.index
                 yield one_line(frame_line(frame))
+                yield from (one_line(f"{'':6}{message}") for message in messages(frame))
         if kind not in QUIET:
             yield one_line(f"{'':6}{seconds(timeline, entry.time)} {entry.host:4} {kind:16} {entry.text()}")
 
@@ -137,6 +147,7 @@ def place(cursor: Cursor, whole: bool = False) -> str:
     if entry.frame >= 0:
         frame = timeline.frames[entry.frame]
         lines.append(f"  frame {frame_line(frame).strip()}")
+        lines.extend(f"    {message}" for message in messages(frame))
         lines.extend(f"    {reason}" for reason in (*frame.reasons, *(f"DROPPED {drop}" for drop in frame.drops)))
     last = after_frame(timeline, entry) if whole and str(entry.kind) in FRAMES else entry.index
     for index in range(entry.index, last + 1):

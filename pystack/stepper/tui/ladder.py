@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
+from pystack.stepper import messages
 from pystack.stepper.plot.ladder import ends_of, is_again, later
 from pystack.stepper.records import Frame
 from pystack.stepper.tui import rows, words
@@ -151,7 +152,7 @@ def _row(session: TerminalSession, columns: Columns, frame: Frame, current: bool
     if columns.words:
         text.pad_right(max(PREFIX + columns.words - len(text), 0))
         room = width - len(text)
-        text.append(words.label(frame.summary, room) if room > 3 else "", look)
+        text.append(said(frame, room) if room > 3 else "", look)
     return _shown(session, text, frame.event, current, width)
 
 
@@ -179,11 +180,23 @@ def arrow(columns: Columns, frame: Frame) -> str:
     return "".join(cells)
 
 
+def said(frame: Frame, room: int) -> str:
+    """Return the words beside an arrow: the messages of programs in the frame, and its segment."""
+    message = messages.beside(frame)
+    if len(message) + 10 > room:
+        return words.label(message, room) if message else words.label(frame.summary, room)
+    return (
+        f"{message}  {words.label(frame.summary, room - len(message) - 2)}"
+        if message
+        else words.label(frame.summary, room)
+    )
+
+
 def _write(cells: list[str], frame: Frame, low: int, high: int, step: int) -> None:
     """Write the words into the arrow."""
     room = high - low - 6
     note = {"lost": " LOST", "dropped": " DROPPED"}.get(frame.fate, "")
-    text = f" {words.label(frame.summary, room - len(note))}{note} "
+    text = f" {said(frame, room - len(note))}{note} "
     start = low + (2 if step > 0 else 3)
     cells[start : start + len(text)] = text
 

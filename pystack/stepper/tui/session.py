@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from pystack.stepper import changes
+from pystack.stepper import changes, messages
 from pystack.stepper.branch import ChangeError, Row, branch, compare, figures
 from pystack.stepper.cursor import Cursor
-from pystack.stepper.dissect import Node, Tree, dissect
+from pystack.stepper.dissect import Node, Tree
 from pystack.stepper.records import Entry, Frame
 from pystack.stepper.scenarios import Scenario
 from pystack.stepper.timeline import Timeline
@@ -73,7 +73,7 @@ class TerminalSession:
         if frame is None:
             return None
         if self._tree is None or self._tree[0] != frame.index:
-            self._tree = (frame.index, dissect(frame.data, frame.link, frame.length))
+            self._tree = (frame.index, messages.tree(frame))
         return self._tree[1]
 
     @property

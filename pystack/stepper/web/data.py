@@ -7,8 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pystack
-from pystack.stepper import explain, figure5, snapshot, streams
-from pystack.stepper.dissect import dissect
+from pystack.stepper import explain, figure5, messages, snapshot, streams
 from pystack.stepper.dissect.application import PROTOCOLS
 from pystack.stepper.plot import data as plot
 from pystack.stepper.plot.ladder import gaps, ladder
@@ -295,11 +294,12 @@ def words(timeline: "Timeline", entry: Any) -> str:
 
 
 def _frame(frame: Any) -> dict[str, Any]:
-    tree = dissect(frame.data, frame.link, frame.length)
+    tree = messages.tree(frame)
     above = next((layer for layer in tree.layers if layer.abbrev in PROTOCOLS), None)
     label = plot.short(frame.summary)
-    if above is not None:
-        label = above.line if label.startswith("UDP") else f"{above.line}  {label}"
+    said = "; ".join(text for text in ("" if above is None else above.line, messages.beside(frame)) if text)
+    if said:
+        label = said if label.startswith("UDP") else f"{said}  {label}"
     return {
         "index": frame.index, "number": frame.number, "time": frame.time, "arrival": frame.arrival, "host": frame.host,
         "to": frame.to, "iface": frame.iface, "hex": frame.data[:MOST_BYTES].hex(), "length": frame.length,
