@@ -31,7 +31,6 @@ class Shape:
     def __init__(self, seed: int):
         chance = random.Random(seed)
         self.hops = chance.choice([0, 0, 1, 2])
-        # On two links of one rate, a frame arrives when the one before it has just left, so that hardly any time decides between two paths.
         rates = chance.sample([1_000_003, 9_999_991, 50_000_017], 3)
         self.links: list[dict[str, Any]] = [
             {
@@ -57,6 +56,10 @@ class Shape:
         self.ports = [80, 81] if chance.random() < 0.4 else [80]
         self.discipline = chance.choice(["", "", "", "pfifo limit 100", "tbf rate 3mbit burst 3000 limit 300kb"])
         self.congestion = chance.choice(["cubic", "cubic", "reno", "bbr"])
+        if chance.random() < 0.25:
+            # On two links of one rate, a frame arrives when the one before it has just left, so there are many ties.
+            for link in self.links:
+                link["rate"] = self.links[0]["rate"]
 
     def build(self, net: Network) -> tuple[Any, Any, str]:
         """Make the hosts and links. Returns both ends and the server's address."""
