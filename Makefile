@@ -61,7 +61,7 @@ proxies: setup ## compare the HTTP proxy with nginx and HAProxy and write docs/r
 mutants: setup ## break the core in 240 ways and see whether the conformance tests notice (7 minutes; then make rfc)
 	@$(PY) -m tools.mutate
 
-paths: setup ## prove the critical path on 1,000 random runs, by frames that are held back (an hour; ARGS="--runs 100 --sample 5")
+paths: setup ## prove the critical path on 1,000 random runs, by frames that are held and by walks that are wrong (half an hour; ARGS="--runs 100 --sample 5")
 	@$(PY) -m tools.paths $(ARGS)
 
 fuzz: setup ## try new random cases: property tests, the fuzzer and the cost oracle, on both builds (10 minutes)

@@ -63,29 +63,12 @@ def test_what_the_page_says_of_the_path(timeline, found):
     assert [span.host for span in found if span.cause == "TLS computing"] == ["client", "proxy", "client"]
 
 
-def just_gone(timeline, on_path):
-    """The frames whose last bit left a link at the very nanosecond at which a frame of the path came to it, and those behind which they waited.
-
-    On links of the same rate, frames follow each other without a gap. If such a frame is held, the next one waits, so it is a tie, too.
-    """
-    ways, found = timeline.ways, set()
-    for number in range(1, len(ways.passages) + 1):
-        passage = ways.passage(number)
-        while passage.frame + 1 in on_path or passage.frame + 1 in found:
-            ahead = ways.passage(passage.ahead) if passage.ahead else None
-            if ahead is None or ahead.end != passage.begin or ahead.end == ahead.begin or ahead.frame + 1 in found:
-                break
-            found.add(ahead.frame + 1)
-            passage = ahead
-    return found - set(on_path)
-
-
 def test_a_held_frame_moves_the_end_only_if_it_is_on_the_path(scenario, timeline, found):
     """The proof (see tests/stepper/timing/runs.py), with every fourth frame of the path and some others."""
     on_path = found.frames()
-    ties = set(found.ties) | just_gone(timeline, on_path)
+    ties = found.ties
     others = [frame.number for frame in timeline.frames if frame.number not in on_path and frame.fate == "delivered"]
-    chosen = [number for number in on_path[::4] if number not in ties]
+    chosen = on_path[::4]
     chosen += [number for number in others[::19] if number not in ties]
     wrong = []
     for number in chosen:

@@ -4,6 +4,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+#: causes of spans in which a frame is carried
+CARRIED = ("propagation", "jitter", "on the way")
+
 
 class PathError(ValueError):
     """There is no path between the given places. The message is one line."""
@@ -48,7 +51,7 @@ class Path:
     begin, end  in ns of the recording's time
     conn        key of the connection that was asked for, or ""
     first, last indices of the events at both ends
-    ties        numbers of frames that arrived together with one on the path: either of them may be the cause
+    ties        numbers of frames on other paths that end at the same time (see ties.py): each of them may be the cause
     """
 
     begin: int
@@ -74,8 +77,7 @@ class Path:
 
     def frames(self) -> list[int]:
         """The numbers of the frames whose way is part of the path."""
-        carried = ("propagation", "jitter", "on the way")
-        return sorted({span.frame for span in self.spans if span.frame and span.cause in carried})
+        return sorted({span.frame for span in self.spans if span.frame and span.cause in CARRIED})
 
     def as_dict(self) -> dict[str, Any]:
         """All of it, for JSON."""

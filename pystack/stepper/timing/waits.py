@@ -34,11 +34,11 @@ class Wait:
 class Waits:
     """A stack of waits. The walk goes back in time, so a wait ends for it where the wait opened."""
 
-    def __init__(self, timeline: Timeline, index: Lookup):
+    def __init__(self, timeline: Timeline, index: Lookup, tls: Handshakes | None = None):
         self.timeline = timeline
         self.events = timeline.events
         self.index = index
-        self.tls = Handshakes(timeline, index)
+        self.tls = Handshakes(timeline, index) if tls is None else tls
         self.open: list[Wait] = []
         self._shortest: dict[str, int] = {}
 
@@ -263,6 +263,29 @@ class Waits:
             if self.events[at].time <= time:
                 return at
         return -1
+
+
+class NoWaits(Waits):
+    """For a walk that asks only for the way, and not for what was waited."""
+
+    def __init__(self, waits: Waits):
+        super().__init__(waits.timeline, waits.index, waits.tls)
+        self._shortest = waits._shortest
+
+    def at_step(self, entry: Entry) -> None:
+        """Nothing."""
+
+    def relayed(self, entry: Entry, woken: int) -> None:
+        """Nothing."""
+
+    def reassembled(self, entry: Entry) -> None:
+        """Nothing."""
+
+    def on_the_way(self, frame: Frame) -> None:
+        """Nothing."""
+
+    def before_sending(self, frame: Frame, piece: int = 0) -> None:
+        """Nothing."""
 
 
 def _cut_short(entry: Entry) -> bool:

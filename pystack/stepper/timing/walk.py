@@ -6,16 +6,18 @@ place for the input, and goes on where the input came from: along the frame's wa
 program's step to what woke the program. On a link, a frame that waited goes on behind the frames ahead of it.
 """
 
-from bisect import bisect_left
-
-from pystack.stepper.keys import ConnKey
 from pystack.stepper.records import Entry, Frame
 from pystack.stepper.timeline import Timeline
 from pystack.stepper.timing.causes import TIMERS
+from pystack.stepper.timing.ends import begin_of, client_of, end_of, only_server
 from pystack.stepper.timing.index import Lookup
-from pystack.stepper.timing.path import Path, PathError, Span
-from pystack.stepper.timing.waits import Waits, frame_wait
+from pystack.stepper.timing.path import CARRIED, Path, PathError, Span
+from pystack.stepper.timing.ties import Joined, Ties
+from pystack.stepper.timing.waits import NoWaits, Waits
 from pystack.stepper.ways import Passage
+
+#: the most places at which all walks together look
+MOST_STEPS = 1_000_000
 
 
 def path(timeline: Timeline, conn: str = "", begin: int = -1, end: int = -1, index: "Lookup | None" = None) -> Path:
@@ -41,87 +43,6 @@ def path(timeline: Timeline, conn: str = "", begin: int = -1, end: int = -1, ind
     return Walk(timeline, index, begin, end, conn).run()
 
 
-def client_of(timeline: Timeline, index: Lookup) -> str:
-    """Return the connection that was opened first by a connect(), or the first one on which data arrived."""
-    for at in sorted(at for inputs in index.inputs for at in inputs):
-        if timeline.kind(at) == "call":
-            entry = timeline.events[at]
-            if str(entry.fields.get("name", "")).startswith("connect") and entry.conn:
-                return entry.conn
-    for kind in ("tcp.data", "tcp.out"):
-        for conn in timeline.connections:
-            if index.all(kind, conn):
-                return conn
-    raise PathError("there is no TCP connection with data in it: say where the path begins and ends")
-
-
-def only_server(timeline: Timeline, index: Lookup, conn: str) -> bool:
-    """Return True if a connection was accepted by a recorded host, and the client was not recorded."""
-    if not conn or timeline.other_end(conn):
-        return False
-    return not any(str(timeline.events[at].fields["name"]).startswith("connect") for at in index.all("call", conn))
-
-
-def end_of(timeline: Timeline, index: Lookup, conn: str) -> int:
-    """Return the event at which the last data of a connection arrived; if the client received none, at the other side."""
-    other = timeline.other_end(conn)
-    if not other and not any(
-        str(timeline.events[at].fields["name"]).startswith("connect") for at in index.all("call", conn)
-    ):
-        # Only the server was recorded. Its answer has arrived when the client acknowledges the last of it.
-        acked = [at for at in index.all("tcp.acked", conn) if timeline.events[at].fields["length"] > 0]
-        if acked:
-            return acked[-1]
-    for kind, key in (("tcp.data", conn), ("tcp.data", other), ("tcp.acked", conn)):
-        found = index.all(kind, key)
-        if found:
-            return found[-1]
-    raise PathError(f"no data arrived on {conn or 'the connection'}: say where the path ends")
-
-
-def begin_of(timeline: Timeline, index: Lookup, conn: str) -> int:
-    """Return the question for the name, if the connection waited for the answer; else its first call, or its first event."""
-    host = ConnKey.of(conn).host
-    if host in timeline.hosts:
-        for at in index.inputs[timeline.hosts.index(host)]:
-            entry = timeline.events[at]
-            if entry.conn == conn and (entry.kind != "call" or entry.fields.get("name") not in ("tcp_open", "bind")):
-                return question_before(timeline, index, at)
-    raise PathError(f"there is no connection {conn!r}; there are {', '.join(timeline.connections) or 'none'}")
-
-
-def question_before(timeline: Timeline, index: Lookup, at: int) -> int:
-    """Return the call that asked for a name whose answer let the program make a call, or the call itself: no name was looked up."""
-    host = timeline.events[at].host
-    inputs = index.inputs[timeline.hosts.index(host)]
-    begin = here = at
-    for _ in range(1000):
-        entry = timeline.events[here]
-        step = timeline.ways.steps.get(timeline.ways.step_of.get(here, 0))
-        if step is None or step.why != "ready" or step.began != entry.time or timeline.hosts[step.woken] != host:
-            break
-        here = index.input_before(step.woken, step.after)
-        woken = timeline.events[here]
-        if (
-            woken.kind == "frame.in"
-            and woken.frame >= 0
-            and frame_wait(timeline.frames[woken.frame])[0] == "name lookup"
-        ):
-            calls = [at for at in inputs[: bisect_left(inputs, here)] if timeline.kind(at) == "call"]
-            asked = [
-                at
-                for at in calls
-                if str(timeline.events[at].fields.get("name")).startswith("send")
-                and ":53" in timeline.events[at].subject
-            ]
-            if not asked:
-                break
-            begin = here = asked[-1]
-        elif woken.kind != "call" or woken.time != entry.time:
-            break
-    return begin
-
-
 class Walk:
     """One walk. `time` and `at` (an event) are the place where it is."""
 
@@ -130,8 +51,7 @@ class Walk:
         self.events = timeline.events
         self.index = index
         self.first, self.last = begin, end
-        #: numbers of the frames that arrived at the very time of one on the path, at the same host
-        self.ties: set[int] = set()
+        self.ties = Ties(timeline, index)
         self.begin = timeline.events[begin].time
         self.conn = conn
         self.client = timeline.peer if only_server(timeline, index, conn) else timeline.events[begin].host
@@ -151,7 +71,10 @@ class Walk:
         self.span(self.begin, "unknown", self.client, 0, self.last, "the recording does not say what was waited for")
         self.spans.reverse()
         end = self.events[self.last].time
-        return Path(self.begin, end, self.conn, self.first, self.last, self.spans, sorted(self.ties))
+        found = Path(self.begin, end, self.conn, self.first, self.last, self.spans, [])
+        self.ties.first = False
+        found.ties.extend(sorted(tied(self) - set(found.frames())))
+        return found
 
     def span(
         self, start: int, cause: str, host: str, frame: int, event: int, text: str, inferred: bool = False
@@ -181,20 +104,12 @@ class Walk:
         entry = self.events[cause]
         if entry.time < self.time:
             self.span(entry.time, "driver", entry.host, 0, at, f"{entry.host}'s driver had other work")
-        self.note_ties(cause, entry)
+        self.ties.worked_on(cause, entry)
         if entry.kind == "frame.in":
             return self.arrival(entry)
         if entry.kind == "timer.fired":
             return self.timer(entry)
         return self.call(entry)
-
-    def note_ties(self, cause: int, entry: Entry) -> None:
-        """Note the other frames that arrived at the host at the same time: had one of them come later, the path might be another one."""
-        for at in self.index.around(cause, entry.host):
-            if at != cause:
-                other = self.events[at]
-                if other.kind == "frame.in" and other.frame >= 0:
-                    self.ties.add(other.frame + 1)
 
     # -- timers ------------------------------------------------------------------------------------------------------
 
@@ -305,7 +220,10 @@ class Walk:
 
     def along(self, passage: Passage, entry: Entry) -> int:
         """Go back along the links that a frame passed, from the last one to its sender."""
-        while True:
+        before: Passage | None = passage
+        at = -1
+        while before is not None:
+            passage = before
             number = passage.frame + 1
             what = f"frame {number} on {passage.link}"
             due = passage.end + passage.delay
@@ -313,13 +231,23 @@ class Walk:
                 self.span(due, "jitter", "", number, entry.index, f"{what} came later than the link's delay says")
             self.span(passage.end, "propagation", "", number, entry.index, f"{what} was on its way")
             self.span(passage.begin, "serialization", "", number, entry.index, f"the {passage.length} bytes of {what}")
-            if passage.begin > passage.sent:
-                passage = self.behind(passage, entry)
-            if not passage.parent and passage.frame >= 0:
-                passage = self.in_discipline(passage, entry)
-            if not passage.parent:
-                return self.sent(passage.frame, passage.number)
-            passage = self.timeline.ways.passage(passage.parent)
+            before, at = self.onto(passage, entry)
+        return at
+
+    def onto(self, passage: Passage, entry: Entry) -> tuple[Passage | None, int]:
+        """Go back from the first bit of a frame on a link. Returns its passage over the link before, or None and where its sender sent it."""
+        self.ties.passed(passage, entry)
+        if passage.begin > passage.sent:
+            passage = self.behind(passage, entry)
+        return self.before(passage, entry)
+
+    def before(self, passage: Passage, entry: Entry) -> tuple[Passage | None, int]:
+        """Go back from where a frame came to a link, as onto() does."""
+        if not passage.parent and passage.frame >= 0:
+            passage = self.in_discipline(passage, entry)
+        if passage.parent:
+            return self.timeline.ways.passage(passage.parent), -1
+        return None, self.sent(passage.frame, passage.number)
 
     def behind(self, passage: Passage, entry: Entry) -> Passage:
         """Go back behind the frames that were sent ahead of one on the same link. Returns the first of these, which did not wait."""
@@ -331,6 +259,7 @@ class Walk:
                 self.span(passage.sent, "queueing", "", number, entry.index, f"frame {number} waited on {passage.link}")
                 break
             passage = ahead
+            self.ties.passed(passage, entry)
             other = "the rest of its group" if passage.frame + 1 == number else f"frame {passage.frame + 1}"
             what = f"frame {number} waited on {passage.link} while {other} was being sent"
             self.span(passage.begin, "queueing", "", number, entry.index, what)
@@ -354,6 +283,7 @@ class Walk:
             other = f"{what} while frame {ahead.frame + 1} was being sent"
             self.span(ahead.begin, "queueing", "", passage.frame + 1, entry.index, other)
             passage = ahead
+            self.ties.passed(passage, entry)
             if passage.begin > passage.sent:
                 passage = self.behind(passage, entry)
         return passage
@@ -387,3 +317,50 @@ class Walk:
             time, "peer", peer, frame.number, entry.index, f"{peer} worked, or the frames waited on their way", True
         )
         return sent
+
+
+class OtherWalk(Walk):
+    """A walk along another path that ends at the same time as the first one. It only collects the frames, and ends where it joins a known path."""
+
+    def __init__(self, first: Walk):
+        super().__init__(first.timeline, first.index, first.first, first.last, first.conn)
+        self.ties = first.ties
+        self.waits = NoWaits(first.waits)
+        self.frames: set[int] = set()
+
+    def span(
+        self, start: int, cause: str, host: str, frame: int, event: int, text: str, inferred: bool = False
+    ) -> None:
+        """Go to the start of a span, and note the frame that it carried."""
+        if cause in CARRIED and frame and self.time > max(start, self.begin):
+            self.frames.add(frame)
+        self.time = max(min(self.time, start), self.begin)
+
+    def follow(self, at: int, passage: Passage | None, entry: Entry, waited: bool) -> None:
+        """Walk back from an event, or from where the first bit of a frame came to a link (`waited`: behind the frames ahead of it)."""
+        try:
+            if passage is not None:
+                self.time = passage.begin if waited else passage.sent
+                before, at = self.onto(passage, entry) if waited else self.before(passage, entry)
+                if before is not None:
+                    at = self.along(before, entry)
+            else:
+                self.time = entry.time
+            while self.time > self.begin and at >= 0:
+                before_at = self.step(at)
+                if before_at >= at:
+                    break
+                at = before_at
+        except Joined:
+            pass
+
+
+def tied(walk: Walk) -> set[int]:
+    """Return the frames of all other paths that decide at the same time as the path of a walk, within the ns to which links round."""
+    found: set[int] = set()
+    ties = walk.ties
+    while ties.others and ties.steps < MOST_STEPS:
+        other = OtherWalk(walk)
+        other.follow(*ties.others.pop())
+        found |= other.frames
+    return found

@@ -8,7 +8,7 @@ from pystack.sim.programs import sleep, spawn
 from pystack.stepper.branch import Hold, branch
 from pystack.stepper.scenarios.base import Scenario, finish, listener, stream
 from pystack.stepper.timeline import Timeline
-from pystack.stepper.timing import Path, path
+from pystack.stepper.timing import CAUSES, WHYS, Path, path
 from pystack_c.probe import Event
 
 #: the ns by which a frame is held back
@@ -31,7 +31,6 @@ class Shape:
     def __init__(self, seed: int):
         chance = random.Random(seed)
         self.hops = chance.choice([0, 0, 1, 2])
-        # On two links of one rate, a frame arrives when the one before it has just left, so that hardly any time decides between two paths.
         rates = chance.sample([1_000_003, 9_999_991, 50_000_017], 3)
         self.links: list[dict[str, Any]] = [
             {
@@ -57,6 +56,10 @@ class Shape:
         self.ports = [80, 81] if chance.random() < 0.4 else [80]
         self.discipline = chance.choice(["", "", "", "pfifo limit 100", "tbf rate 3mbit burst 3000 limit 300kb"])
         self.congestion = chance.choice(["cubic", "cubic", "reno", "bbr"])
+        if chance.random() < 0.25:
+            # On two links of one rate, a frame arrives when the one before it has just left, so there are many ties.
+            for link in self.links:
+                link["rate"] = self.links[0]["rate"]
 
     def build(self, net: Network) -> tuple[Any, Any, str]:
         """Make the hosts and links. Returns both ends and the server's address."""
@@ -126,6 +129,7 @@ def check_sum(found: Path) -> None:
     assert found.spans[0].start == found.begin and found.spans[-1].end == found.end
     for one, two in zip(found.spans, found.spans[1:]):
         assert one.end == two.start and one.duration > 0
+    assert all(span.cause in CAUSES and span.why in WHYS for span in found)
     assert not {"unknown", "on the way", "driver", "timer", "jitter", "peer"} & {span.cause for span in found}
 
 
@@ -159,30 +163,84 @@ class HoldQueued(Hold):
             channel.meddle = meddle
 
 
-def disturbed(seed: int, most: int) -> tuple[Path, list[tuple[int, int, bool]], int]:
-    """Hold back frames of a run, one in each new run. Returns the path, the frames that moved the end otherwise than it says
-    (number, ns, whether it is on the path), and how many were tried.
+class Held(NamedTuple):
+    """A frame that was held for so many ns in a run of its own, and the ns by which the end of the request moved."""
 
-    Frames that arrived together with one on the path are left out, because either may be the cause. So are changes of the end by less than
-    the delay if a timer on the path is derived from measured round trips, which every frame is part of.
+    number: int
+    held: int
+    change: int
+
+
+class Disturbed(NamedTuple):
+    """What frames did that were held, one in each new run.
+
+    found    the path, whose frames should move the end
+    held     the frames
+    wrong    those that moved the end otherwise than the path says: (number, ns, whether it is on the path)
+    near     frames on another path that ends less than the time for which they were held before the end; they moved it by the rest
+    ties     frames on other paths that end at the same time: they are held, too, but they may move the end or not
+    derived  the path has a timer that is derived from measured round trips. Each frame is part of these and may move the end a little, so
+             none of them is wrong; `held` shows what they did
     """
+
+    timeline: Timeline
+    found: Path
+    held: list[Held]
+    wrong: list[tuple[int, int, bool]]
+    near: list[Held]
+    ties: list[Held]
+    derived: bool
+
+
+def chosen_frames(timeline: Timeline, found: Path, most: int, seed: int) -> list[tuple[int, int]]:
+    """Return (number, ns) of the frames to hold: as many on the path as beside it, if there are. In a small run, each is held for several times."""
+    on_path, ties = set(found.frames()), set(found.ties)
+    frames = [frame.number for frame in timeline.frames if frame.arrived >= 0 and frame.time <= found.end]
+    frames = [number for number in frames if number not in ties]
+    if len(frames) > most:
+        half = random.Random(seed)
+        first = [number for number in frames if number in on_path]
+        rest = [number for number in frames if number not in on_path]
+        part = max(most - len(rest), min(most // 2, len(first)))
+        frames = half.sample(first, part) + half.sample(rest, most - part)
+    tries = [(number, HELD >> turn) for turn in range(6) for number in frames]
+    return tries[:most]
+
+
+def disturbed(seed: int, most: int, ties: int = 0) -> Disturbed:
+    """Hold `most` frames of the run of a seed, and this many of the ties, one in each new run."""
     chosen = scenario(seed)
     timeline = chosen.timeline()
     found = path(timeline)
     on_path = set(found.frames())
     derived = any(span.cause in DERIVED for span in found)
-    frames = [frame for frame in timeline.frames if frame.arrived >= 0 and frame.time <= found.end]
-    frames = [frame for frame in frames if frame.number not in found.ties or frame.number in on_path]
-    if len(frames) > most:
-        half = random.Random(seed)
-        first = [frame for frame in frames if frame.number in on_path]
-        rest = [frame for frame in frames if frame.number not in on_path]
-        frames = half.sample(first, min(most // 2, len(first))) + half.sample(rest, min(most - most // 2, len(rest)))
-    wrong = []
-    for frame in frames:
-        held = HoldQueued(frame.number, HELD) if timeline.boxes else Hold(frame.number, HELD)
-        change = path(branch(chosen, None, held)).elapsed - found.elapsed
-        expected = HELD if frame.number in on_path else 0
-        if change != expected and not derived:
-            wrong.append((frame.number, change, frame.number in on_path))
-    return found, wrong, len(frames)
+
+    def hold(number: int, time: int) -> Held:
+        change = HoldQueued(number, time) if timeline.boxes else Hold(number, time)
+        return Held(number, time, path(branch(chosen, None, change)).elapsed - found.elapsed)
+
+    held = [hold(*one) for one in chosen_frames(timeline, found, most, seed)]
+    tied = [hold(number, HELD) for number in random.Random(seed).sample(found.ties, min(ties, len(found.ties)))]
+    wrong, near = [], []
+    for one in [] if derived else held:
+        if one.change == (one.held if one.number in on_path else 0):
+            continue
+        # Another path may end a little earlier. Then the end moves only by what is more than that.
+        if (
+            one.number not in on_path
+            and 0 < one.change < one.held
+            and not hold(one.number, one.held - one.change).change
+        ):
+            near.append(one)
+        else:
+            wrong.append((one.number, one.change, one.number in on_path))
+    if not derived:
+        wrong += [(one.number, one.change, False) for one in tied if not 0 <= one.change <= one.held]
+    return Disturbed(timeline, found, held, wrong, near, tied, derived)
+
+
+def contradicts(found: Path, measured: Disturbed) -> bool:
+    """Return True if what was measured contradicts a path of the same run."""
+    on_path, either = set(found.frames()), {*found.ties, *(one.number for one in measured.near)}
+    beside = [one for one in measured.held if one.number not in either or one.number in on_path]
+    return not measured.derived and any(one.change != (one.held if one.number in on_path else 0) for one in beside)
