@@ -10,7 +10,6 @@ import errno
 import importlib
 import json
 import os
-import resource
 import sys
 import sysconfig
 import traceback
@@ -86,6 +85,8 @@ def guard(own: str, refusals: list[str]) -> None:
 
 def limit(cpu: int, memory: int) -> None:
     """Limit this process to `cpu` seconds more, and to `memory` bytes more than it has."""
+    import resource  # a browser does not have it
+
     used = resource.getrusage(resource.RUSAGE_SELF)
     seconds = int(used.ru_utime + used.ru_stime) + 1 + cpu
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
