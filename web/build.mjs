@@ -1,9 +1,10 @@
 // Builds the pages of the stepper and of the course: for each a script, a style sheet and the page, and the licences of the packages inside.
 // `node build.mjs [FOLDER]`; the folder is the Python package's, where `pystack step --web` and `pystack course` look for it.
 import { build } from "esbuild";
-import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { notices } from "./notices.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const out = resolve(process.argv[2] ?? join(here, "..", "pystack", "stepper", "web", "static"));
@@ -27,22 +28,6 @@ function bundled(name) {
     format: "iife",
     target: ["es2022"],
     legalComments: "none",
-  });
-}
-
-/** Return the notice of every package that is in the bundle. */
-function notices(inputs) {
-  const names = new Set();
-  for (const path of Object.keys(inputs)) {
-    const match = path.match(/node_modules\/((?:@[^/]+\/)?[^/]+)\//);
-    if (match) names.add(match[1]);
-  }
-  return [...names].sort().map((name) => {
-    const folder = join(here, "node_modules", name);
-    const { version, license } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
-    const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry));
-    if (!file) throw new Error(`${name} has no licence file`);
-    return `${name} ${version} (${license})\n\n${readFileSync(join(folder, file), "utf8").trim()}\n`;
   });
 }
 

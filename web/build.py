@@ -25,6 +25,7 @@ def sources() -> list[Path]:
     return [
         HERE / "package-lock.json",
         HERE / "build.mjs",
+        HERE / "notices.mjs",
         *sorted(p for p in (HERE / "src").rglob("*") if p.is_file()),
     ]
 

@@ -10,7 +10,6 @@ import errno
 import importlib
 import json
 import os
-import resource
 import sys
 import sysconfig
 import traceback
@@ -21,12 +20,12 @@ from typing import Any
 
 import pystack.labs
 import pystack_c
-from pystack.labs.folders import HERE, lab_of
+from pystack.labs.folders import HERE, LabFolder, lab_of
 from pystack.labs.values import Ended, WrongAnswer
 from pystack.sim.scheduler import SimError
 
 OUTPUT = 1 << 20  # bytes that the file may print
-SOURCES = (".py", ".pyc", ".so")
+SOURCES = (".py", ".pyc", ".so", ".zip")
 #: beginning of an audit event -> what the file tried
 REFUSED = {
     "socket.": "use a socket of this machine, and exercises use only the simulated network",
@@ -48,6 +47,7 @@ def roots() -> tuple[str, ...]:
     """Return the folders of the libraries, which an import must be able to read."""
     paths = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     paths |= {str(HERE.parent), str(Path(pystack_c.__file__).resolve().parent), *pystack.labs.__path__}
+    paths |= {path for path in sys.path if path.endswith(".zip")}  # Pyodide's standard library
     return tuple(os.path.realpath(path) + "/" for path in sorted(paths))
 
 
@@ -86,6 +86,8 @@ def guard(own: str, refusals: list[str]) -> None:
 
 def limit(cpu: int, memory: int) -> None:
     """Limit this process to `cpu` seconds more, and to `memory` bytes more than it has."""
+    import resource  # a browser does not have it
+
     used = resource.getrusage(resource.RUSAGE_SELF)
     seconds = int(used.ru_utime + used.ru_stime) + 1 + cpu
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
@@ -144,28 +146,33 @@ def verdict_of_source(check: Callable[[Any], None], path: str, text: str, cpu: i
     return {"verdict": "right", "text": ""}
 
 
+def grader_of(lab: LabFolder) -> Any:
+    """Load what the grader of a lab needs, before anything is limited. Returns its module, or a verdict why it cannot run here."""
+    try:
+        grader = lab.module("grader")
+    except ImportError as error:
+        return {"verdict": "error", "text": f"The grader of this lab cannot run here: {error}"}
+    lacks = lab.lacks()
+    if lacks:
+        return {"verdict": "skipped", "text": f"The grader of this lab cannot run here: it {lacks}."}
+    for name in ("pystack.testing.lab", "pystack.testing.segments", "encodings.idna"):
+        importlib.import_module(name)
+    try:
+        getattr(grader, "prepare", lambda: None)()
+    except Exception as error:  # for example, a module is missing
+        return {"verdict": "error", "text": f"The grader cannot begin: {error}"}
+    return grader
+
+
 def main() -> None:
     """Grade, and write the result."""
     lab, path, cpu, memory = lab_of(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
     text = Path(path).read_text(encoding="utf-8")
-    # Load what the grader needs before anything is limited.
-    try:
-        grader = lab.module("grader")
-    except ImportError as error:
-        print(json.dumps({"verdict": "error", "text": f"The grader of this lab cannot run here: {error}"}))
-        return
-    lacks = lab.lacks()
-    if lacks:
-        print(json.dumps({"verdict": "skipped", "text": f"The grader of this lab cannot run here: it {lacks}."}))
-        return
-    for name in ("pystack.testing.lab", "pystack.testing.segments", "encodings.idna"):
-        importlib.import_module(name)
     result = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # What the file prints does not mix with the result.
-    try:
-        getattr(grader, "prepare", lambda: None)()
-    except Exception as error:  # for example, a module is missing
-        result.write(json.dumps({"verdict": "error", "text": f"The grader cannot begin: {error}"}))
+    grader = grader_of(lab)
+    if isinstance(grader, dict):
+        result.write(json.dumps(grader))
         return
     if lab.suffix != ".py":
         result.write(json.dumps(verdict_of_source(grader.check, path, text, cpu, memory)))

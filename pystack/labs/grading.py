@@ -88,13 +88,16 @@ def grade(
         return _result(lab, status, late, out.read().decode(), err.read().decode("utf-8", "replace"), limits)
 
 
+def too_slow(lab: LabFolder, limits: GradeLimits, output: str = "") -> LabGrade:
+    """Return the grade of a file that did not end in time."""
+    text = f"The grader stopped your file after {limits.wall:g} seconds. Is there an endless loop, or does it sleep?"
+    return LabGrade(lab.number, "stopped", text, output)
+
+
 def _result(lab: LabFolder, status: int, late: bool, result: str, output: str, limits: GradeLimits) -> LabGrade:
     """Turn the end of the process into a grade."""
     if late:
-        text = (
-            f"The grader stopped your file after {limits.wall:g} seconds. Is there an endless loop, or does it sleep?"
-        )
-        return LabGrade(lab.number, "stopped", text, output)
+        return too_slow(lab, limits, output)
     if status in (-signal.SIGXCPU, -signal.SIGKILL):
         text = f"The grader stopped your file after {limits.cpu} seconds of processor time. Is there an endless loop?"
         return LabGrade(lab.number, "stopped", text, output)

@@ -1,6 +1,7 @@
 """What an experiment measures: a value with its question, its formula, and the result that the formula gives."""
 
 import shutil
+import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
@@ -34,10 +35,15 @@ EXTRAS = {
 
 def lacking(needs: str) -> str:
     """Return which of these programs and modules this machine lacks, with the package that has it, or ""."""
+    page = sys.platform == "emscripten"
     for name in needs.split():
         if name in EXTRAS:
             if find_spec(name) is None:
+                if page:
+                    return f"needs {name}, which does not run in a browser"
                 return f"needs {name}, which pip install 'pystack[{EXTRAS[name]}]' installs"
+        elif page:
+            return f"needs {name}, and a browser cannot start programs"
         elif not shutil.which(name):
             return f"needs {name}, which the Debian package {PACKAGES[name]} has"
     return ""

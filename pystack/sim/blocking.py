@@ -158,12 +158,15 @@ def _selector(original: Any) -> Callable[..., Any]:
 _SELECTORS = {
     name: _selector(getattr(selectors, name))
     for name in ("DefaultSelector", "SelectSelector", "PollSelector", "EpollSelector")
+    if hasattr(selectors, name)
 }
 _SELECT = {
-    "select": either(select.select, lambda host, *args: sim_select(*args)),
-    "poll": either(select.poll, lambda host: Poll()),
-    "epoll": either(select.epoll, _no_epoll),
-}
+    name: either(getattr(select, name), virtual)
+    for name, virtual in (
+        ("select", lambda host, *args: sim_select(*args)), ("poll", lambda host: Poll()), ("epoll", _no_epoll)
+    )
+    if hasattr(select, name)
+}  # fmt: skip
 
 
 def _pair(host: Any, family: Any = None, type: int = socket.SOCK_STREAM, proto: int = 0) -> tuple[Any, Any]:
@@ -201,13 +204,22 @@ def _no_process(host: Any, *args: Any, **kwargs: Any) -> Any:
     raise OSError(errno.EOPNOTSUPP, f"the simulated host {host.name!r} has no processes: they would run in real time")
 
 
-#: all of os, and the function by which subprocess and multiprocessing start a program
+def _original(module: str, name: str) -> Any:
+    """Return a function of a module, or None if this system has none. A browser has no processes."""
+    try:
+        return getattr(importlib.import_module(module), name, None)
+    except ImportError:
+        return None
+
+
+#: all of os, and the function by which subprocess and multiprocessing start a program, as far as this system has them
 _STARTERS = {
-    (module, name): either(getattr(importlib.import_module(module), name), _no_process)
+    (module, name): either(original, _no_process)
     for module, name in (
         ("os", "fork"), ("os", "forkpty"), ("os", "system"), ("os", "posix_spawn"), ("os", "posix_spawnp"),
         ("os", "execv"), ("os", "execve"), ("_posixsubprocess", "fork_exec"),
     )
+    if (original := _original(module, name)) is not None
 }  # fmt: skip
 _POPEN = either(subprocess.Popen.__init__, _no_process)
 

@@ -145,8 +145,9 @@ def _either(name: str, theirs: Callable[..., Any], ours: Callable[..., Any]) -> 
 _OURS: dict[str, Callable[..., Any]] = {
     "read": _read, "readv": _readv, "write": _write, "writev": _writev, "sendfile": _sendfile, "dup": _dup, "ioctl": _ioctl,
 }  # fmt: skip
-_original = {name: getattr(fcntl if name == "ioctl" else os, name) for name in _OURS}
+_modules = {name: fcntl if name == "ioctl" else os for name in _OURS}
+_original = {name: getattr(module, name) for name, module in _modules.items() if hasattr(module, name)}
 #: (the module's name, the function's name, its replacement), as pystack.patching takes it
 REPLACEMENTS = [
-    ("fcntl" if name == "ioctl" else "os", name, _either(name, _original[name], ours)) for name, ours in _OURS.items()
+    (_modules[name].__name__, name, _either(name, theirs, _OURS[name])) for name, theirs in _original.items()
 ]

@@ -30,7 +30,6 @@ has_ipv6 = False
 SocketType = socket
 CMSG_LEN = _cmsg.cmsg_len
 CMSG_SPACE = _cmsg.cmsg_space
-socketpair = _kernel.socketpair
 
 __all__ = [_name for _name in globals() if not _name.startswith("_")]
 

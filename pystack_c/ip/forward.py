@@ -1,5 +1,6 @@
 """Forwarding between interfaces (RFC 1812 section 5.2.1): TTL, checksum, size, and the errors that a router sends."""
 
+import errno
 from typing import Any
 
 import pystack_c.const as C
@@ -124,15 +125,15 @@ def forward_to(core: Core, iface: Iface, dst: Dst, pkt: Packet) -> None:
 def _no_route(core: Core, iface: Iface, pkt: Packet) -> None:
     """Report net unreachable, or host unreachable or prohibited if a route says so (RFC 1812 5.2.7.1)."""
     code = C.ICMP_NET_UNREACH
-    if core.route_error == 101:  # ENETUNREACH
+    if core.route_error == errno.ENETUNREACH:
         core.counters.IpExtInNoRoutes += 1
-    elif core.route_error == 113:  # EHOSTUNREACH
+    elif core.route_error == errno.EHOSTUNREACH:
         code = C.ICMP_HOST_UNREACH
-    elif core.route_error == 13:  # EACCES
+    elif core.route_error == errno.EACCES:
         code = C.ICMP_PKT_FILTERED
     why = "there is no route to the destination"
     core.drop("forward-no-route", _subject(pkt), why, "RFC 1812 5.2.7.1")
-    if core.route_error != 22:  # EINVAL: a black hole sends no error
+    if core.route_error != errno.EINVAL:  # a black hole sends no error
         icmpv4.send_error(core, pkt, iface, C.ICMP_UNREACHABLE, code, 0, why, "RFC 1812 5.2.7.1")
 
 

@@ -16,7 +16,7 @@ SIZE = 50 * 1460
 NARROW = (1500, 1400, 1500)
 #: R is 30 ms, so the handshake leaves SRTT 30 and RTTVAR 15 ms: the 4 * RTTVAR term is at its least, 200 ms
 RTO0 = 230 * MS
-ETIMEDOUT = 110
+ETIMEDOUT = 110  # Linux's number, which other systems do not have
 
 
 def network() -> Network:
@@ -47,8 +47,8 @@ def upload(chain: RoutedChain, size: int = SIZE, limit: int = 3000 * S) -> int:
         yield sock.sendall(pattern(size))
         try:
             yield sock.recv()
-        except OSError as error:
-            return error.errno
+        except TimeoutError:
+            return ETIMEDOUT
 
     taker, sender = spawn(chain.net, take()), spawn(chain.net, put())
     chain.net.run_until(lambda: taker.done or sender.done, limit=limit)

@@ -3,6 +3,7 @@
 The functions that a listener needs to process a SYN are here, too.
 """
 
+import errno
 from typing import Any
 
 import pystack_c.const as C
@@ -29,9 +30,6 @@ from pystack_c.tcp.tcb import Tcb, new_tcb
 from pystack_c.tcp.timers import keepalive_arm
 from pystack_c.tcp.timestamps import ts_now
 from pystack_c.tcp.window import opening_window
-
-ECONNREFUSED = 111
-ECONNABORTED = 103
 
 
 def window_scale(tcb: Tcb) -> int:
@@ -198,7 +196,7 @@ def syn_sent_state(tcb: Tcb, pkt: Packet) -> None:
     if flags & C.RST:
         if ack_ok:
             core.counters.TcpAttemptFails += 1
-            fail_connection(tcb, ECONNREFUSED, "the peer refused the connection", rfc)
+            fail_connection(tcb, errno.ECONNREFUSED, "the peer refused the connection", rfc)
         else:
             core.drop("tcp-reset-unknown", tcb.subject(), "the RST does not acknowledge our SYN", rfc)
         return
@@ -270,7 +268,7 @@ def syn_received_ack(tcb: Tcb, pkt: Packet) -> bool:
             core.counters.TcpExtListenOverflows += 1
             core.counters.TcpExtListenDrops += 1
             if core.config.tcp_abort_on_overflow:
-                abort_connection(tcb, ECONNABORTED, "the accept queue is full", "Linux tcp_abort_on_overflow")
+                abort_connection(tcb, errno.ECONNABORTED, "the accept queue is full", "Linux tcp_abort_on_overflow")
             else:
                 core.drop("tcp-accept-queue-full", tcb.subject(), "the accept queue is full", "Linux listen(2)")
             return False
