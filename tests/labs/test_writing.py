@@ -14,7 +14,18 @@ PAGE = (ROOT / "docs" / "howto" / "writing-a-lab.md").read_text()
 BLOCKS = dict(re.findall(r"^`(\w+\.\w+)`:\n\n```\w+\n(.*?)^```$", PAGE, re.M | re.S))
 
 #: modules of single labs
-HELPERS = ("ends.py", "flood.py", "home.py", "messages.py", "paths.py", "scripts.py", "tls.py", "world.py", "zones.py")
+HELPERS = (
+    "beside.py",
+    "ends.py",
+    "flood.py",
+    "home.py",
+    "messages.py",
+    "paths.py",
+    "scripts.py",
+    "tls.py",
+    "world.py",
+    "zones.py",
+)
 
 
 @pytest.fixture
