@@ -4,6 +4,7 @@ import asyncio
 import socket
 from typing import Any
 
+from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.sim.programs import Program, ProgramDatagrams, datagram
 from pystack.testing.lab import MS, B, Lab, S, lab_net, sleep
@@ -161,3 +162,9 @@ def control(name: str) -> Any:
     if name == "stream":
         return short_reads(socket.SOCK_STREAM)
     return packets(None)[1] if name == "whole" else from_strangers(True)
+
+
+LOOKS = [
+    LabLook("Datagrams of 10, 0 and 3,000 bytes, and the reads", lambda: reads(SMALL, 0, LARGE), 'host == "b" and event.kind == "ip.held"', "ladder"),
+    LabLook("The server answers, and a stranger sends", lambda: from_strangers(False), 'host == "a" and event.kind == "frame.in"', "ladder"),
+]  # fmt: skip

@@ -5,6 +5,7 @@ from typing import Any
 
 from pystack.labs.lab_35_bufferbloat import beside
 from pystack.labs.lab_35_bufferbloat.beside import SMALL, Beside, measured
+from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.sim.programs import Program, datagram, sleep
 from pystack.sim.qdisc import Codel
@@ -115,3 +116,14 @@ def control(name: str) -> Any:
     if name == "alone":
         return max(upload("pfifo", flows=0).times())
     return repeated(False)
+
+
+def shortly(queue: str) -> None:
+    """Run an upload and requests for 1.5 s, to look at."""
+    measured(network(queue), RATE, 1.5, 1)
+
+
+LOOKS = [
+    LabLook("An upload fills a queue for 100 frames", lambda: shortly(f"pfifo limit {DEEP}"), 'event.kind == "drop"', "rtt", "a tcp"),
+    LabLook("The same with FQ-CoDel", lambda: shortly("fq_codel"), 'event.kind == "drop"', "rtt", "a tcp"),
+]  # fmt: skip

@@ -3,6 +3,7 @@
 from functools import cache
 from typing import Any
 
+from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.sim.network import MS, Network
 from pystack.stepper.scenarios import post
@@ -86,3 +87,9 @@ CONTROLS = [
 def control(name: str) -> int:
     """Measure a control."""
     return waits(request(name), *CAUSES["delays" if name == "one-write" else "lookup"])
+
+
+LOOKS = [
+    LabLook("Where the time of the POST goes", "post", plot="waterfall", needs=NEEDS),
+    LabLook("Each message is written at once", "post:one-write", "frame=1", "waterfall", needs=NEEDS),
+]  # fmt: skip
