@@ -54,7 +54,7 @@ VALUES = [
     value("handshakes", "And those of the handshakes of TCP and TLS?", "2 R + 2 r", 2 * R + 2 * IN),
     value("window", "And those for which the congestion windows wait?", "2 R + 2 r", 2 * R + 2 * IN),
     value("loss", "How much longer are they on their way if one segment of the photo is lost?", "R", R),
-    value("total", "How long does the POST take, if nothing is lost?", "the sum of all ways and waits, and what the rate adds",
+    value("total", "How long does the POST take, if nothing is lost?", "ways, waits and computing, and some ms for the rate",
           WAYS + COMPUTING, (WAYS + COMPUTING) / 20),
     value("one-write", "What does it save if each message is written at once?", "5 D + R + 5 r", WRITES, MS / 2),
     value("keep-alive", "What does it save if the connection is open already?", "ARP + lookup + 2 R + computing",
