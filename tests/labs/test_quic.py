@@ -17,6 +17,13 @@ def test_what_aioquic_draws_by_chance_changes_no_time(lab):
     assert over_quic() == over_quic()
 
 
+def test_the_look_opens_at_the_lost_packet(lab):
+    for _ in range(2):
+        _, cursor, _ = lab.looks()[0].open()
+        lost = [frame for frame in cursor.timeline.frames if frame.fate == "lost"]
+        assert [frame.number for frame in lost] == [422] and cursor.entry.time == lost[0].time == 2_200_000_000
+
+
 def test_data_in_both_directions_arrives_whole(lab):
     ends, net = lab.module("ends"), lab_net()
     got = {"client": b"", "server": b""}

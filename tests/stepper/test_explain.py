@@ -79,6 +79,9 @@ SAYS = {
     "ecn": "as if a segment had been lost|nothing is retransmitted|cwnd falls from",
     "bbr-vs-cubic": "only in 1.44832 ms, at 999780 bytes per second|spreads the segments",
     "load-balancer-l4": "gives the new connection of 192.0.2.1:|to 10.0.1.2:80, which has 0 open connections (round-robin)|follow this choice",
+    "http2": "14480 of 14480 bytes are in flight, and 9676 more bytes wait|It continued 40 ms later",
+    "mongodb": "b has no data to send now|frame 5 left after 40 ms",
+    "sse": "bytes 138:168, first sent in frame 12 (220 ms before), which was lost|next timeout is 440 ms away, which is twice as long",
     "post": "The delayed-ack timer of db expired|so it is sent alone",
     "load-balancer-l7": "acknowledges one's SYN 2 ms after it was sent|lb's sequence numbers begin at",
 }

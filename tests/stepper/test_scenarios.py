@@ -1,11 +1,15 @@
 """What each scenario shows, by its closed form if there is one, and that the change which its story names makes the difference."""
 
+import struct
+
 import pytest
 
 from pystack.sim.network import MS, S
 from pystack.stepper import scenarios
 from pystack.stepper.branch import branch
 from pystack.stepper.changes import parse
+from pystack.stepper.scenarios import applications
+from pystack.stepper.scenarios.base import pattern
 from pystack.stepper.timing import path
 
 MSS = 1448
@@ -164,3 +168,66 @@ def test_bbr_is_not_slowed_by_random_losses_as_cubic_is():
     assert least < bbr < 1.5 * least
     holds = events(timeline, "tcp.hold", "a", by="pacing")
     assert holds and {entry.conn for entry in holds} == {holds[0].conn}
+
+
+def test_answers_of_http2_share_a_congestion_window_and_can_be_read():
+    trip = 40 * MS
+    for change, rounds in ((), 2), (("set=b:tcp_init_cwnd=40",), 1):
+        timeline = run("http2", *change)
+        last = [time for time, length in data_sent(timeline, "b") if length][-1]
+        assert last == trip // 2 + rounds * trip
+    config, connection = pytest.importorskip("h2.config"), pytest.importorskip("h2.connection")
+    ends = [
+        connection.H2Connection(config.H2Configuration(client_side=side, header_encoding="utf-8"))
+        for side in (False, True)
+    ]
+    for end in ends:
+        end.initiate_connection()
+    for number in (1, 3, 5):
+        ends[1].send_headers(
+            number, [(":method", "GET"), (":scheme", "http"), (":path", "/"), (":authority", "b")], True
+        )
+    numbers, size = (1, 3, 5), 8000
+    asked = applications.PREFACE + applications.h2_frame(applications.SETTINGS, 0, 0)
+    asked += b"".join(applications.h2_request(number, f"/{number}") for number in numbers)
+    heads = [dict(event.headers) for event in ends[0].receive_data(asked) if type(event).__name__ == "RequestReceived"]
+    assert [head[":path"] for head in heads] == ["/1", "/3", "/5"] and heads[0][":authority"] == "b"
+    answered = applications.h2_frame(applications.SETTINGS, 0, 0) + applications.h2_answers(numbers, size, 2000)
+    got = dict.fromkeys(numbers, b"")
+    for event in ends[1].receive_data(answered):
+        if type(event).__name__ == "DataReceived":
+            got[event.stream_id] += event.data
+    assert got == {number: pattern(size) for number in numbers}
+
+
+def test_an_ack_leaves_before_the_slow_answer_of_mongodb_and_none_before_the_fast_one():
+    timeline = run("mongodb")
+    alone = [entry for entry in events(timeline, "tcp.out", "b") if not entry.fields["length"]][1:]  # after the SYN-ACK
+    answers = [entry for entry in events(timeline, "tcp.out", "b") if entry.fields["length"]]
+    questions = [entry for entry in events(timeline, "tcp.data", "b") if entry.fields["length"]]
+    assert [alone[0].time - questions[0].time, answers[0].time - questions[0].time] == [40 * MS, 70 * MS]
+    assert answers[1].time - questions[1].time == 5 * MS and not [
+        entry for entry in alone if questions[1].time <= entry.time <= answers[1].time
+    ]
+
+
+def test_bson_and_op_msg_are_what_another_library_reads():
+    bson = pytest.importorskip("bson")
+    document = {"find": "stations", "limit": 3, "cursor": 1 << 40, "rows": [{"_id": 1}, {"_id": -2}], "ok": {}}
+    message = applications.op_msg(7, 3, document)
+    assert struct.unpack_from("<iiiiIB", message) == (len(message), 7, 3, applications.OP_MSG, 0, 0)
+    assert bson.decode(message[21:]) == document
+
+
+def test_three_events_arrive_in_one_segment_and_none_is_missing():
+    timeline = run("sse")
+    again = [entry.time for entry in events(timeline, "tcp.retransmit", "b")]
+    assert [after - before for before, after in zip(again, again[1:])] == [440 * MS, 880 * MS]
+    got = [entry for entry in events(timeline, "tcp.data", "a") if entry.time > S // 2]
+    sizes = [entry.fields["length"] // 30 for entry in got]
+    assert sizes == [1, 1, 1, 3, 1, 1] and sum(sizes) == applications.EVENTS
+    assert got[3].time - got[2].time == 20 * MS
+    segments = [
+        frame.data for frame in timeline.frames if frame.host == "b" and frame.data.count(b"\nevent: price\n") == 3
+    ]
+    assert [data.count(b"id: %d\n" % number) for data in segments for number in (4, 5, 6)] == [1, 1, 1]

@@ -30,9 +30,10 @@ FORGETFUL = """table ip guard {
 def network(rules: str = "") -> Network:
     """Build the network: an application, a firewall and a database."""
     net = Network(1)
-    app, database = (net.host(name, profile="lab", tcp_nagle=False) for name in ("app", "database"))
     settings = {"nf_conntrack_tcp_timeout_established": 30 * S, "nf_conntrack_tcp_loose": False}
+    app = net.host("app", profile="lab", tcp_nagle=False)
     wall = net.router("firewall", profile="lab", **settings)
+    database = net.host("database", profile="lab", tcp_nagle=False)
     net.link(app, wall, delay=R // 4, addrs=("10.0.0.2/24", "10.0.0.1/24"))
     net.link(wall, database, delay=R // 4, addrs=("10.0.1.1/24", f"{DATABASE}/24"))
     app.route("default", via="10.0.0.1")

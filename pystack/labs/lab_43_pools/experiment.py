@@ -1,26 +1,22 @@
 """48 requests go to a database with four workers, through pools of several sizes, and through pools with mistakes."""
 
-import ssl
 from functools import cache
 from typing import Any
 
-from pystack.labs.lab_19_connections.experiment import contexts
 from pystack.labs.lab_43_pools.database import (
-    DATABASE,
     FORGETFUL,
-    PORT,
     SERVICE,
-    SIZE,
     WORKERS,
     Connection,
     R,
     network,
 )
+from pystack.labs.lab_43_pools.secure import tls_requests
 from pystack.labs.lab_43_pools.solution import Pool
 from pystack.labs.lab_43_pools.world import Blind, Leaky, World
-from pystack.labs.tls import SimTls
+from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
-from pystack.sim.programs import Program, sleep, spawn, stream
+from pystack.sim.programs import Program, spawn
 from pystack.testing.lab import MS, S
 
 __all__ = ["CONTROLS", "VALUES", "control", "measure", "network"]
@@ -48,45 +44,6 @@ def each_new() -> int:
     world = World(WORKERS)
     world.run(*(world.ask(after=lambda connection: connection.close()) for _ in range(M)))
     return world.net.now
-
-
-def tls(pooled: bool) -> int:
-    """Make M requests over TLS 1.3, four at a time. Returns the time (ns)."""
-    net = network()
-    server, client = contexts(ssl.TLSVersion.TLSv1_3)
-    listener = stream(net.hosts["database"])
-    listener.bind("", PORT)
-    listener.listen()
-
-    def serve(sock: Any) -> Program:
-        end = SimTls(sock, server, True)
-        yield from end.handshake()
-        while (yield from end.exactly(SIZE)):
-            yield sleep(SERVICE)
-            yield from end.do(end.tls.write, bytes(SIZE))
-        sock.close()
-
-    def accept() -> Program:
-        while True:
-            spawn(net, serve((yield listener.accept())))
-
-    def some() -> Program:
-        end = None
-        for _ in range(M // WORKERS):
-            if end is None or not pooled:
-                sock = stream(net.hosts["app"])
-                yield sock.connect(DATABASE, PORT)
-                end = SimTls(sock, client, False)
-                yield from end.handshake()
-            yield from end.do(end.tls.write, bytes(SIZE))
-            assert len((yield from end.exactly(SIZE))) == SIZE
-            if not pooled:
-                sock.close()
-
-    spawn(net, accept())
-    procs = [spawn(net, some()) for _ in range(WORKERS)]
-    net.run_until(lambda: all(proc.finished() for proc in procs), limit=60 * S)
-    return int(net.now)
 
 
 def after_pause(kind: type[Connection] = Connection, **options: Any) -> tuple[int, int]:
@@ -135,6 +92,7 @@ BOTH = R + SERVICE
 ROUNDS = M // WORKERS
 SILENT: dict[str, Any] = {"rules": FORGETFUL, "limit": LIMIT}
 TLS: dict[str, Any] = {"needs": "openssl"}
+NFT: dict[str, Any] = {"needs": "lark"}
 VALUES = [
     LabValue("2", "A pool of 2: when are all 48 requests answered?", "R + 48 / 2 * (R + s)", R + M // 2 * BOTH),
     LabValue("4", "A pool of 4: when?", "R + 48 / 4 * (R + s)", R + ROUNDS * BOTH),
@@ -147,9 +105,9 @@ VALUES = [
     LabValue("tls 4", "A pool of 4 with TLS 1.3: when?", "2 R + 48 / 4 * (R + s)", 2 * R + ROUNDS * BOTH, **TLS),
     LabValue("stale", "The database has closed the idle connections, and the pool does not look: how many of 4 requests fail?", "4", WORKERS, "requests"),
     LabValue("checked", "The pool looks before it uses a connection: when are the 4 answered?", "R + R + s", R + BOTH),
-    LabValue("forgotten", "The firewall has forgotten the connections, and the pool looks: how many of 4 fail, after 5 s?", "4", WORKERS, "requests"),
-    LabValue("tcp", "The application has no limit: when does TCP report an error?", "sum of min(2^i * (R + s / 8 + 200 ms), 120 s), i = 0..15", gives_up(), "s"),
-    LabValue("keepalive", "TCP probes the idle connections each 10 s: when are the 4 answered?", "R + s", BOTH),
+    LabValue("forgotten", "The firewall has forgotten the connections, and the pool looks: how many of 4 fail, after 5 s?", "4", WORKERS, "requests", **NFT),
+    LabValue("tcp", "The application has no limit: when does TCP report an error?", "sum of min(2^i * (R + s / 8 + 200 ms), 120 s), i = 0..15", gives_up(), "s", **NFT),
+    LabValue("keepalive", "TCP probes the idle connections each 10 s: when are the 4 answered?", "R + s", BOTH, **NFT),
     LabValue("leak", "A pool of 4 loses a place with each exception: how many of 100 requests are answered?", "4 * 9", 9 * WORKERS, "requests"),
     LabValue("twice", "An INSERT is executed, the connection breaks, the pool repeats it: how many rows?", "2", 2, "rows"),
 ]  # fmt: skip
@@ -162,7 +120,7 @@ def measure(name: str) -> Any:
     if name.isdigit():
         return burst(int(name))[0]
     if name.startswith("tls"):
-        return tls(pooled=name == "tls 4")
+        return tls_requests(M, pooled=name == "tls 4")
     return {
         "smallest": smallest,
         "new": each_new,
@@ -192,3 +150,9 @@ def control(name: str) -> int:
         "once": lambda: executed(b"early"),
         "open": lambda: after_pause(Blind)[1],
     }[name]()
+
+
+LOOKS = [
+    LabLook("A pool of 2: the next request leaves when an answer is there", lambda: burst.__wrapped__(2), 'host == "app" and event.kind == "state" and state == ESTABLISHED', "ladder", frames="1-28"),
+    LabLook("The firewall has forgotten the connections", lambda: after_pause(**SILENT), 'host == "firewall" and event.kind == "drop"', "ladder", frames="41-60", **NFT),
+]  # fmt: skip

@@ -7,6 +7,7 @@ for name in scenarios.NAMES:
 """
 
 from pystack.stepper.scenarios import (
+    applications,
     balance,
     congestion,
     container,
@@ -49,6 +50,7 @@ __all__ = [
     "Scenario",
     "Try",
     "filtering",
+    "applications",
     "balance",
     "congestion",
     "container",

@@ -21,6 +21,7 @@ PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Proxies and load balancers", ("load-balancer-l4", "load-balancer-l7")),
     ("Access control", ("firewall-reject-or-drop",)),
     ("Containers", ("docker-publish",)),
+    ("HTTP/2, MongoDB and server-sent events", ("http2", "mongodb", "sse")),
     ("The anatomy of a POST", ("post",)),
 )  # fmt: skip
 REST = "More"
