@@ -22,7 +22,7 @@ LONGEST = 300
 
 @dataclass(frozen=True)
 class LabCheck:
-    """What is wrong with a lab, what this machine lacks for its grader, and how long the check took: by the clock, and of processors."""
+    """The faults of a lab, the programs that this machine lacks for its grader, and the seconds of the check: by the clock, and of processors."""
 
     lab: int
     faults: list[str]
