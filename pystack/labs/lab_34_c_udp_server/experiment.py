@@ -4,6 +4,7 @@ import asyncio
 import socket
 from typing import Any
 
+from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.sim.programs import Program, ProgramDatagrams, datagram
 from pystack.testing.lab import MS, B, Lab, S, lab_net, sleep
@@ -161,3 +162,8 @@ def control(name: str) -> Any:
     if name == "stream":
         return short_reads(socket.SOCK_STREAM)
     return packets(None)[1] if name == "whole" else from_strangers(True)
+
+
+LOOKS = [
+    LabLook("A datagram in three fragments and a short one, for a server with a short buffer", lambda: short_reads(socket.SOCK_DGRAM), 'host == "a" and event.kind == "fragment"', "ladder"),
+]  # fmt: skip

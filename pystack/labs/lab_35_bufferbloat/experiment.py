@@ -5,6 +5,7 @@ from typing import Any
 
 from pystack.labs.lab_35_bufferbloat import beside
 from pystack.labs.lab_35_bufferbloat.beside import SMALL, Beside, measured
+from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.sim.programs import Program, datagram, sleep
 from pystack.sim.qdisc import Codel
@@ -115,3 +116,8 @@ def control(name: str) -> Any:
     if name == "alone":
         return max(upload("pfifo", flows=0).times())
     return repeated(False)
+
+
+LOOKS = [
+    LabLook("The round trips of an upload grow with the queue", "bufferbloat", plot="rtt"),
+]  # fmt: skip

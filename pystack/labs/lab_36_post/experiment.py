@@ -3,6 +3,7 @@
 from functools import cache
 from typing import Any
 
+from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.sim.network import MS, Network
 from pystack.stepper.scenarios import post
@@ -86,3 +87,8 @@ CONTROLS = [
 def control(name: str) -> int:
     """Measure a control."""
     return waits(request(name), *CAUSES["delays" if name == "one-write" else "lookup"])
+
+
+LOOKS = [
+    LabLook("Where the time of the request goes", "post", plot="waterfall", needs=NEEDS),
+]  # fmt: skip

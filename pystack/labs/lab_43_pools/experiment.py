@@ -5,19 +5,10 @@ from functools import cache
 from typing import Any
 
 from pystack.labs.lab_19_connections.experiment import contexts
-from pystack.labs.lab_43_pools.database import (
-    DATABASE,
-    FORGETFUL,
-    PORT,
-    SERVICE,
-    SIZE,
-    WORKERS,
-    Connection,
-    R,
-    network,
-)
+from pystack.labs.lab_43_pools.database import DATABASE, FORGETFUL, PORT, SERVICE, SIZE, WORKERS, Connection, R, network
 from pystack.labs.lab_43_pools.solution import Pool
 from pystack.labs.lab_43_pools.world import Blind, Leaky, World
+from pystack.labs.looks import LabLook
 from pystack.labs.tls import SimTls
 from pystack.labs.values import LabControl, LabValue
 from pystack.sim.programs import Program, sleep, spawn, stream
@@ -101,9 +92,8 @@ def after_pause(kind: type[Connection] = Connection, **options: Any) -> tuple[in
 
 def gives_up() -> int:
     """Return the time of TCP's own error if nothing answers: 15 retransmissions, each after twice the time, at most 120 s."""
-    first = (
-        R + SERVICE // 8 + 200 * MS
-    )  # the smoothed round trip of a handshake (R) and of a request with its answer (R + s)
+    # the smoothed round trip of a handshake (R) and of a request with its answer (R + s)
+    first = R + SERVICE // 8 + 200 * MS
     return sum(min(first << number, 120 * S) for number in range(16))
 
 
@@ -192,3 +182,9 @@ def control(name: str) -> int:
         "once": lambda: executed(b"early"),
         "open": lambda: after_pause(Blind)[1],
     }[name]()
+
+
+LOOKS = [
+    LabLook("A pool of four connections, and 48 requests", lambda: burst.__wrapped__(4), 'host == "app" and event.kind == "state" and state == ESTABLISHED', "ladder", frames="1-24"),
+    LabLook("The firewall has forgotten the idle connections", lambda: after_pause(rules=FORGETFUL, limit=LIMIT), 'event.kind == "drop"', "ladder", frames="45-60"),
+]  # fmt: skip

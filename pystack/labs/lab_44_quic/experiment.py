@@ -7,6 +7,7 @@ from typing import Any
 from pystack.labs.lab_19_connections.experiment import contexts
 from pystack.labs.lab_44_quic.ends import PORT, QuicEnd, quic_pair
 from pystack.labs.lab_44_quic.messages import SIZE, Taker, message
+from pystack.labs.looks import LabLook
 from pystack.labs.tls import SimTls
 from pystack.labs.values import LabControl, LabValue
 from pystack.phy.match import is_data, is_udp
@@ -177,3 +178,9 @@ def control(name: str) -> int:
     if name == "alone":
         return len(late(over_quic(streams=1)))
     return max((over_tcp(COUNT) if name == "tcp" else over_quic(COUNT)).values())
+
+
+LOOKS = [
+    LabLook("TCP: one lost message makes others wait", lambda: over_tcp.__wrapped__(), 'host == "b" and event.kind == "ooo"', "sequence", "a "),
+    LabLook("QUIC: the connection and TLS in one round trip", first_quic, 'host == "a" and event.kind == "frame.in"', "ladder", frames="1-20", **QUIC),
+]  # fmt: skip
