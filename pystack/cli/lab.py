@@ -66,7 +66,12 @@ def _progress() -> "LabProgress":
 @lab.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 def list_labs(as_json: bool) -> None:
-    """List the labs: which you have run, which exercises you have started and solved, and what a lab needs."""
+    """List the labs: which are open, run, started and solved, how long a lab takes, and what it needs.
+
+    The time is an estimate in minutes, made from the length of the page, the number of values, and the lines that the solution adds. A program or a package that
+    this machine lacks is named with the package that has it.
+    """
+    from pystack.labs.effort import minutes, needs
     from pystack.labs.folders import labs
 
     progress = _progress()
@@ -78,13 +83,24 @@ def list_labs(as_json: bool) -> None:
         lacks = {value.missing() for value in one.values()}
         lacks.add(one.lacks() if one.suffix != ".py" else "")
         rows.append(
-            {"lab": one.number, "name": one.name, "title": one.title, "state": state, "lacks": sorted(lacks - {""})}
+            {
+                "lab": one.number,
+                "name": one.name,
+                "title": one.title,
+                "state": state,
+                "minutes": minutes(one),
+                "needs": needs(one),
+                "lacks": sorted(lacks - {""}),
+            }
         )
     if as_json:
         echo(json.dumps(rows, indent=1))
         return
     for row in rows:
-        echo(f"{row['lab']:>3}  {row['state']:<8} {row['title']}" + "".join(f"  ({lack})" for lack in row["lacks"]))
+        needed = f"  (with {', '.join(row['needs'])})" if row["needs"] else ""
+        echo(f"{row['lab']:>3}  {row['state']:<8} {row['minutes']:>3} min  {row['title']}{needed}")
+        for lack in row["lacks"]:
+            echo(f"{'':24}{lack}")
 
 
 @lab.command()
@@ -295,30 +311,41 @@ def watch(what: str | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the grades as JSON.")
 @click.option("--junit", type=click.Path(dir_okay=False), help="Write the grades to this file, in JUnit's XML.")
 @click.option("--lab", "itself", is_flag=True, help="Check lab N itself, for those who write it, as `check all` does.")
-def check(what: str | None, as_json: bool, junit: str | None, itself: bool) -> None:
+@click.option(
+    "--jobs",
+    type=click.IntRange(0, 64),
+    default=0,
+    help="How many labs `check all` checks at a time.  [default: as many as there are processors]",
+)
+def check(what: str | None, as_json: bool, junit: str | None, itself: bool, jobs: int) -> None:
     """Grade your exercise of lab N, or the file FILE, or all that you have started.
 
-    `check all` checks the labs themselves: each value and control, and each grader with the solution and with wrong answers.
+    `check all` checks the labs themselves: each value and control, and each grader with the solution and with wrong answers. It says how long each lab
+    takes: by the clock, and of processors.
 
     A file is graded in a process of its own, with limits of time and memory. The exit status is 1 if a file is not right.
     """
-    from pystack.labs.checking import faults
+    from pystack.labs.checking import check_all
     from pystack.labs.folders import labs
     from pystack.labs.grading import grade
 
     records: list[dict[str, Any]] = []
     if what == "all" or itself:
-        for one in labs() if what in ("all", None) else [_lab(what)]:
-            began = time.monotonic()
-            found = list(faults(one))
-            verdict = "wrong" if found else "right"
-            seconds = round(time.monotonic() - began, 3)
-            lacks = one.lacks()
-            text = "; ".join(found)
-            records.append({"lab": one.number, "verdict": verdict, "text": text, "skipped": lacks, "seconds": seconds})
+        for found in check_all(labs() if what in ("all", None) else [_lab(what)], jobs if what == "all" else 1):
+            text = "; ".join(found.faults)
+            records.append(
+                {
+                    "lab": found.lab,
+                    "verdict": "wrong" if text else "right",
+                    "text": text,
+                    "skipped": found.lacks,
+                    "seconds": round(found.seconds, 3),
+                    "processor": round(found.processor, 3),
+                }
+            )
             if not as_json:
-                skipped = f" (without its grader, which {lacks})" if lacks else ""
-                echo(f"lab {one.number}: {'; '.join(found) or 'right'}{skipped}")
+                skipped = f" (without its grader, which {found.lacks})" if found.lacks else ""
+                echo(f"lab {found.lab}: {text or 'right'}{skipped}, {found.seconds:.1f} s ({found.processor:.1f} s)")
     else:
         progress = _progress()
         for one, path in _chosen(what, progress):

@@ -1,9 +1,79 @@
-"""Checks the labs themselves: each value, each control, and the grader with the solution, the starter and the wrong answers."""
+"""Checks the labs themselves: each value, each control, and the grader with the solution, the starter and the wrong answers.
 
-from collections.abc import Iterator
+`python -m pystack.labs.checking N` checks lab N in a process of its own, and prints what it found as JSON.
+"""
 
-from pystack.labs.folders import LabFolder
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+
+from pystack.labs.folders import HERE, LabFolder, lab_of
 from pystack.labs.grading import grade
+
+#: a lab whose check takes longer is stopped, in seconds of wall time
+LONGEST = 300
+
+
+@dataclass(frozen=True)
+class LabCheck:
+    """The faults of a lab, the programs that this machine lacks for its grader, and the seconds of the check: by the clock, and of processors."""
+
+    lab: int
+    faults: list[str]
+    lacks: str = ""
+    seconds: float = 0
+    processor: float = 0
+
+
+def check(lab: LabFolder) -> LabCheck:
+    """Check a lab here. An exception of the lab is a fault of it."""
+    began, used = time.monotonic(), _processor()
+    try:
+        found = list(faults(lab))
+        lacks = lab.lacks()
+    except Exception as error:
+        found, lacks = [f"{type(error).__name__}: {error}"], ""
+    return LabCheck(lab.number, found, lacks, time.monotonic() - began, _processor() - used)
+
+
+def check_all(labs: Sequence[LabFolder], jobs: int = 0) -> Iterator[LabCheck]:
+    """Check labs, `jobs` at a time (0: as many as there are processors), each in a process of its own. Yields the results in the labs' order."""
+    jobs = jobs or len(os.sched_getaffinity(0))
+    if jobs == 1:
+        yield from map(check, labs)
+        return
+    with ThreadPoolExecutor(jobs) as pool:
+        yield from pool.map(_apart, labs)
+
+
+def _apart(lab: LabFolder) -> LabCheck:
+    """Check a lab in a process of its own."""
+    places = [str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))}
+    command = [sys.executable, "-P", "-m", "pystack.labs.checking", str(lab.number)]
+    try:
+        done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=LONGEST)
+    except subprocess.TimeoutExpired:
+        return LabCheck(lab.number, [f"the check takes more than {LONGEST} s"], seconds=LONGEST)
+    try:
+        return LabCheck(**json.loads(done.stdout.splitlines()[-1]))
+    except (ValueError, IndexError, TypeError):
+        last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
+        return LabCheck(lab.number, [f"the check ended with status {done.returncode}: {''.join(last)}"])
+
+
+def _processor() -> float:
+    """Return the seconds of processor time of this process and of its children that have ended."""
+    return sum(
+        usage.ru_utime + usage.ru_stime
+        for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    )
 
 
 def faults(lab: LabFolder) -> Iterator[str]:
@@ -35,3 +105,7 @@ def grader_faults(lab: LabFolder) -> Iterator[str]:
         found = grade(lab, lab.path / file)
         if found.verdict != "wrong" or not found.text.startswith(hint):
             yield f"{file} should get the hint {hint!r}, and gets {found.verdict}: {found.text}"
+
+
+if __name__ == "__main__":
+    print(json.dumps(asdict(check(lab_of(sys.argv[1])))))

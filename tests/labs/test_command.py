@@ -1,6 +1,11 @@
 """`pystack lab`: what a learner sees, the exit status, and the progress."""
 
 import json
+import os
+import re
+import shutil
+import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -88,14 +93,45 @@ def test_check_all_checks_the_labs_themselves(monkeypatch):
     monkeypatch.setattr(folders, "labs", lambda: some)
     done = lab("check", "all")
     assert done.exit_code == 0
-    assert done.output.splitlines() == [f"lab {one.number}: right" for one in some]
-    assert lab("check", "17", "--lab").output == "lab 17: right\n"
+    seconds = r", \d+\.\d s \(\d+\.\d s\)"
+    assert re.fullmatch("".join(f"lab {one.number}: right{seconds}\n" for one in some), done.output)
+    assert re.fullmatch(f"lab 17: right{seconds}\n", lab("check", "17", "--lab").output)
     experiment = folders.lab_of("17").module("experiment")
     monkeypatch.setattr(experiment, "control", lambda name: 7_000_000)
-    done = lab("check", "all", "--json")
+    done = lab("check", "all", "--jobs", "1", "--json")
     wrong = {record["lab"]: record["text"] for record in json.loads(done.output) if record["verdict"] != "right"}
     assert done.exit_code == 1
     assert wrong == {17: "control 'The server acknowledges at once (no delayed ACK)': 7 ms"}
+
+
+@pytest.mark.once
+def test_a_lab_that_raises_or_hangs_is_a_fault_of_it_alone(tmp_path):
+    # In a process of its own, a lab of PYSTACK_LABS: its experiment raises, and then its module ends the process.
+    shutil.copytree(folders.lab_of("17").path, tmp_path / "lab_90_broken")
+    experiment = tmp_path / "lab_90_broken" / "experiment.py"
+    text = experiment.read_text()
+    env = {**os.environ, "PYSTACK_LABS": str(tmp_path)}
+    code = "from pystack.labs.checking import check_all; from pystack.labs.folders import lab_of; print(list(check_all([lab_of('90')] * 2, 2)))"
+    for line, says in (
+        ("measure = None", "TypeError: 'NoneType' object"),
+        ("import os; os._exit(7)", "the check ended with status 7"),
+    ):
+        experiment.write_text(text + line + "\n")
+        done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+        assert done.stdout.count(f'faults=["{says}' if "'" in says else f"faults=['{says}") == 2, done.stdout
+
+
+def test_the_list_has_time_and_needs(monkeypatch):
+    rows = {row["lab"]: row for row in json.loads(lab("list", "--json").output)}
+    assert (rows[17]["minutes"], rows[17]["needs"], rows[17]["lacks"]) == (20, [], [])
+    assert rows[39]["needs"] == ["gcc", "prlimit", "setpriv", "ss", "a kernel host"] and rows[39]["minutes"] > 60
+    assert rows[37]["needs"] == ["curl", "ping", "a kernel host"] and rows[5]["needs"] == ["cypcap", "tcpdump"]
+    assert all(row["minutes"] in range(10, 125, 5) for row in rows.values())
+    monkeypatch.setenv("PATH", "/nowhere")
+    lines = lab("list").output.splitlines()
+    place = next(n for n, line in enumerate(lines) if line.startswith(" 15  "))
+    assert lines[place].split()[1:4] == ["open", "30", "min"] and lines[place].endswith("(with openssl)")
+    assert lines[place + 1].strip() == "needs openssl, which the Debian package openssl has"
 
 
 @pytest.mark.parametrize(

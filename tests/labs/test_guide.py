@@ -21,7 +21,7 @@ def test_the_commands_of_the_page_run(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.chdir(tmp_path)
     lines = [line for block in re.findall(r"^```sh\n(.*?)^```", PAGE, re.M | re.S) for line in block.splitlines()]
-    assert len(lines) == 8
+    assert len(lines) == 13
     for line in lines:
         done = CliRunner().invoke(cli, line.split()[1:], prog_name="pystack")
         assert done.exit_code == (1 if line == "pystack lab check 17" else 0), done.output
@@ -31,6 +31,11 @@ def test_the_commands_of_the_page_run(tmp_path, monkeypatch):
             (tmp_path / "lab_17_nagle.py").write_text(solution)
             done = CliRunner().invoke(cli, line.split()[1:], prog_name="pystack")
             assert done.output == "lab 17: right\n"
+    files = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.*") if "state" not in path.parts}
+    assert files == {
+        "lab_17_nagle.html", "lab_17_nagle.py", "nagle.svg", "slides/lab_17_nagle.svg", "slides/lab_17_nagle_2.svg",
+        "solutions/lab_17_nagle_solutions.pdf", "udp.pcapng",
+    }  # fmt: skip
 
 
 def test_the_page_has_the_labs_and_the_limits():

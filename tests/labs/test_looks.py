@@ -18,6 +18,7 @@ def test_each_lab_has_something_to_look_at_or_says_why_not():
         assert bool(lab.looks()) != bool(lab.no_looks()), lab.name
         assert len({look.title for look in lab.looks()}) == len(lab.looks())
         assert all(look.plot for look in lab.looks())
+        assert lab.looks() or hasattr(lab.module("experiment"), "NO_LOOKS"), lab.name
     assert "by the real clock" in lab_of("37").no_looks()
 
 

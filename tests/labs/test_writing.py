@@ -11,6 +11,7 @@ from pystack.labs.folders import HERE, labs
 
 ROOT = HERE.parents[1]
 PAGE = (ROOT / "docs" / "howto" / "writing-a-lab.md").read_text()
+LOOKS = re.search(r"^`looks` of `experiment.py`:\n\n```python\n(.*?)^```$", PAGE, re.M | re.S)[1]
 BLOCKS = dict(re.findall(r"^`(\w+\.\w+)`:\n\n```\w+\n(.*?)^```$", PAGE, re.M | re.S))
 
 #: modules of single labs
@@ -35,6 +36,8 @@ def place(tmp_path):
     (folder / "__init__.py").write_text('"""Lab 90: distance and rate."""\n')
     for name, text in BLOCKS.items():
         (folder / name).write_text(text)
+    with (folder / "experiment.py").open("a") as file:
+        file.write("\n\nfrom pystack.labs.looks import LabLook\n\n" + LOOKS)
     return folder
 
 
@@ -46,13 +49,20 @@ def lab(place, *args):
 
 
 def test_the_lab_of_the_page_is_right(place):
-    assert lab(place, "check", "90", "--lab") == (0, "lab 90: right\n")
+    status, said = lab(place, "check", "90", "--lab")
+    assert status == 0 and re.fullmatch(r"lab 90: right, \d+\.\d s \(\d+\.\d s\)\n", said)
     status, said = lab(place, "run", "90", "--no-predict")
     assert status == 0 and "measured   11.112 ms\n    formula    R / 2 + bits / rate = 11.112 ms" in said
     assert (
         "    measured   22.112 ms" in said and "    measured   11.2112 ms" in said
     )  # 10.9 ms earlier, as its page says
     assert "  Distance and rate" in lab(place, "list")[1]
+
+
+def test_the_looks_of_the_page_can_be_drawn(place, tmp_path):
+    status, said = lab(place, "plot", "90", "-o", str(tmp_path / "plots"))
+    assert (status, said) == (0, f"{tmp_path}/plots/lab_90_distance.svg: A long datagram, and the time of its bits\n")
+    assert "UDP len 1472" in (tmp_path / "plots" / "lab_90_distance.svg").read_text()
 
 
 def test_control_a_wrong_lab_is_noticed(place):

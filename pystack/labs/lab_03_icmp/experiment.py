@@ -46,6 +46,13 @@ def traceroute(silent: bool = False) -> list[int]:
     return [answer[0] for answer in answers if answer]
 
 
+def last_hop() -> int:
+    """Send three requests with the TTL of the last hop. Returns how many echo replies come."""
+    chain = network()
+    answers = [run(chain, ping(chain.a, chain.addr, number=number, ttl=3)) for number in range(3)]
+    return sum(answer is not None and answer[1] == ECHO_REPLY for answer in answers)
+
+
 def answers_of(kinds: list[int]) -> int:
     """Send 20 ICMP messages of each kind to B. Returns how many packets B sends."""
     chain = network()
@@ -77,6 +84,7 @@ VALUES = [
     LabValue("frame", "How many bytes has its frame?", "14 + 20 + 8 + 56", 98, "bytes"),
     LabValue("ttl", "Which TTL has the request at B?", "64 - 2", 62, ""),
     LabValue("hops", "Which three times does traceroute show?", "2 * 5, 2 * 15, 2 * 35", [10 * MS, 30 * MS, 70 * MS]),
+    LabValue("last", "Three requests with a TTL of 3: how many does B answer?", "all: 3 links", 3, "replies"),
     LabValue("errors", "B gets 100 ICMP errors. How many packets does it send?", "none", 0, "packets"),
     LabValue("largest", "Which is the largest ping that passes unfragmented?", "1500 - 20 - 8", 1472, "bytes"),
 ]
@@ -86,6 +94,8 @@ def measure(name: str) -> Any:
     """Measure one of VALUES."""
     if name == "hops":
         return traceroute()
+    if name == "last":
+        return last_hop()
     if name == "errors":
         return answers_of([3, 4, 5, 11, 12])
     if name == "largest":

@@ -12,6 +12,7 @@ from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.phy.match import is_data
 from pystack.testing.lab import MS, Lab, lab_net
+from pystack.testing.segments import decode
 from pystack.trace.pcapng import OUTBOUND, CapturedFrame, read
 
 DELAY = 25 * MS
@@ -76,6 +77,12 @@ def tcpdump(path: str, expression: str) -> int:
     return len(subprocess.run(command, capture_output=True, check=True, timeout=30).stdout.splitlines())
 
 
+def sizes(path: str) -> list[int]:
+    """Return how much data each data frame of a capture has that is from port 80."""
+    segments = [decode(frame.data[14:]) for frame in read(path)]
+    return [len(seg) for seg in segments if seg is not None and seg.sport == 80 and len(seg)]
+
+
 def shifts(server: str, client: str) -> Iterator[int]:
     """Yield the time (ns) between the two records of each frame, which must be the same frames."""
     ours, theirs = list(read(server)), list(read(client))
@@ -94,6 +101,13 @@ def late(sent: CapturedFrame, got: CapturedFrame) -> int:
 VALUES = [
     LabValue("flags", "How many frames have SYN, FIN, RST?", "2, 2, 0", [2, 2, 0], "frames", needs="cypcap"),
     LabValue("server", "Data frames from the server?", "10,000 / 1,460, rounded up", 7, "frames", needs="cypcap"),
+    LabValue(
+        "sizes",
+        "How many bytes of data has the first of them, and the last?",
+        "1,460, 10,000 - 6 * 1,460",
+        [1460, 1240],
+        "bytes",
+    ),
     LabValue("client", "Data frames from the client?", "1", 1, "frames", needs="cypcap"),
     LabValue("shift", "How much later is each frame in the receiver's capture?", "d", DELAY),
     LabValue(
@@ -114,6 +128,9 @@ def measure(name: str) -> Any:
         if name == "shift":
             times = sorted(set(shifts(*paths)))
             return times[0] if len(times) == 1 else times
+        if name == "sizes":
+            found = sizes(paths[0])
+            return [*sorted(set(found[:-1])), found[-1]]
         if name == "tcpdump":
             pairs = [(path, expression) for path in paths for expression in FILTERS.values()]
             return sum(count(*pair) != tcpdump(*pair) for pair in pairs)

@@ -19,14 +19,14 @@ def network(rtt: int = R, **settings: Any) -> Lab:
     return lab_net(rtt // 2, **settings)
 
 
-def rate(window: int = WINDOW, rtt: int = R) -> float:
-    """Return the rate (Mbit/s) over 10 s to a receiver that announces at most `window`."""
+def arrived(window: int = WINDOW, rtt: int = R) -> int:
+    """Return the bytes that arrive in 10 s, after a second for slow start, at a receiver that announces at most `window`."""
     lab = network(rtt, tcp_window_scaling=window > WINDOW, server={"tcp_rmem": window})
     client, server = lab.connected()
     got = 0
 
     def put():
-        yield client.sendall(pattern(2 * SECONDS * 1_000_000))
+        yield client.sendall(pattern(3 * SECONDS * 1_000_000))
 
     def take():
         nonlocal got
@@ -35,8 +35,10 @@ def rate(window: int = WINDOW, rtt: int = R) -> float:
 
     lab.spawn(put())
     lab.spawn(take())
+    lab.net.run(until=lab.net.now + S)
+    before = got
     lab.net.run(until=lab.net.now + SECONDS * S)
-    return got * 8 / SECONDS / 1e6
+    return got - before
 
 
 @cache
@@ -101,7 +103,14 @@ MBIT = WINDOW * 8 / (R / S) / 1e6
 VALUES = [
     LabValue("rate", "How fast is the transfer?", "65,535 * 8 / R", MBIT, "Mbit/s", 0.05 * MBIT),
     LabValue("wide", "How fast with twice the window?", "2 * 65,535 * 8 / R", 2 * MBIT, "Mbit/s", 0.1 * MBIT),
-    LabValue("far", "How fast with twice the round trip?", "65,535 * 8 / 2 R", MBIT / 2, "Mbit/s", 0.055 * MBIT / 2),
+    LabValue("far", "How fast with twice the round trip?", "65,535 * 8 / 2 R", MBIT / 2, "Mbit/s", 0.05 * MBIT / 2),
+    LabValue(
+        "full",
+        "Only full segments leave. How many bytes arrive in 10 s?",
+        "44 * 1,460 * 10 s / R",
+        WINDOW // MSS * MSS * SECONDS * S // R,
+        "bytes",
+    ),
     LabValue("held", "How many bytes wait for the reader that sleeps?", "the window", WINDOW, "bytes"),
     LabValue("first", "When does the first probe follow?", "RTO", RTO),
     LabValue("gaps", "The five gaps between probes, in multiples of the first?", "2^n", [1, 2, 4, 8, 16], ""),
@@ -117,8 +126,10 @@ VALUES = [
 
 def measure(name: str) -> Any:
     """Measure one of VALUES."""
+    if name == "full":
+        return arrived()
     if name in ("rate", "wide", "far"):
-        return rate(2 * WINDOW if name == "wide" else WINDOW, 2 * R if name == "far" else R)
+        return arrived(2 * WINDOW if name == "wide" else WINDOW, 2 * R if name == "far" else R) * 8 / SECONDS / 1e6
     if name == "smallest":
         return min(single_bytes())
     if name == "resumed":

@@ -55,7 +55,7 @@ def mathis(period: int, seconds: int = 30) -> float:
     return (count[0] - before) / seconds / (MSS / (R / S) * (1.5 * period) ** 0.5)
 
 
-def utilisation(queue: int, congestion: str = "reno", seconds: int = 20) -> tuple[float, float]:
+def utilisation(queue: int, congestion: str = "reno", seconds: int = 10) -> tuple[float, float]:
     """Return the share (%) of the time in which the link is busy, and the share of the frames that is lost."""
     lab = network(queue, congestion)
     flow(lab)
@@ -67,7 +67,7 @@ def utilisation(queue: int, congestion: str = "reno", seconds: int = 20) -> tupl
 
 
 @cache
-def after_a_loss(congestion: str, rtt: int = 100 * MS, seconds: int = 12) -> list[tuple[float, float]]:
+def after_a_loss(congestion: str, rtt: int = 100 * MS, seconds: int = 10) -> list[tuple[float, float]]:
     """Lose a segment at a window of 100. Returns (seconds since the end of the recovery, window in segments)."""
     lab = lab_net(rtt // 2, tcp_congestion=congestion, tcp_init_cwnd=100, tcp_init_ssthresh=100 * MSS)
     lab.link.ab.drop(5, match=is_data)

@@ -45,12 +45,25 @@ def write(path: Path, ports: tuple[int, ...] = (OPEN,)) -> None:
         send(net, ports)
 
 
-def own_reading() -> list[int]:
-    """Read the capture without tshark. Returns the datagrams and the errors at host a, and the frames with the reason of a drop."""
+def frames_of_capture() -> list[Any]:
+    """Read the capture without tshark."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "capture.pcapng"
         write(path)
-        frames = list(PcapngReader(io.BytesIO(path.read_bytes())))
+        return list(PcapngReader(io.BytesIO(path.read_bytes())))
+
+
+def quoted() -> int:
+    """Return how many of the first 28 bytes of the datagram to the closed port, as b got them, the error has behind its own 8 bytes."""
+    data = [frame.data for frame in frames_of_capture() if frame.interface.name == "b:eth0"]
+    offender = next(one[14:42] for one in data if one[23] == UDP and one[36:38] == CLOSED.to_bytes(2, "big"))
+    error = next(one[42:70] for one in data if one[23] == ICMP)
+    return sum(one == other for one, other in zip(offender, error))
+
+
+def own_reading() -> list[int]:
+    """Read the capture without tshark. Returns the datagrams and the errors at host a, and the frames with the reason of a drop."""
+    frames = frames_of_capture()
     at_a = [frame.data for frame in frames if frame.interface.name == "a:eth0"]
     errors = [data for data in at_a if data[23] == ICMP and data[34] == UNREACHABLE]
     drops = [frame for frame in frames if any("DROPPED" in comment for comment in frame.comments)]
@@ -66,6 +79,7 @@ VALUES = [
     LabValue("udp", "`udp && !icmp` at a: how many frames?", "10 + 1", COUNT + 1, "frames", **NEEDS),
     LabValue("icmp", "`icmp.type == 3` at a: how many?", "1", 1, "frames", **NEEDS),
     LabValue("offender", "Which UDP port does the header in the error name?", "the closed one", CLOSED, "", **NEEDS),
+    LabValue("quoted", "How many of the first 28 bytes of this datagram's packet are in the error?", "20 + 8", 28, "bytes"),
     LabValue("interfaces", "How many interfaces has the capture?", "2", 2, "interfaces", **NEEDS),
     LabValue("dropped", "How many frames have a comment with the reason of a drop?", "1", 1, "frames", **NEEDS),
     LabValue("own", "Datagrams at a, errors at a, drops, as pystack reads them?", "11, 1, 1", [COUNT + 1, 1, 1], "frames"),
@@ -74,8 +88,8 @@ VALUES = [
 
 def measure(name: str) -> Any:
     """Measure one of VALUES."""
-    if name == "own":
-        return own_reading()
+    if name in ("own", "quoted"):
+        return own_reading() if name == "own" else quoted()
     if name == "interfaces":
         return len({interface for (interface,) in ask("frame", "frame.interface_name")})
     if name == "dropped":

@@ -17,6 +17,7 @@ SIZE, SMALL = 10_000_000, 1000
 DATA = hashlib.shake_256(b"lab 37").digest(SIZE)
 PINGS = 5
 CURL = ["curl", "-sS", "-m", "60"]
+KERNEL_HOST = True  # the laptop
 
 
 def network(kernel: bool = False) -> Network:
