@@ -101,6 +101,8 @@ class Messages:
         if len(frame.data) < frame.length:  # a part of the bytes was not captured
             connection.talk.stop()
         flow = connection.flows[way]
+        if found.syn and flow.side.next >= 0:  # a SYN that is retransmitted begins nothing new
+            found = found._replace(syn=False)
         for number, data in flow.side.take(found, frame.index):
             flow.total += len(data)
             flow.ends.append(flow.total)

@@ -131,7 +131,7 @@ class Http2(Parser):
         if (kind in OF_STREAM) == (stream == 0) and (kind in OF_STREAM or kind in OF_CONNECTION):
             need = "a stream" if kind in OF_STREAM else "the connection"
             fields.nodes.append(t.wrong(f"a frame of this type belongs to {need} (RFC 9113 6)", 5, 9))
-            more = more or "malformed"
+            more = "malformed"
         return [piece.message(self.protocol, self.title, text + (f": {more}" if more else ""), fields.nodes)]
 
     def _payload(self, way: int, kind: int, flags: int, stream: int, fields: Fields) -> str:
@@ -184,7 +184,8 @@ class Http2(Parser):
         size = fields.left - pad
         if size < 0:
             fields.nodes.append(t.wrong("more padding than payload (RFC 9113 6.1)", HEAD, HEAD + 1))
-            size, pad = fields.left, 0
+            fields.rest("http2.data.data")
+            return "malformed"
         if size:
             fields.raw(size, "http2.data.data", "Data")
         if pad:
@@ -209,7 +210,7 @@ class Http2(Parser):
         fragment = fields.raw(end - start, name.get(kind, "http2.continuation.header"), "Header block fragment")
         shown = fields.nodes[-1]
         if pad:
-            fields.raw(pad, "http2.data.padding" if kind == HEADERS else "http2.push_promise.padding", "Padding")
+            fields.raw(pad, "http2.headers.padding" if kind == HEADERS else "http2.push_promise.padding", "Padding")
         if kind == CONTINUATION:
             before = self.blocks[way]
             if before is None:

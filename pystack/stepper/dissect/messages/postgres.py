@@ -26,7 +26,7 @@ AUTH = {
 STATUS = {"I": "idle", "T": "in a transaction", "E": "in a failed transaction"}
 #: the fields of errors and notices
 ERROR = {
-    "S": ("pgsql.severity", "Severity"), "V": ("pgsql.severity", "Severity, not translated"), "C": ("pgsql.code", "Code"),
+    "S": ("pgsql.severity", "Severity"), "V": ("pgsql.text", "Severity, not translated"), "C": ("pgsql.code", "Code"),
     "M": ("pgsql.message", "Message"), "D": ("pgsql.detail", "Detail"), "H": ("pgsql.hint", "Hint"),
     "P": ("pgsql.position", "Position"), "p": ("pgsql.internal_position", "Internal position"),
     "q": ("pgsql.internal_query", "Internal query"), "W": ("pgsql.where", "Context"), "s": ("pgsql.schema_name", "Schema"),
@@ -169,10 +169,13 @@ class Postgres(Parser):
         if letter == "D":
             return _row(fields)
         if letter == "t":
-            count = fields.number(2, "pgsql.field.count", "Field count")
+            return f"{_types(fields)} parameters"
+        if letter in "GHW":
+            fields.number(1, "pgsql.format", "Format", "0: text, 1: binary")
+            count = fields.number(2, "", "Column count")
             for _ in range(min(count, MOST_COLUMNS)):
-                fields.number(4, "pgsql.oid.type", "Type OID")
-            return f"{count} parameters"
+                fields.number(2, "", "Format of the column")
+            return f"{count} columns"
         if letter == "A":
             fields.number(4, "pgsql.pid", "Process")
             channel = fields.cstring("pgsql.condition", "Channel")
@@ -203,9 +206,7 @@ def _front(letter: str, name: str, fields: Fields) -> str:
     if letter == "P":
         statement = fields.cstring("pgsql.statement", "Statement")
         query = fields.cstring("pgsql.query", "Query")
-        count = fields.number(2, "pgsql.field.count", "Parameter count")
-        for _ in range(min(count, MOST_COLUMNS)):
-            fields.number(4, "pgsql.oid.type", "Type OID")
+        _types(fields)
         return f"{statement + ' ' if statement else ''}{query}"
     if letter == "B":
         return _bind(fields)
@@ -223,14 +224,22 @@ def _front(letter: str, name: str, fields: Fields) -> str:
     return ""
 
 
+def _types(fields: Fields) -> int:
+    """Read the types of parameters. Return their number."""
+    count = fields.number(2, "", "Parameter count")
+    for _ in range(min(count, MOST_COLUMNS)):
+        fields.number(4, "pgsql.oid.type", "Type OID")
+    return count
+
+
 def _bind(fields: Fields) -> str:
     portal = fields.cstring("pgsql.portal", "Portal")
     statement = fields.cstring("pgsql.statement", "Statement")
-    for _ in range(min(fields.number(2, "pgsql.field.count", "Format count"), MOST_COLUMNS)):
+    for _ in range(min(fields.number(2, "", "Format count"), MOST_COLUMNS)):
         fields.number(2, "pgsql.format", "Format")
-    count = fields.number(2, "pgsql.field.count", "Parameter count")
+    count = fields.number(2, "", "Parameter count")
     shown = _values(fields, count)
-    for _ in range(min(fields.number(2, "pgsql.field.count", "Result format count"), MOST_COLUMNS)):
+    for _ in range(min(fields.number(2, "", "Result format count"), MOST_COLUMNS)):
         fields.number(2, "pgsql.format", "Format")
     head = " ".join(part for part in (statement, portal) if part)
     return f"{head} ({', '.join(shown)})".strip()
@@ -251,14 +260,20 @@ def _values(fields: Fields, count: int) -> list[str]:
             fields.short = True
             break
         else:
-            text = words(fields.data[fields.at : fields.at + length], 30)
+            text = _value(fields.data[fields.at : fields.at + length])
             if length:
-                fields.raw(length, "pgsql.val.data", "Data", words(fields.data[fields.at : fields.at + length]))
+                fields.raw(length, "pgsql.val.data", "Data", text)
         if number < 6:
             shown.append(text)
     if count > len(shown) and not fields.short:
         shown.append("...")
     return shown
+
+
+def _value(piece: bytes) -> str:
+    """Return a value as text, or in hex if its form is binary."""
+    text = words(piece, 30)
+    return f"0x{piece[:16].hex()}{'...' if len(piece) > 16 else ''}" if "·" in text else text
 
 
 def _row(fields: Fields) -> str:

@@ -111,7 +111,7 @@ def _text(values: dict[str, list[bytes]], comments: int, nodes: list[Node]) -> s
     """Return an event in a few words. Without data, nothing is delivered to the page's program."""
     data = b"\n".join(values["data"])
     parts = ["event" + (f" {words(values['event'][-1], 40)}" if values["event"] else "")]
-    if values["id"]:
+    if values["id"] and values["id"][-1]:
         parts.append(f"id {words(values['id'][-1], 40)}")
     if values["retry"]:
         value = values["retry"][-1]
