@@ -15,6 +15,7 @@ from pystack.stepper.dissect import Node, Tree, dissect
 from pystack.stepper.dissect import layout as t
 from pystack.stepper.dissect.application import PROTOCOLS
 from pystack.stepper.dissect.messages import CHOICES, Message, Talk
+from pystack.stepper.dissect.messages.tls13 import Keys, read_keys
 from pystack.stepper.streams import MOST_CONVERSATIONS, Payload, StreamSide, payload
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ LATER = 200
 #: how many messages of one frame are shown, and how many of them beside its arrow
 MOST_SHOWN, MOST_BESIDE = 50, 3
 #: protocols that the dissection of a single segment knows, so a stream adds only what goes beyond a segment
-PLAIN = ("", "http")
+PLAIN = ("", "http", "tls")
 
 
 class _Flow:
@@ -44,9 +45,9 @@ class _Flow:
 
 
 class _Connection:
-    def __init__(self, client: str, ports: tuple[int, int], chosen: str):
+    def __init__(self, client: str, ports: tuple[int, int], chosen: str, keys: Keys):
         self.client = client
-        self.talk = Talk(ports, chosen)
+        self.talk = Talk(ports, chosen, keys)
         self.flows = (_Flow(), _Flow())
         self.begins: list[int] = [-1, -1]  # the sequence numbers after the SYNs
 
@@ -75,6 +76,7 @@ class Messages:
     def __init__(self, timeline: "Timeline", chosen: dict[int, str] | None = None):
         # The caller may keep this object as long as the timeline, so it must not keep the timeline.
         self.chosen = chosen or {}
+        self.keys = read_keys(timeline.secrets)
         self.most = min(len(timeline.frames), MOST_FRAMES)
         self.done = 0
         self.nodes = 0
@@ -135,7 +137,7 @@ class Messages:
                 return None
             ports = (int(found.source.rpartition(":")[2]), int(found.target.rpartition(":")[2]))
             chosen = next((self.chosen[port] for port in reversed(ports) if port in self.chosen), "")
-            known = self.open[ends] = _Connection(found.source, ports, chosen)
+            known = self.open[ends] = _Connection(found.source, ports, chosen, self.keys)
             self.connections.append((known, found.target))
             if found.syn:
                 known.begins[0] = found.seq
@@ -209,7 +211,8 @@ def tree(frame: "Frame") -> Tree:
     carried = whole.find("tcp.payload")
     if place is None or carried is None:
         return whole
-    if place.protocol not in PLAIN or any(message.protocol not in (*PLAIN, "data-text-lines") for message in found):
+    plain = place.protocol in PLAIN and all(message.protocol in (*PLAIN, "data-text-lines") for message in found)
+    if not plain and place.protocol != "tls":
         whole.layers = [layer for layer in whole.layers if layer.abbrev not in PROTOCOLS]
     known = [layer.abbrev for layer in whole.layers]
     for message in found:
@@ -280,6 +283,6 @@ def lines(timeline: "Timeline") -> Iterator[str]:
         ends = f"{said.source} > {said.target}"
         yield f"{frame.number:>5} {(frame.time - timeline.start) / 1e9:.6f} {ends:43} {said.message.line}"
     if not found:
-        yield "no messages of HTTP, WebSocket, PostgreSQL or MongoDB in it that can be read; TLS hides them"
+        yield "no messages of HTTP, WebSocket, PostgreSQL or MongoDB in it that can be read (TLS hides what it carries)"
     if messages.why_not_all:
         yield f"({messages.why_not_all})"

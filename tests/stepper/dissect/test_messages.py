@@ -14,11 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pystack.labs.lab_30_wireshark_http2 import experiment as lab_30
 from pystack.stepper import Timeline, messages, text
 from pystack.stepper.dissect import MALFORMED
 from pystack.stepper.dissect.messages import CHOICES, Talk
 from pystack.stepper.dissect.messages.bson import Damaged, Document
 from pystack.stepper.dissect.messages.http1 import Http1
+from pystack.stepper.dissect.messages.tls13 import read_keys
 from pystack.stepper.search import search
 from pystack.stepper.web.data import Trace
 from tests.stepper.dissect import pdml, wires
@@ -141,9 +143,7 @@ def own(timeline):
     for said in messages.messages_of(timeline).all(timeline):
         number = said.frame + 1
         for node in (node for top in said.message.nodes for node in top.walk()):
-            if node.abbrev in EVERYTHING and (
-                node.width_bits and node.value != b""
-            ):  # tshark gives an empty value no place
+            if node.abbrev in EVERYTHING and node.value != b"":  # tshark gives an empty value no place
                 found[place(number, node.abbrev), node.abbrev].append(node)
             if "not shown" in node.text or node.name.startswith("More "):
                 cut.add(number)
@@ -669,3 +669,86 @@ def test_the_page_and_the_text_show_them(talks):
     labels = [frame["label"] for frame in Trace(timeline).frames_between(0, len(timeline.frames))]
     assert any("HTTP/2 HEADERS, stream 1: GET /orders" in label and "[P.]" in label for label in labels)
     assert any(line.strip() == "HTTP/2 HEADERS, stream 1: GET /orders" for line in text.story(timeline))
+
+
+# --- TLS with the keys in the capture --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def lab30(tmp_path_factory):
+    """Return the captures of lab 30: with the keys, without them, and with others."""
+    for package in ("cryptography", "h2"):
+        pytest.importorskip(package)
+    if shutil.which("openssl") is None:
+        pytest.skip("needs openssl")
+    folder = tmp_path_factory.mktemp("lab30")
+    for keys in ("right", "none", "wrong"):
+        lab_30.write(folder / keys, keys)
+    return folder
+
+
+@needs_tshark
+def test_what_tls_hides_has_tsharks_values(lab30, tmp_path):
+    """With the keys in the capture, tshark decrypts the same frames of HTTP/2, with the same fields."""
+    capture = (lab30 / "right").read_bytes()
+    ours, cut = own(Timeline.of(capture))
+    theirs = tshark(capture, tmp_path / "tls.pcapng")
+    assert len(theirs) > 40 and differences(ours, cut, theirs) == []
+    timeline = Timeline.of(capture)
+    assert (0, "HTTP/2 HEADERS, stream 3: GET /1") in said(timeline)
+    for frame in timeline.frames:
+        tree = messages.tree(frame)
+        for layer in tree.layers:
+            inside(layer, 0, len(frame.data) * 8)
+        assert not tree.find("http2") or tree.find("tls.record").meaning == "encrypted"
+    assert any("decrypted with the keys in the capture" in line for line in messages.fields_of(timeline.frames[8]))
+
+
+def test_without_the_right_keys_nothing_is_shown(lab30, monkeypatch):
+    assert said(Timeline.of((lab30 / "none").read_bytes())) == []
+    wrong = "TLS the records cannot be decrypted with the keys in the capture"
+    assert said(Timeline.of((lab30 / "wrong").read_bytes())) == [(1, wrong)]
+    monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.ciphers.aead", None)
+    (line,) = lines(Timeline.of((lab30 / "right").read_bytes()))
+    assert line.endswith("the package cryptography decrypts it: pip install pystack[decrypt]")
+
+
+@pytest.mark.parametrize("suite", ["AES_128_GCM_SHA256", "AES_256_GCM_SHA384", "CHACHA20_POLY1305_SHA256"])
+def test_every_suite_of_tls_is_decrypted(suite):
+    """openssl and curl, with a HelloRetryRequest, because the server wants another group than curl's first one."""
+    pytest.importorskip("cryptography")
+    for program in ("openssl", "curl"):
+        if shutil.which(program) is None:
+            pytest.skip(f"needs {program}")
+    spoken, keys = wires.tls(f"TLS_{suite}")
+    for seed in (None, 2):
+        found = lines(Timeline.of(wires.pcapng(wires.frames(spoken, 443, seed and random.Random(seed)), keys)))
+        assert found[:2] == ["HTTP GET / HTTP/1.1", "HTTP/1.0 200 ok"], found
+    spoiled = [(number, way, data[:-1] + bytes((data[-1] ^ 1,))) for number, way, data in spoken[-1:]]
+    found = lines(Timeline.of(wires.pcapng(wires.frames(spoken[:-1] + spoiled, 443), keys)))
+    assert any("cannot be decrypted" in line for line in found)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_spoiled_records_do_no_harm(data):
+    """Records of TLS with changed bytes, and keys for the connection."""
+    pytest.importorskip("cryptography")
+    hello = b"\x16\3\1\0\x28\1\0\0\x24\3\3" + bytes(34)
+    answer = b"\x16\3\3\0\x30\2\0\0\x2c\3\3" + b"\7" * 32 + b"\0\x13\1\0\0\6\0\x2b\0\2\3\4"
+    names = ("HANDSHAKE_TRAFFIC_SECRET", "TRAFFIC_SECRET_0")
+    keys = {bytes(32): {f"{side}_{name}": b"s" * 32 for side in ("CLIENT", "SERVER") for name in names}}
+    talk = Talk((40_000, 443), keys=keys)
+    for way, good in ((0, hello), (1, answer), (1, b"\x17\3\3\0\x20" + bytes(32)), (0, b"\x17\3\3\0\0")):
+        changed = bytearray(good)
+        for _ in range(data.draw(st.integers(0, 2))):
+            changed[data.draw(st.integers(0, len(changed) - 1))] = data.draw(st.integers(0, 255))
+        for message in talk.take(way, bytes(changed)):
+            assert message.line.startswith("TLS ") and message.end > message.start
+
+
+def test_key_logs_are_read_with_limits():
+    line = b"CLIENT_TRAFFIC_SECRET_0 %s %s" % (b"ab" * 32, b"cd" * 48)
+    log = b"# a comment\n" + line + b"\nRSA 12 34\nX zz zz\nCLIENT_RANDOM " + b"ab" * 32 + b" 12\n"
+    assert read_keys([log]) == {b"\xab" * 32: {"CLIENT_TRAFFIC_SECRET_0": b"\xcd" * 48}}
+    assert len(read_keys([b"\n".join(b"L %064x %s" % (n, b"cd" * 32) for n in range(20_000))])) <= 10_000

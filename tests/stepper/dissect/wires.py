@@ -267,6 +267,51 @@ def _postgres(folder):
 
 
 @cache
+def tls(suite):
+    """openssl's server, asked by curl. Returns what they said, and curl's keys."""
+    port = free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        command = [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-subj",
+            "/CN=server",
+        ]
+        subprocess.run(
+            [*command, "-keyout", f"{folder}/key", "-out", f"{folder}/cert"],
+            check=True,
+            timeout=60,
+            capture_output=True,
+        )
+        server = [
+            "openssl",
+            "s_server",
+            "-accept",
+            f"127.0.0.1:{port}",
+            "-tls1_3",
+            "-ciphersuites",
+            suite,
+            "-groups",
+            "P-384",
+            "-www",
+        ]
+        with (
+            running([*server, "-key", f"{folder}/key", "-cert", f"{folder}/cert"], stdin=subprocess.DEVNULL),
+            relayed(port) as relay,
+        ):
+            ask = ["curl", "-sk", f"https://127.0.0.1:{relay.port}/", "-o", os.devnull]
+            subprocess.run(ask, check=True, timeout=30, env={**os.environ, "SSLKEYLOGFILE": f"{folder}/log"})
+            with open(f"{folder}/log", "rb") as file:
+                return list(relay.said), file.read()
+
+
+@cache
 def mongo():
     """A server of MongoDB's protocol, and pymongo: documents of all types, a cursor of several batches, an error."""
     import pymongo
@@ -324,10 +369,12 @@ def frames(said, port, chooser=None, most=1460, sport=40_000):
     return found
 
 
-def pcapng(found):
-    """Return a capture of frames."""
+def pcapng(found, keys=b""):
+    """Return a capture of frames, with the keys of TLS."""
     out = Kept()
     writer = PcapngWriter(out)
+    if keys:
+        writer.secrets(keys)
     iface = writer.interface("eth0")
     for number, frame in enumerate(found):
         writer.packet(iface, 1_700_000_000_000_000_000 + number * 1_000_000, frame)

@@ -11,6 +11,7 @@ from pystack.stepper.dissect.messages.http1 import Http1, request_line, status_l
 from pystack.stepper.dissect.messages.http2 import PREFACE, Http2
 from pystack.stepper.dissect.messages.mongodb import Mongo
 from pystack.stepper.dissect.messages.postgres import Postgres
+from pystack.stepper.dissect.messages.tls13 import CLIENT_HELLO, Keys, Tls
 from pystack.stepper.dissect.messages.websocket import WebSocket
 
 #: the protocols that a user can choose for a port, with Wireshark's names ("Decode as")
@@ -23,9 +24,10 @@ MOST_LINE = 8 << 10
 class Unknown(Parser):
     """A connection whose protocol is not found yet. It keeps the bytes of both sides until then."""
 
-    def __init__(self, ports: tuple[int, int] = (0, 0)):
+    def __init__(self, ports: tuple[int, int] = (0, 0), keys: Keys | None = None):
         super().__init__()
         self.ports = ports  # of the client and of the server
+        self.keys = keys or {}  # for TLS; without keys it is not looked at
         self.looked: list[bool | None] = [None, None]
 
     def find(self, way: int, data: bytearray) -> Parser | None:
@@ -36,6 +38,12 @@ class Unknown(Parser):
             if answer:
                 return make(way)
             answers.append(answer)
+        if self.keys and data[:1] == b"\x16":
+            hello = len(data) >= 6 and data[1] == 3 and data[5] == CLIENT_HELLO
+            answers.append(None if len(data) < 6 else hello)
+            if hello:
+                ports = self.ports if way == 0 else self.ports[::-1]
+                return Tls(way, self.keys, Talk((ports[0], ports[1])))
         answer = _answer_of_http(data)
         if answer:
             return Http1(1 - way)
@@ -55,10 +63,13 @@ class Unknown(Parser):
 class Talk:
     """The messages of one connection. `take` gets the bytes of both sides, each side's in order, in pieces of any size."""
 
-    def __init__(self, ports: tuple[int, int] = (0, 0), chosen: str = ""):
-        """`ports` are those of the client and of the server. `chosen` is a protocol of CHOICES, or "" to find it."""
+    def __init__(self, ports: tuple[int, int] = (0, 0), chosen: str = "", keys: Keys | None = None):
+        """`ports` are those of the client and of the server. `chosen` is a protocol of CHOICES, or "" to find it.
+
+        `keys` are those of TLS connections, by client random.
+        """
         self.ports = ports
-        self.parser: Parser | None = chosen_parser(chosen, ports) if chosen else Unknown(ports)
+        self.parser: Parser | None = chosen_parser(chosen) if chosen else Unknown(ports, keys)
         self.held = (bytearray(), bytearray())
         self.starts = [0, 0]  # the place in the stream of the first byte that is held
         self.skip = [0, 0]  # bytes of a large message that are still to come
@@ -146,7 +157,7 @@ class Talk:
         return Message(self.parser.protocol, self.parser.title, f"malformed: {why}", nodes, start, start + 1, way)
 
 
-def chosen_parser(name: str, ports: tuple[int, int]) -> Parser | None:
+def chosen_parser(name: str) -> Parser | None:
     """Return the protocol that a user has chosen, or None for "none"."""
     if name == "websocket":
         return WebSocket(extensions="permessage-deflate")
