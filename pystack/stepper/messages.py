@@ -14,9 +14,9 @@ from weakref import WeakKeyDictionary
 from pystack.stepper.dissect import Node, Tree, dissect
 from pystack.stepper.dissect import layout as t
 from pystack.stepper.dissect.application import PROTOCOLS
-from pystack.stepper.dissect.messages import CHOICES, Message, Talk
+from pystack.stepper.dissect.messages import CHOICES, StreamMessage, TalkReader
 from pystack.stepper.dissect.messages.tls13 import Keys, read_keys
-from pystack.stepper.streams import MOST_CONVERSATIONS, Payload, StreamSide, payload
+from pystack.stepper.streams import MOST_CONVERSATIONS, Payload, StreamSide, payload, readable
 
 if TYPE_CHECKING:
     from pystack.stepper.records import Frame
@@ -40,14 +40,14 @@ class _Flow:
         self.total = 0  # bytes that could be read so far
         self.ends: list[int] = []  # where each piece ends, and the frame that brought it
         self.frames: list[int] = []
-        self.messages: list[Message] = []
+        self.messages: list[StreamMessage] = []
         self.message_ends: list[int] = []
 
 
 class _Connection:
     def __init__(self, client: str, ports: tuple[int, int], chosen: str, keys: Keys):
         self.client = client
-        self.talk = Talk(ports, chosen, keys)
+        self.talk = TalkReader(ports, chosen, keys)
         self.flows = (_Flow(), _Flow())
         self.begins: list[int] = [-1, -1]  # the sequence numbers after the SYNs
 
@@ -67,7 +67,7 @@ class SaidMessage(NamedTuple):
     frame: int
     source: str
     target: str
-    message: Message
+    message: StreamMessage
 
 
 class Messages:
@@ -143,7 +143,7 @@ class Messages:
                 known.begins[0] = found.seq
         return known
 
-    def of(self, timeline: "Timeline", index: int) -> list[Message]:
+    def of(self, timeline: "Timeline", index: int) -> list[StreamMessage]:
         """Return the messages whose last byte is in a frame. A copy of the frame on another link has the same ones."""
         self.advance(timeline, index + 1 + LATER)
         place = self.places.get(index)
@@ -221,7 +221,7 @@ def tree(frame: "Frame") -> Tree:
     return whole
 
 
-def _layer(message: Message, place: _Place, carried: Node) -> Node:
+def _layer(message: StreamMessage, place: _Place, carried: Node) -> Node:
     """Return a message as a layer of the frame."""
     shift = (carried.offset + message.start - place.start) * 8
     first, last = carried.offset_bits, carried.offset_bits + carried.width_bits
@@ -261,6 +261,18 @@ def beside(frame: "Frame") -> str:
     found = beside_lines(frame)
     text = "; ".join(found[:MOST_BESIDE])
     return text + (f"; and {len(found) - MOST_BESIDE} more" if len(found) > MOST_BESIDE else "")
+
+
+def spoken(timeline: "Timeline", index: int, data: bytes) -> str:
+    """Return what a piece of a conversation says: the messages that end in its frame, or the bytes as text if that is readable."""
+    messages = messages_of(timeline)
+    found = [one.line for one in messages.of(timeline, index) if one.protocol not in ("http", "data-text-lines")]
+    place = messages.place(index)
+    if found:
+        return "\n".join(found)
+    if place is not None and place.protocol not in PLAIN:
+        return f"({len(data)} bytes of a message that ends in a later frame)"
+    return readable(data)
 
 
 def fields_of(frame: "Frame") -> list[str]:

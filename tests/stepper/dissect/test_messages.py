@@ -10,18 +10,23 @@ import xml.etree.ElementTree as ElementTree
 import zlib
 from collections import defaultdict
 
+import click
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pystack.cli.main import cli
 from pystack.labs.lab_30_wireshark_http2 import experiment as lab_30
 from pystack.stepper import Timeline, messages, text
 from pystack.stepper.dissect import MALFORMED
-from pystack.stepper.dissect.messages import CHOICES, Talk
+from pystack.stepper.dissect.messages import CHOICES, TalkReader
 from pystack.stepper.dissect.messages.bson import Damaged, Document
 from pystack.stepper.dissect.messages.http1 import Http1
 from pystack.stepper.dissect.messages.tls13 import read_keys
 from pystack.stepper.search import search
+from pystack.stepper.tui import ladder
+from pystack.stepper.tui.session import TerminalSession
 from pystack.stepper.web.data import Trace
 from tests.stepper.dissect import pdml, wires
 from tests.stepper.dissect.test_fuzz import inside
@@ -151,6 +156,8 @@ def own(timeline):
 
 
 def same(node, value):
+    if not node.width_bits:  # decrypted: it has no place, and parts of bytes are bytes
+        return int.from_bytes(node.value, "big") == int(value or "0", 16)
     if node.width_bits % 8 or node.name in ("Fin", "Mask"):
         return node.value == int(value or "0", 16)
     digits = node.value.hex() if isinstance(node.value, bytes) else f"{node.value:0{node.width_bits // 4}x}"
@@ -371,7 +378,7 @@ def test_bson_has_the_values_that_the_package_bson_gives():
 
 
 def heard(*pieces, ports=(40_000, 80), chosen=""):
-    talk = Talk(ports, chosen)
+    talk = TalkReader(ports, chosen)
     return [message for way, data in pieces for message in talk.take(way, data)]
 
 
@@ -534,7 +541,7 @@ STREAMS = [
 @given(st.data())
 def test_spoiled_streams_do_no_harm(data):
     """Good beginnings of each protocol, with changed bytes, in pieces: no exception, and every place is in the message."""
-    talk = Talk((40_000, 80))
+    talk = TalkReader((40_000, 80))
     spoken = data.draw(st.sampled_from(STREAMS))
     for way, good in spoken:
         changed = bytearray(good)
@@ -571,7 +578,7 @@ def test_the_memory_is_bounded():
         (((0, H2),), b"\0\0\0\4\0\0\0\0\0" * 600),
         (UPGRADED, b"\x82\x7f\0\0\1\0\0\0\0\0" + b"w" * 50_000),
     ):
-        talk = Talk()
+        talk = TalkReader()
         for way, data in beginning:
             talk.take(way, data)
         for _ in range(30):
@@ -586,7 +593,7 @@ def test_a_compressed_message_is_decompressed_up_to_a_limit():
     bomb = zlib.compressobj(9, wbits=-15)
     packed = (bomb.compress(bytes(100 << 20)) + bomb.flush(zlib.Z_SYNC_FLUSH))[:-4]
     answer = b"HTTP/1.1 101 X\r\nUpgrade: websocket\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
-    talk = Talk()
+    talk = TalkReader()
     for way, data in ((0, GET), (1, answer), (1, b"\xc2\x7f" + struct.pack(">Q", len(packed)) + packed)):
         found = talk.take(way, data)
     assert (
@@ -671,6 +678,40 @@ def test_the_page_and_the_text_show_them(talks):
     assert any(line.strip() == "HTTP/2 HEADERS, stream 1: GET /orders" for line in text.story(timeline))
 
 
+def test_the_terminal_shows_them_beside_the_arrow(talks):
+    timeline = wires.timeline(talks("h2"), 80)
+    rows = [ladder.said(frame, 100) for frame in timeline.frames]
+    assert any(row.startswith("HTTP/2 connection preface; HTTP/2 SETTINGS: ") for row in rows)
+    frame = next(
+        frame for frame in wires.timeline(talks("h2"), 80, seed=1).frames if "GET /orders" in messages.beside(frame)
+    )
+    for room in range(5, 120):
+        assert len(ladder.said(frame, room)) <= room
+    session = TerminalSession(timeline)
+    session.cursor.goto(frame=5)
+    assert session.tree.find("http2.type") is not None
+
+
+def test_the_command(talks, tmp_path, monkeypatch):
+    """--messages lists them, --at shows the fields, --follow has lines for binary protocols, --decode-as changes what is seen."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "h2.pcapng").write_bytes(wires.pcapng(wires.frames(talks("h2"), 80)))
+
+    def run(*words):
+        return CliRunner().invoke(cli, ["step", "h2.pcapng", *words], standalone_mode=False)
+
+    assert any(line.endswith("HTTP/2 HEADERS, stream 1: GET /orders") for line in run("--messages").output.splitlines())
+    assert "Stream identifier: 0  (the whole connection)" in run("--messages", "--at", "frame=4").output
+    assert run("--messages", "--at", "frame=1").output == "no message ends in frame 1\n"
+    followed = run("--follow", "1").output.splitlines()
+    assert "> HTTP/2 HEADERS, stream 1: GET /orders" in followed and "< HTTP/2 HEADERS, stream 1: 200" in followed
+    assert run("--messages", "--decode-as", "80=none").output.startswith("no messages")
+    wrong = run("--messages", "--decode-as", "80=quic").exception
+    assert isinstance(wrong, click.UsageError) and "is not PORT=PROTOCOL" in str(wrong)
+    said_there = Trace(Timeline.load("h2.pcapng")).stream(0)["pieces"]
+    assert any("HTTP/2 HEADERS, stream 1: GET /orders" in piece[4] for piece in said_there)
+
+
 # --- TLS with the keys in the capture --------------------------------------------------------------------------------------
 
 
@@ -700,7 +741,8 @@ def test_what_tls_hides_has_tsharks_values(lab30, tmp_path):
         tree = messages.tree(frame)
         for layer in tree.layers:
             inside(layer, 0, len(frame.data) * 8)
-        assert not tree.find("http2") or tree.find("tls.record").meaning == "encrypted"
+        for record in tree.find_all("tls.record"):
+            assert (record.meaning == "encrypted") == (record.children[0].value == 23)
     assert any("decrypted with the keys in the capture" in line for line in messages.fields_of(timeline.frames[8]))
 
 
@@ -738,7 +780,7 @@ def test_spoiled_records_do_no_harm(data):
     answer = b"\x16\3\3\0\x30\2\0\0\x2c\3\3" + b"\7" * 32 + b"\0\x13\1\0\0\6\0\x2b\0\2\3\4"
     names = ("HANDSHAKE_TRAFFIC_SECRET", "TRAFFIC_SECRET_0")
     keys = {bytes(32): {f"{side}_{name}": b"s" * 32 for side in ("CLIENT", "SERVER") for name in names}}
-    talk = Talk((40_000, 443), keys=keys)
+    talk = TalkReader((40_000, 443), keys=keys)
     for way, good in ((0, hello), (1, answer), (1, b"\x17\3\3\0\x20" + bytes(32)), (0, b"\x17\3\3\0\0")):
         changed = bytearray(good)
         for _ in range(data.draw(st.integers(0, 2))):

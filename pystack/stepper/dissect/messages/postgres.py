@@ -1,7 +1,7 @@
 """PostgreSQL's protocol, version 3 (its manual, "Frontend/Backend Protocol"). In it, the client is the frontend."""
 
 from pystack.stepper.dissect import layout as t
-from pystack.stepper.dissect.messages.base import Bad, Fields, Message, Parser, Piece, words
+from pystack.stepper.dissect.messages.base import Bad, FieldReader, StreamMessage, StreamParser, StreamPiece, words
 from pystack.stepper.dissect.tree import Node
 
 SSL, GSS, CANCEL = 80877103, 80877104, 80877102
@@ -39,7 +39,7 @@ MOST_COLUMNS = 30
 NULL = -1
 
 
-class Postgres(Parser):
+class Postgres(StreamParser):
     """A connection of PostgreSQL. With `startup`, it begins here."""
 
     protocol, title = "pgsql", "PostgreSQL"
@@ -69,11 +69,11 @@ class Postgres(Parser):
             raise Bad(f"a length of {length} bytes")
         return at + length
 
-    def read(self, piece: Piece) -> list[Message]:
+    def read(self, piece: StreamPiece) -> list[StreamMessage]:
         """Return the message of a piece."""
         if self.hidden:
             return []
-        fields = Fields(piece.data)
+        fields = FieldReader(piece.data)
         if piece.way != self.client and self.asked and piece.size == 1:
             return [piece.message(self.protocol, self.title, self._answer(piece.data, fields), fields.nodes)]
         if piece.way == self.client and self.startup:
@@ -98,7 +98,7 @@ class Postgres(Parser):
             name, said = f"{name}{said}", ""
         return [piece.message(self.protocol, self.title, f"{name}: {said}" if said else name, fields.nodes)]
 
-    def _answer(self, data: bytes, fields: Fields) -> str:
+    def _answer(self, data: bytes, fields: FieldReader) -> str:
         abbrev = "pgsql.ssl_response" if self.asked == SSL else "pgsql.gssenc_response"
         what = "TLS" if self.asked == SSL else "encryption by GSSAPI"
         self.asked = 0
@@ -109,7 +109,7 @@ class Postgres(Parser):
         self.hidden = True
         return f"{what} begins, so the messages after it are encrypted"
 
-    def _startup(self, fields: Fields) -> str:
+    def _startup(self, fields: FieldReader) -> str:
         fields.number(4, "pgsql.length", "Length", "with this field")
         code = int.from_bytes(fields.data[4:8], "big")
         if code in REQUESTS:
@@ -131,7 +131,7 @@ class Postgres(Parser):
         said = ", ".join(f"{name} {known[name]}" for name in ("user", "database") if name in known)
         return f"StartupMessage: version {major}.{minor}" + (f", {said}" if said else "")
 
-    def _password(self, name: str, fields: Fields) -> str:
+    def _password(self, name: str, fields: FieldReader) -> str:
         if name == "PasswordMessage":
             fields.cstring("pgsql.password", "Password")
         elif name == "SASLInitialResponse":
@@ -145,7 +145,7 @@ class Postgres(Parser):
             fields.rest("pgsql.auth.gssapi_sspi.data", "GSSAPI data")
         return ""
 
-    def _back(self, letter: str, name: str, fields: Fields) -> str:
+    def _back(self, letter: str, name: str, fields: FieldReader) -> str:
         """Read a message of the server. Return what it says."""
         if letter == "R":
             return self._authentication(fields)
@@ -182,7 +182,7 @@ class Postgres(Parser):
             return f"{channel} {fields.cstring('pgsql.text', 'Payload')}".rstrip()
         return ""
 
-    def _authentication(self, fields: Fields) -> str:
+    def _authentication(self, fields: FieldReader) -> str:
         self.auth = fields.number(4, "pgsql.authtype", "Authentication type")
         name = AUTH.get(self.auth, f" of the unknown type {self.auth}")
         fields.say(name)
@@ -199,7 +199,7 @@ class Postgres(Parser):
         return name
 
 
-def _front(letter: str, name: str, fields: Fields) -> str:
+def _front(letter: str, name: str, fields: FieldReader) -> str:
     """Read a message of the client, but not an answer to a request for a password. Return what it says."""
     if letter == "Q":
         return fields.cstring("pgsql.query", "Query")
@@ -224,7 +224,7 @@ def _front(letter: str, name: str, fields: Fields) -> str:
     return ""
 
 
-def _types(fields: Fields) -> int:
+def _types(fields: FieldReader) -> int:
     """Read the types of parameters. Return their number."""
     count = fields.number(2, "", "Parameter count")
     for _ in range(min(count, MOST_COLUMNS)):
@@ -232,7 +232,7 @@ def _types(fields: Fields) -> int:
     return count
 
 
-def _bind(fields: Fields) -> str:
+def _bind(fields: FieldReader) -> str:
     portal = fields.cstring("pgsql.portal", "Portal")
     statement = fields.cstring("pgsql.statement", "Statement")
     for _ in range(min(fields.number(2, "", "Format count"), MOST_COLUMNS)):
@@ -245,7 +245,7 @@ def _bind(fields: Fields) -> str:
     return f"{head} ({', '.join(shown)})".strip()
 
 
-def _values(fields: Fields, count: int) -> list[str]:
+def _values(fields: FieldReader, count: int) -> list[str]:
     """Read values with their lengths. Return the first ones as text."""
     shown: list[str] = []
     for number in range(min(count, MOST_COLUMNS)):
@@ -276,11 +276,11 @@ def _value(piece: bytes) -> str:
     return f"0x{piece[:16].hex()}{'...' if len(piece) > 16 else ''}" if "·" in text else text
 
 
-def _row(fields: Fields) -> str:
+def _row(fields: FieldReader) -> str:
     return ", ".join(_values(fields, fields.number(2, "pgsql.field.count", "Field count")))
 
 
-def _description(fields: Fields) -> str:
+def _description(fields: FieldReader) -> str:
     count = fields.number(2, "pgsql.field.count", "Field count")
     names: list[str] = []
     for _ in range(min(count, MOST_COLUMNS)):
@@ -301,7 +301,7 @@ def _description(fields: Fields) -> str:
     return ", ".join(names[:8]) + (", ..." if count > min(len(names), 8) else "")
 
 
-def _error(fields: Fields) -> str:
+def _error(fields: FieldReader) -> str:
     found: dict[str, str] = {}
     while fields.left > 1 and len(found) < 30 and not fields.short:
         letter = chr(fields.data[fields.at])

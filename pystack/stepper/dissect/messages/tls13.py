@@ -7,11 +7,11 @@ from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from pystack.stepper.dissect.layout import note
-from pystack.stepper.dissect.messages.base import Bad, Message, Parser, Piece
+from pystack.stepper.dissect.messages.base import Bad, StreamMessage, StreamParser, StreamPiece
 from pystack.stepper.dissect.tree import Node
 
 if TYPE_CHECKING:
-    from pystack.stepper.dissect.messages.talk import Talk
+    from pystack.stepper.dissect.messages.talk import TalkReader
 
 #: of each client random: the secrets by their labels in the key log
 Keys = dict[bytes, dict[str, bytes]]
@@ -80,12 +80,12 @@ class _Key:
         return _Key(self.suite, expand(self.secret, b"traffic upd", len(self.secret), name))
 
 
-class Tls(Parser):
+class Tls(StreamParser):
     """A connection of TLS whose keys may be known. Its messages are those of the protocol inside."""
 
     protocol, title = "tls", "TLS"
 
-    def __init__(self, client: int, keys: Keys, inside: "Talk"):
+    def __init__(self, client: int, keys: Keys, inside: "TalkReader"):
         super().__init__(client)
         self.keys = keys
         self.inside = inside
@@ -110,7 +110,7 @@ class Tls(Parser):
             raise Bad("no record of TLS (RFC 8446 5.1)")
         return 5 + length
 
-    def read(self, piece: Piece) -> list[Message]:
+    def read(self, piece: StreamPiece) -> list[StreamMessage]:
         """Return the messages that a record completes."""
         if self.off:
             return []
@@ -128,7 +128,7 @@ class Tls(Parser):
             return [piece.message(self.protocol, self.title, str(error), [note(str(error), 0, piece.size)])]
         return []
 
-    def _data(self, way: int, key: _Key, piece: Piece) -> list[Message]:
+    def _data(self, way: int, key: _Key, piece: StreamPiece) -> list[StreamMessage]:
         content = key.open(piece.data).rstrip(b"\0")
         kind, plain = content[-1] if content else 0, content[:-1]
         if kind == HANDSHAKE:
@@ -147,7 +147,7 @@ class Tls(Parser):
     def _inner(self, way: int) -> int:
         return way if self.client == 0 else 1 - way
 
-    def _outside(self, message: Message) -> Message:
+    def _outside(self, message: StreamMessage) -> StreamMessage:
         """Return a message with the place of its records. Its bytes are nowhere in the frames, so its fields have no place."""
         message.way = self._inner(message.way)
         ends, records = self.plain[message.way], self.records[message.way]

@@ -7,10 +7,10 @@ from pystack.stepper.dissect import layout as t
 from pystack.stepper.dissect.messages.base import (
     KEPT,
     Bad,
-    Fields,
-    Message,
-    Parser,
-    Piece,
+    FieldReader,
+    StreamMessage,
+    StreamParser,
+    StreamPiece,
     bits,
     quoted,
     size_text,
@@ -33,7 +33,7 @@ MOST_INFLATED = 4 << 20
 TAIL = b"\0\0\xff\xff"
 
 
-class WebSocket(Parser):
+class WebSocket(StreamParser):
     """A connection of WebSocket. `extensions` is what the server has agreed to (Sec-WebSocket-Extensions)."""
 
     protocol, title = "websocket", "WebSocket"
@@ -73,11 +73,11 @@ class WebSocket(Parser):
                 raise Bad("a length of more than 63 bits (RFC 6455 5.2)")
         return head + (4 if masked else 0) + length
 
-    def read(self, piece: Piece) -> list[Message]:
+    def read(self, piece: StreamPiece) -> list[StreamMessage]:
         """Return the message of a frame."""
         way, data = piece.way, piece.data
         fin, opcode, masked = data[0] >> 7, data[0] & 15, data[1] & 0x80
-        fields = Fields(data)
+        fields = FieldReader(data)
         fields.nodes += [
             bits(data, 0, 0, 1, "websocket.fin", "Fin", "the last part of the message" if fin else "more parts follow"),
             bits(data, 0, 1, 3, "websocket.rsv", "Reserved"),
@@ -107,7 +107,7 @@ class WebSocket(Parser):
             text += ", more parts follow"
         return [piece.message(self.protocol, self.title, text, fields.nodes)]
 
-    def _payload(self, fields: Fields, opcode: int, kind: int, sent: bytes, plain: bytes, why: str) -> str:
+    def _payload(self, fields: FieldReader, opcode: int, kind: int, sent: bytes, plain: bytes, why: str) -> str:
         """Add the payload's fields. Return it in a few words."""
         at = fields.at
         place = (at * 8, len(sent) * 8)
