@@ -106,11 +106,7 @@ def step(what: str | None, **options: Any) -> int:
     timeline, scenario = open_run(what, options["seed"], options["partial"], options["trusted"])
     if timeline.inferred:
         _refuse(timeline, options)
-    if options["decode_as"]:
-        try:
-            _face("pystack.stepper.messages", "decode_as", "dissect", "--decode-as")(timeline, options["decode_as"])
-        except ValueError as error:
-            raise click.UsageError(f"--decode-as: {error}") from None
+    _decode_as(timeline, options["decode_as"])
     if options["messages"]:
         return _messages(timeline, options["at"])
     if options["conversations"]:
@@ -253,11 +249,32 @@ def _follow(timeline: "Timeline", number: int) -> int:
         raise click.ClickException(f"no conversation {number}; there are {len(talks)}")
     pieces, cut = streams.follow(timeline, talks[number - 1])
     for piece in pieces:
-        for line in streams.readable(piece.data).splitlines():
+        for line in _said(timeline, piece).splitlines():
             echo(f"{'<' if piece.way else '>'} {one_line(line)}")
     if cut:
         echo("(there is more)")
     return 0
+
+
+def _decode_as(timeline: "Timeline", texts: tuple[str, ...]) -> None:
+    """Choose protocols for ports."""
+    if not texts:
+        return
+    try:
+        _face("pystack.stepper.messages", "decode_as", "dissect", "--decode-as")(timeline, texts)
+    except ValueError as error:
+        raise click.UsageError(f"--decode-as: {error}") from None
+
+
+def _said(timeline: "Timeline", piece: Any) -> str:
+    """Return what a piece says: the messages of a binary protocol if the package for the dissection is there, or its text."""
+    try:
+        from pystack.stepper.messages import spoken
+    except ImportError:
+        from pystack.stepper.streams import readable
+
+        return readable(piece.data)
+    return spoken(timeline, piece.frame, piece.data)
 
 
 def _messages(timeline: "Timeline", at: str | None) -> int:

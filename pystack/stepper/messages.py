@@ -14,8 +14,9 @@ from weakref import WeakKeyDictionary
 from pystack.stepper.dissect import Node, Tree, dissect
 from pystack.stepper.dissect import layout as t
 from pystack.stepper.dissect.application import PROTOCOLS
-from pystack.stepper.dissect.messages import CHOICES, Message, Talk
-from pystack.stepper.streams import MOST_CONVERSATIONS, Payload, StreamSide, payload
+from pystack.stepper.dissect.messages import CHOICES, StreamMessage, TalkReader
+from pystack.stepper.dissect.messages.tls13 import Keys, read_keys
+from pystack.stepper.streams import MOST_CONVERSATIONS, Payload, StreamSide, payload, readable
 
 if TYPE_CHECKING:
     from pystack.stepper.records import Frame
@@ -28,7 +29,7 @@ LATER = 200
 #: how many messages of one frame are shown, and how many of them beside its arrow
 MOST_SHOWN, MOST_BESIDE = 50, 3
 #: protocols that the dissection of a single segment knows, so a stream adds only what goes beyond a segment
-PLAIN = ("", "http")
+PLAIN = ("", "http", "tls")
 
 
 class _Flow:
@@ -39,14 +40,14 @@ class _Flow:
         self.total = 0  # bytes that could be read so far
         self.ends: list[int] = []  # where each piece ends, and the frame that brought it
         self.frames: list[int] = []
-        self.messages: list[Message] = []
+        self.messages: list[StreamMessage] = []
         self.message_ends: list[int] = []
 
 
 class _Connection:
-    def __init__(self, client: str, ports: tuple[int, int], chosen: str):
+    def __init__(self, client: str, ports: tuple[int, int], chosen: str, keys: Keys):
         self.client = client
-        self.talk = Talk(ports, chosen)
+        self.talk = TalkReader(ports, chosen, keys)
         self.flows = (_Flow(), _Flow())
         self.begins: list[int] = [-1, -1]  # the sequence numbers after the SYNs
 
@@ -66,7 +67,7 @@ class SaidMessage(NamedTuple):
     frame: int
     source: str
     target: str
-    message: Message
+    message: StreamMessage
 
 
 class Messages:
@@ -75,6 +76,7 @@ class Messages:
     def __init__(self, timeline: "Timeline", chosen: dict[int, str] | None = None):
         # The caller may keep this object as long as the timeline, so it must not keep the timeline.
         self.chosen = chosen or {}
+        self.keys = read_keys(timeline.secrets)
         self.most = min(len(timeline.frames), MOST_FRAMES)
         self.done = 0
         self.nodes = 0
@@ -101,6 +103,8 @@ class Messages:
         if len(frame.data) < frame.length:  # a part of the bytes was not captured
             connection.talk.stop()
         flow = connection.flows[way]
+        if found.syn and flow.side.next >= 0:  # a SYN that is retransmitted begins nothing new
+            found = found._replace(syn=False)
         for number, data in flow.side.take(found, frame.index):
             flow.total += len(data)
             flow.ends.append(flow.total)
@@ -133,13 +137,13 @@ class Messages:
                 return None
             ports = (int(found.source.rpartition(":")[2]), int(found.target.rpartition(":")[2]))
             chosen = next((self.chosen[port] for port in reversed(ports) if port in self.chosen), "")
-            known = self.open[ends] = _Connection(found.source, ports, chosen)
+            known = self.open[ends] = _Connection(found.source, ports, chosen, self.keys)
             self.connections.append((known, found.target))
             if found.syn:
                 known.begins[0] = found.seq
         return known
 
-    def of(self, timeline: "Timeline", index: int) -> list[Message]:
+    def of(self, timeline: "Timeline", index: int) -> list[StreamMessage]:
         """Return the messages whose last byte is in a frame. A copy of the frame on another link has the same ones."""
         self.advance(timeline, index + 1 + LATER)
         place = self.places.get(index)
@@ -207,7 +211,8 @@ def tree(frame: "Frame") -> Tree:
     carried = whole.find("tcp.payload")
     if place is None or carried is None:
         return whole
-    if place.protocol not in PLAIN or any(message.protocol not in (*PLAIN, "data-text-lines") for message in found):
+    plain = place.protocol in PLAIN and all(message.protocol in (*PLAIN, "data-text-lines") for message in found)
+    if not plain and place.protocol != "tls":
         whole.layers = [layer for layer in whole.layers if layer.abbrev not in PROTOCOLS]
     known = [layer.abbrev for layer in whole.layers]
     for message in found:
@@ -216,7 +221,7 @@ def tree(frame: "Frame") -> Tree:
     return whole
 
 
-def _layer(message: Message, place: _Place, carried: Node) -> Node:
+def _layer(message: StreamMessage, place: _Place, carried: Node) -> Node:
     """Return a message as a layer of the frame."""
     shift = (carried.offset + message.start - place.start) * 8
     first, last = carried.offset_bits, carried.offset_bits + carried.width_bits
@@ -258,6 +263,18 @@ def beside(frame: "Frame") -> str:
     return text + (f"; and {len(found) - MOST_BESIDE} more" if len(found) > MOST_BESIDE else "")
 
 
+def spoken(timeline: "Timeline", index: int, data: bytes) -> str:
+    """Return what a piece of a conversation says: the messages that end in its frame, or the bytes as text if that is readable."""
+    messages = messages_of(timeline)
+    found = [one.line for one in messages.of(timeline, index) if one.protocol not in ("http", "data-text-lines")]
+    place = messages.place(index)
+    if found:
+        return "\n".join(found)
+    if place is not None and place.protocol not in PLAIN:
+        return f"({len(data)} bytes of a message that ends in a later frame)"
+    return readable(data)
+
+
 def fields_of(frame: "Frame") -> list[str]:
     """Return the fields of the messages that end in a frame, as indented lines."""
     timeline = frame._timeline
@@ -278,6 +295,6 @@ def lines(timeline: "Timeline") -> Iterator[str]:
         ends = f"{said.source} > {said.target}"
         yield f"{frame.number:>5} {(frame.time - timeline.start) / 1e9:.6f} {ends:43} {said.message.line}"
     if not found:
-        yield "no messages of HTTP, WebSocket, PostgreSQL or MongoDB in it that can be read; TLS hides them"
+        yield "no messages of HTTP, WebSocket, PostgreSQL or MongoDB in it that can be read (TLS hides what it carries)"
     if messages.why_not_all:
         yield f"({messages.why_not_all})"

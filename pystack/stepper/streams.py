@@ -1,6 +1,7 @@
 """Conversations and what their two sides said: the bytes of TCP in order and once, or the datagrams of UDP."""
 
 import ipaddress
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pystack_c.const as C
@@ -175,12 +176,31 @@ def readable(data: bytes) -> str:
     return "".join(char if char.isprintable() or char in "\r\n\t" else "·" for char in text)
 
 
+def _text(timeline: "Timeline", frame: int, data: bytes) -> str:
+    return readable(data)
+
+
 def as_json(
-    timeline: "Timeline", pieces: list[SaidPiece], cut: bool, shifts: tuple[int, int] = (0, 0)
+    timeline: "Timeline",
+    pieces: list[SaidPiece],
+    cut: bool,
+    shifts: tuple[int, int] = (0, 0),
+    say: "Callable[[Timeline, int, bytes], str] | None" = None,
 ) -> dict[str, Any]:
-    """Return what was said for the page. `shifts` are subtracted from the numbers of frames and events."""
+    """Return what was said for the page. `shifts` are subtracted from the numbers of frames and events.
+
+    `say` returns a piece as text; without it, its bytes are shown as they are.
+    """
     rows = []
     for piece in pieces:
         frame = timeline.frames[piece.frame]
-        rows.append([piece.way, frame.number, frame.event - shifts[1], len(piece.data), readable(piece.data)])
+        rows.append(
+            [
+                piece.way,
+                frame.number,
+                frame.event - shifts[1],
+                len(piece.data),
+                (say or _text)(timeline, piece.frame, piece.data),
+            ]
+        )
     return {"pieces": rows, "cut": cut}

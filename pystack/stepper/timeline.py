@@ -42,6 +42,8 @@ class Timeline:
 
     #: True for a capture (stepper/capture), whose frames are all that is known; the rest is inferred
     inferred = False
+    #: the key logs of TLS that a capture contains
+    secrets: "list[bytes]"
     #: the class for a capture (pystack/stepper/__init__.py sets it)
     of_capture: "ClassVar[type[Timeline]]"
 
@@ -49,6 +51,7 @@ class Timeline:
         """Set what a timeline has before anything is read into it."""
         self.name = name
         self.meta: dict[str, Any] = {}
+        self.secrets = []
         self.crash = ""
         self.complete = False  # the recording is complete: it has an end record
         self.hosts: list[str] = []

@@ -121,6 +121,10 @@ SPREAD = {
     "tests/stepper/capture": ("once", "captures are read without the core"),
     "tests/stepper/capture/test_files.py": ("compiled", "captures are read without the core"),
     "tests/stepper/dissect": ("compiled", "the dissection does not use the core"),
+    "tests/stepper/dissect/test_messages.py": (
+        "once",
+        "the dissection does not use the core, and the programs that speak are no part of pystack",
+    ),
     "tests/stepper/dissect/test_tshark.py": ("once", "the dissection does not use the core, and tshark is not Python"),
     "tests/stepper/test_course.py": ("compiled", "what the scenarios suggest does not depend on the build"),
     "tests/stepper/test_plot.py": ("once", "the drawing does not depend on the build or on Python's version"),

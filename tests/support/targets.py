@@ -257,6 +257,31 @@ def nft(data: bytes) -> None:
     language.text({"nftables": added}, handles=True)
 
 
+def messages(data: bytes) -> None:
+    """Both sides of a TCP stream, for the dissection of messages: the pieces make no difference, and the places are inside."""
+    from pystack.stepper.dissect.messages import CHOICES, TalkReader
+
+    chosen = ("", *CHOICES)[data[0] % (len(CHOICES) + 1)] if data else ""
+    pieces, at = [], 1
+    while at < len(data):
+        size = data[at] >> 1
+        pieces.append((data[at] & 1, data[at + 1 : at + 1 + size]))
+        at += 1 + size
+    known = []
+    for single in (False, True):
+        talk = TalkReader((40_000, 5432), chosen)
+        found = []
+        for way, piece in pieces:
+            for part in [piece[n : n + 1] for n in range(len(piece))] if single else [piece]:
+                found += talk.take(way, part)
+        for message in found:
+            width = max(message.end - message.start, 1) * 8
+            for node in (node for top in message.nodes for node in top.walk()):
+                assert 0 <= node.offset_bits <= node.offset_bits + node.width_bits <= width and "\n" not in node.text
+        known.append([[(one.line, one.start, one.end) for one in found if one.way == way] for way in (0, 1)])
+    assert known[0] == known[1]
+
+
 @dataclass
 class Target:
     """A function of bytes; `python`: packages whose Python is instrumented as well."""
@@ -282,5 +307,6 @@ TARGETS: dict[str, Target] = {
     "dhcp": Target(nametargets.dhcp, ("pystack.dhcp.message", "pystack.dhcp.client", "pystack.dhcp.server", "pystack.dhcp.relay")),
     "names": Target(nametargets.names, ("pystack.dns.authority", "pystack.dns.recursion", "pystack.dns.memory")),
     "expression": Target(expression, ("pystack.pkt.code", "pystack.stepper.expr")),
+    "messages": Target(messages, ("pystack.stepper.dissect.messages.talk", "pystack.stepper.dissect.messages.tls13")),
     "nft": Target(nft, ("pystack.nft.blocks", "pystack.nft.commands", "pystack.nft.expressions", "pystack.nft.listing", "pystack.nft.matches", "pystack.nft.words")),
 }  # fmt: skip

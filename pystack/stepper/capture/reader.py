@@ -28,7 +28,8 @@ class Raw(NamedTuple):
 
 
 class CaptureReader:
-    """Iterates over the frames of an open capture. `names` collects the names of addresses that the file contains.
+    """Iterates over the frames of an open capture. `names` collects the names of addresses that the file contains, and
+    `secrets` the key logs of TLS.
 
     Raises TraceError. With `partial`, a file that was cut off ends where it was cut.
     """
@@ -39,6 +40,7 @@ class CaptureReader:
         self.partial = partial
         self.trusted = trusted
         self.names: dict[str, str] = {}
+        self.secrets: list[bytes] = []
         self.position = 0
         self.complete = True
         if size > MAX_SIZE and not trusted:
@@ -67,7 +69,7 @@ class CaptureReader:
 
     def _pcapng(self) -> Iterator[Raw]:
         reader = PcapngReader(self.source, self.name)
-        reader.names = self.names
+        reader.names, reader.secrets = self.names, self.secrets
         last = 0
         for frame in reader:
             self.position = reader.position

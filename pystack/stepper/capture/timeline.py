@@ -77,6 +77,7 @@ class CaptureTimeline(Timeline):
     def _read(self, source: BinaryIO, partial: bool, progress: "Progress | None", size: int, trusted: bool) -> None:
         reader = CaptureReader(source, self.name, partial=partial, trusted=trusted, size=size)
         self._reader = reader
+        self.secrets = reader.secrets
         self.start = self.end = 0
         told = 0
         for raw in reader:

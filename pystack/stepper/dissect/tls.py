@@ -13,7 +13,7 @@ MESSAGES = {
 LEVELS = {1: "warning", 2: "fatal"}
 #: the longest record (RFC 8446 5.2), and the most records of one segment that become nodes
 LONGEST, MOST_RECORDS = (1 << 14) + 2048, 64
-HANDSHAKE, ALERT, CLIENT_HELLO = 22, 21, 1
+HANDSHAKE, ALERT, APPLICATION_DATA, CLIENT_HELLO = 22, 21, 23, 1
 
 
 def _record_meaning(value: int) -> str:
@@ -49,7 +49,8 @@ def dissect(data: bytes, base: int, end: int) -> list[Node]:
         elif stop < at + 5 + length:
             inside.append(t.note(f"{at + 5 + length - stop} bytes of the record are in the next segments", stop, stop))
         names.append(name)
-        nodes.append(Node("Record", "tls.record", at * 8, (stop - at) * 8, b"", name, "", [*head, *inside]))
+        meaning = "encrypted" if head[0].value == APPLICATION_DATA else ""
+        nodes.append(Node("Record", "tls.record", at * 8, (stop - at) * 8, b"", name, meaning, [*head, *inside]))
         at = stop
     if at < end:
         nodes.append(t.raw(data, at, end, "", "More records"))

@@ -207,7 +207,8 @@ class Trace:
         if not 0 <= number < len(self._talks):
             raise LookupError(f"no conversation {number}")
         pieces, cut = streams.follow(self.timeline, self._talks[number], self.frame_range()[1])
-        return streams.as_json(self.timeline, pieces, cut, (self.frame_range()[0], self.bounds()[0]))
+        shifts = (self.frame_range()[0], self.bounds()[0])
+        return streams.as_json(self.timeline, pieces, cut, shifts, messages.spoken)
 
     # -- plots -------------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """The messages of programs in a TCP stream: HTTP/1.1, HTTP/2, WebSocket, server-sent events, PostgreSQL and MongoDB.
 
-    talk = Talk()
+    talk = TalkReader()
     for message in talk.take(0, b"GET / HTTP/1.1\\r\\n\\r\\n"):
         print(message.line)
 
@@ -8,7 +8,7 @@ A message may be in several segments, and a segment may have several messages, s
 No bytes raise an exception: a message "malformed: ..." is the last one of its side. The fields have Wireshark's names.
 """
 
-from pystack.stepper.dissect.messages.base import Message
-from pystack.stepper.dissect.messages.talk import CHOICES, Talk
+from pystack.stepper.dissect.messages.base import StreamMessage
+from pystack.stepper.dissect.messages.talk import CHOICES, TalkReader
 
-__all__ = ["CHOICES", "Message", "Talk"]
+__all__ = ["CHOICES", "StreamMessage", "TalkReader"]

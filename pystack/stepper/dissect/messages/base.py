@@ -17,7 +17,7 @@ class Bad(Exception):
 
 
 @dataclass(slots=True)
-class Message:
+class StreamMessage:
     """A message of a program.
 
     protocol    Wireshark's name for its protocol, such as "http2"; title: the name for readers
@@ -43,7 +43,7 @@ class Message:
         return self.text if self.text.startswith(self.title) else f"{self.title} {self.text}"
 
 
-class Piece(NamedTuple):
+class StreamPiece(NamedTuple):
     """The bytes of one message. `data` has the first ones of its `size` bytes; `start` is its place in the stream."""
 
     way: int
@@ -51,14 +51,14 @@ class Piece(NamedTuple):
     size: int
     start: int
 
-    def message(self, protocol: str, title: str, text: str, nodes: list[Node]) -> Message:
+    def message(self, protocol: str, title: str, text: str, nodes: list[Node]) -> StreamMessage:
         """Return the message that fills this piece."""
         if self.size > len(self.data):
             nodes.append(note(f"{self.size - len(self.data)} more bytes are not shown", len(self.data), len(self.data)))
-        return Message(protocol, title, text, nodes, self.start, self.start + self.size, self.way)
+        return StreamMessage(protocol, title, text, nodes, self.start, self.start + self.size, self.way)
 
 
-class Parser:
+class StreamParser:
     """One connection's protocol. `client` is the way of the end that acts as the client."""
 
     #: Wireshark's name for the protocol
@@ -70,18 +70,18 @@ class Parser:
     def __init__(self, client: int = 0):
         self.client = client
         #: the protocol that the connection goes on with, after an upgrade
-        self.becomes: Parser | None = None
+        self.becomes: StreamParser | None = None
 
     def size(self, way: int, data: bytearray) -> int:
         """Return the size of the message that these bytes begin with, or 0 if more bytes are needed to know it."""
         raise NotImplementedError
 
-    def read(self, piece: Piece) -> list[Message]:
+    def read(self, piece: StreamPiece) -> list[StreamMessage]:
         """Return the messages of a piece that `size` has measured."""
         raise NotImplementedError
 
 
-class Fields:
+class FieldReader:
     """Collects the fields of a message from left to right. It never reads past the end."""
 
     def __init__(self, data: bytes, at: int = 0, end: int = -1):

@@ -67,7 +67,7 @@ class Document:
         shown = self.count <= MOST_ELEMENTS
         parts = [
             Node("Type", "mongo.element.type", at * 8, 8, kind, f"{TYPES[kind]} ({kind:#04x})"),
-            Node("Element", "mongo.element.name", (at + 1) * 8, (stop + 1 - at - 1) * 8, data[at + 1 : stop + 1], name),
+            Node("Element", "mongo.element.name", (at + 1) * 8, (stop - at - 1) * 8, data[at + 1 : stop], name),
         ]
         full = f"{path}.{name}" if path else name
         if kind in (0x03, 0x04):
@@ -114,7 +114,7 @@ class Document:
         if at + 4 > end:
             raise Damaged("a length is longer than its document")
         (length,) = struct.unpack_from("<i", data, at)
-        parts.append(Node("Length", "mongo.element.length", at * 8, 32, data[at : at + 4], str(length)))
+        parts.append(Node("Length", "mongo.element.value.length", at * 8, 32, data[at : at + 4], str(length)))
         size = 4 + length + {0x05: 1, 0x0C: 12, 0x0F: -4}.get(kind, 0)
         if length < (0 if kind == 0x05 else 5 if kind == 0x0F else 1) or at + size > end:
             raise Damaged(f"a value of {length} bytes is longer than its document")

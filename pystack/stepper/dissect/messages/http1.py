@@ -1,10 +1,11 @@
 """HTTP/1.1 (RFC 9112) as a stream: where heads and bodies end, events in bodies, and what follows an upgrade."""
 
 from collections import deque
+from collections.abc import Callable
 from typing import NamedTuple
 
 from pystack.stepper.dissect.application import http
-from pystack.stepper.dissect.messages.base import KEPT, Bad, Message, Parser, Piece
+from pystack.stepper.dissect.messages.base import KEPT, Bad, StreamMessage, StreamParser, StreamPiece
 from pystack.stepper.dissect.messages.http2 import Http2
 from pystack.stepper.dissect.messages.sse import EventStream
 from pystack.stepper.dissect.messages.websocket import WebSocket
@@ -33,13 +34,15 @@ class _Side:
         self.events: EventStream | None = None
 
 
-class Http1(Parser):
+class Http1(StreamParser):
     """A connection of HTTP/1.1. Its messages are the heads, and the events of an event stream."""
 
     protocol, title = "http", "HTTP"
 
-    def __init__(self, client: int = 0):
+    def __init__(self, client: int = 0, tunnel: Callable[[], StreamParser] | None = None):
+        """`tunnel` makes what follows a CONNECT."""
         super().__init__(client)
+        self.tunnel = tunnel
         self.sides = (_Side(), _Side())
         self.waiting: deque[bytes] = deque(maxlen=MOST_WAITING)  # the methods of requests without an answer
 
@@ -76,7 +79,7 @@ class Http1(Parser):
         if not (request_line(line) if way == self.client else status_line(line)):
             raise Bad(f"no {'request' if way == self.client else 'status'} line of HTTP/1.1 (RFC 9112 2.1)")
 
-    def read(self, piece: Piece) -> list[Message]:
+    def read(self, piece: StreamPiece) -> list[StreamMessage]:
         """Take what `size` has measured."""
         side = self.sides[piece.way]
         if side.state == HEAD:
@@ -108,7 +111,7 @@ class Http1(Parser):
     def _ended(self, side: _Side) -> None:
         side.state, side.events = HEAD, None
 
-    def _head(self, side: _Side, piece: Piece) -> list[Message]:
+    def _head(self, side: _Side, piece: StreamPiece) -> list[StreamMessage]:
         head = _parse(piece.data)
         layer = http(piece.data, 0, len(piece.data))[0]
         found = [piece.message(self.protocol, self.title, layer.text, layer.children)]
@@ -123,9 +126,9 @@ class Http1(Parser):
         if code == b"101":
             self._upgrade(head)
         elif method == b"CONNECT" and code.startswith(b"2"):
-            from pystack.stepper.dissect.messages.talk import Unknown
-
-            self.becomes = Unknown()  # a tunnel, in which anything may be (RFC 9110 9.3.6)
+            if self.tunnel is None:
+                raise Bad("a tunnel begins")
+            self.becomes = self.tunnel()  # anything may be in it (RFC 9110 9.3.6)
         elif method != b"HEAD" and code not in (b"204", b"304"):
             self._body(side, head, True)
             plain = head.fields.get(b"content-encoding", b"identity").lower() == b"identity"

@@ -3,7 +3,16 @@
 from typing import Any
 
 from pystack.stepper.dissect import layout as t
-from pystack.stepper.dissect.messages.base import Bad, Fields, Message, Parser, Piece, bits, size_text, words
+from pystack.stepper.dissect.messages.base import (
+    Bad,
+    FieldReader,
+    StreamMessage,
+    StreamParser,
+    StreamPiece,
+    bits,
+    size_text,
+    words,
+)
 from pystack.stepper.dissect.tree import Node
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -83,7 +92,7 @@ class _Headers:
             raise Bad(f"the header block cannot be decoded: {what or type(error).__name__}") from None
 
 
-class Http2(Parser):
+class Http2(StreamParser):
     """A connection of HTTP/2 without TLS, from its preface on."""
 
     protocol, title = "http2", "HTTP/2"
@@ -108,14 +117,14 @@ class Http2(Parser):
             raise Bad(f"a frame of {length} bytes; its receiver takes at most {self.most[way]} (RFC 9113 4.2)")
         return HEAD + length
 
-    def read(self, piece: Piece) -> list[Message]:
+    def read(self, piece: StreamPiece) -> list[StreamMessage]:
         """Return the message of a frame."""
         way, data = piece.way, piece.data
         if way == self.client and self.preface:
             self.preface = False
             magic = Node("Magic", "http2.magic", 0, len(data) * 8, data, "PRI * HTTP/2.0", "the client's preface")
             return [piece.message(self.protocol, self.title, "connection preface", [magic])]
-        fields = Fields(data)
+        fields = FieldReader(data)
         fields.number(3, "http2.length", "Length", "of the payload, in bytes")
         kind = fields.number(1, "http2.type", "Type")
         fields.nodes[-1].text = f"{NAMES.get(kind, 'unknown')} ({kind})"
@@ -131,10 +140,10 @@ class Http2(Parser):
         if (kind in OF_STREAM) == (stream == 0) and (kind in OF_STREAM or kind in OF_CONNECTION):
             need = "a stream" if kind in OF_STREAM else "the connection"
             fields.nodes.append(t.wrong(f"a frame of this type belongs to {need} (RFC 9113 6)", 5, 9))
-            more = more or "malformed"
+            more = "malformed"
         return [piece.message(self.protocol, self.title, text + (f": {more}" if more else ""), fields.nodes)]
 
-    def _payload(self, way: int, kind: int, flags: int, stream: int, fields: Fields) -> str:
+    def _payload(self, way: int, kind: int, flags: int, stream: int, fields: FieldReader) -> str:
         """Read the payload. Return what it says, in a few words."""
         open_block = self.blocks[way]
         if open_block is not None and (kind != CONTINUATION or stream != open_block[0]):
@@ -179,19 +188,20 @@ class Http2(Parser):
         fields.rest("http2.unknown", "Payload")
         return ""
 
-    def _data(self, flags: int, fields: Fields) -> str:
+    def _data(self, flags: int, fields: FieldReader) -> str:
         pad = _pad_length(flags, fields)
         size = fields.left - pad
         if size < 0:
             fields.nodes.append(t.wrong("more padding than payload (RFC 9113 6.1)", HEAD, HEAD + 1))
-            size, pad = fields.left, 0
+            fields.rest("http2.data.data")
+            return "malformed"
         if size:
             fields.raw(size, "http2.data.data", "Data")
         if pad:
             fields.raw(pad, "http2.data.padding", "Padding")
         return size_text(size) + (", end of the stream" if flags & END_STREAM else "")
 
-    def _block(self, way: int, kind: int, flags: int, stream: int, fields: Fields) -> str:
+    def _block(self, way: int, kind: int, flags: int, stream: int, fields: FieldReader) -> str:
         """Read a part of a header block. The block is decoded with its last part."""
         pad = _pad_length(flags, fields) if kind != CONTINUATION else 0
         if kind == HEADERS and flags & WITH_PRIORITY:
@@ -209,7 +219,7 @@ class Http2(Parser):
         fragment = fields.raw(end - start, name.get(kind, "http2.continuation.header"), "Header block fragment")
         shown = fields.nodes[-1]
         if pad:
-            fields.raw(pad, "http2.data.padding" if kind == HEADERS else "http2.push_promise.padding", "Padding")
+            fields.raw(pad, "http2.headers.padding" if kind == HEADERS else "http2.push_promise.padding", "Padding")
         if kind == CONTINUATION:
             before = self.blocks[way]
             if before is None:
@@ -224,7 +234,7 @@ class Http2(Parser):
             return "the headers go on in a CONTINUATION"
         return self._decode(way, fragment, shown, fields)
 
-    def _decode(self, way: int, block: bytes, shown: Node, fields: Fields) -> str:
+    def _decode(self, way: int, block: bytes, shown: Node, fields: FieldReader) -> str:
         try:
             headers = self.headers[way].decode(block)
         except Bad as error:
@@ -243,7 +253,7 @@ class Http2(Parser):
             )
         return summary(headers)
 
-    def _settings(self, way: int, flags: int, fields: Fields) -> str:
+    def _settings(self, way: int, flags: int, fields: FieldReader) -> str:
         if flags & ACK and not fields.left:
             return "ACK"
         if fields.left % 6 or flags & ACK:
@@ -291,12 +301,12 @@ def _flags(data: bytes, kind: int) -> Node:
     )
 
 
-def _pad_length(flags: int, fields: Fields) -> int:
+def _pad_length(flags: int, fields: FieldReader) -> int:
     """Read the length of the padding, if there is one."""
     return fields.number(1, "http2.padding", "Pad length") if flags & PADDED else 0
 
 
-def _reserved(fields: Fields, reserved: str, abbrev: str, name: str) -> None:
+def _reserved(fields: FieldReader, reserved: str, abbrev: str, name: str) -> None:
     """Read a reserved bit and a number of 31 bits."""
     if fields.left < 4:
         fields.cut(name)
@@ -307,7 +317,7 @@ def _reserved(fields: Fields, reserved: str, abbrev: str, name: str) -> None:
     fields.at += 4
 
 
-def _error(fields: Fields, abbrev: str) -> str:
+def _error(fields: FieldReader, abbrev: str) -> str:
     """Read an error code."""
     code = fields.number(4, abbrev, "Error")
     name = ERRORS[code] if code < len(ERRORS) else f"error {code}"
@@ -315,7 +325,7 @@ def _error(fields: Fields, abbrev: str) -> str:
     return name
 
 
-def _priority(fields: Fields) -> None:
+def _priority(fields: FieldReader) -> None:
     """Read the priority of RFC 7540, which RFC 9113 5.3.2 deprecates."""
     if fields.left < 5:
         fields.cut("priority")

@@ -1,7 +1,15 @@
 """MongoDB's protocol (its manual, "MongoDB Wire Protocol"): OP_MSG, and the older OP_QUERY and OP_REPLY of the first hello."""
 
 from pystack.stepper.dissect import layout as t
-from pystack.stepper.dissect.messages.base import Bad, Fields, Message, Parser, Piece, bits, size_text
+from pystack.stepper.dissect.messages.base import (
+    Bad,
+    FieldReader,
+    StreamMessage,
+    StreamParser,
+    StreamPiece,
+    bits,
+    size_text,
+)
 from pystack.stepper.dissect.messages.bson import TYPES, Damaged, Document, document_size
 
 OP_REPLY, OP_QUERY, OP_COMPRESSED, OP_MSG = 1, 2004, 2012, 2013
@@ -17,7 +25,7 @@ CHECKSUM, MORE_TO_COME, EXHAUST = 1, 2, 1 << 16
 MOST_DOCUMENTS = 20
 
 
-class Mongo(Parser):
+class Mongo(StreamParser):
     """A connection of MongoDB."""
 
     protocol, title = "mongo", "MongoDB"
@@ -34,9 +42,9 @@ class Mongo(Parser):
             raise Bad(f"a length of {length} bytes")
         return length
 
-    def read(self, piece: Piece) -> list[Message]:
+    def read(self, piece: StreamPiece) -> list[StreamMessage]:
         """Return the message of a piece."""
-        fields = Fields(piece.data)
+        fields = FieldReader(piece.data)
         fields.little(4, "mongo.message_length", "Message length", "with the header")
         number = fields.little(4, "mongo.request_id", "Request ID", signed=False)
         answers = fields.little(4, "mongo.response_to", "Response to", signed=False)
@@ -60,7 +68,7 @@ class Mongo(Parser):
             )
         ]
 
-    def _body(self, code: int, fields: Fields, whole: bool) -> str:
+    def _body(self, code: int, fields: FieldReader, whole: bool) -> str:
         """Read what follows the header. Return what it says."""
         if code == OP_MSG:
             return self._msg(fields)
@@ -101,7 +109,7 @@ class Mongo(Parser):
         fields.rest("mongo.unknown")
         return ""
 
-    def _msg(self, fields: Fields) -> str:
+    def _msg(self, fields: FieldReader) -> str:
         """Read OP_MSG: flags, sections, and a checksum."""
         at = fields.at
         flags = fields.little(4, "mongo.msg.flags", "Message flags", signed=False)
@@ -109,7 +117,7 @@ class Mongo(Parser):
             return ""
         parts = [
             bits(fields.data, at, 7, 1, "mongo.msg.flags.checksumpresent", "Checksum present"),
-            bits(fields.data, at, 6, 1, "mongo.msg.flags.moretocome", "More to come", "no answer is expected"),
+            bits(fields.data, at, 6, 1, "mongo.msg.flags.moretocome", "More to come"),
             bits(fields.data, at + 2, 7, 1, "mongo.msg.flags.exhaustallowed", "Exhaust allowed"),
         ]
         fields.nodes[-1].children = sorted(parts, key=lambda part: part.offset_bits)
@@ -140,11 +148,11 @@ class Mongo(Parser):
         return ", ".join(part for part in (said, *sequences) if part)
 
 
-def _flags(fields: Fields, abbrev: str, name: str) -> None:
+def _flags(fields: FieldReader, abbrev: str, name: str) -> None:
     fields.little(4, abbrev, name, signed=False)
 
 
-def _document(fields: Fields, name: str, end: int = -1) -> Document:
+def _document(fields: FieldReader, name: str, end: int = -1) -> Document:
     found = Document(fields.data, fields.at, fields.end if end < 0 else end)
     found.node.name = name
     fields.nodes.append(found.node)
@@ -152,7 +160,7 @@ def _document(fields: Fields, name: str, end: int = -1) -> Document:
     return found
 
 
-def _sequence(fields: Fields, last: int) -> str:
+def _sequence(fields: FieldReader, last: int) -> str:
     """Read a section with a sequence of documents."""
     start = fields.at
     size = fields.little(4, "mongo.msg.sections.section.size", "Size")

@@ -1,7 +1,7 @@
 """PostgreSQL's protocol, version 3 (its manual, "Frontend/Backend Protocol"). In it, the client is the frontend."""
 
 from pystack.stepper.dissect import layout as t
-from pystack.stepper.dissect.messages.base import Bad, Fields, Message, Parser, Piece, words
+from pystack.stepper.dissect.messages.base import Bad, FieldReader, StreamMessage, StreamParser, StreamPiece, words
 from pystack.stepper.dissect.tree import Node
 
 SSL, GSS, CANCEL = 80877103, 80877104, 80877102
@@ -26,7 +26,7 @@ AUTH = {
 STATUS = {"I": "idle", "T": "in a transaction", "E": "in a failed transaction"}
 #: the fields of errors and notices
 ERROR = {
-    "S": ("pgsql.severity", "Severity"), "V": ("pgsql.severity", "Severity, not translated"), "C": ("pgsql.code", "Code"),
+    "S": ("pgsql.severity", "Severity"), "V": ("pgsql.text", "Severity, not translated"), "C": ("pgsql.code", "Code"),
     "M": ("pgsql.message", "Message"), "D": ("pgsql.detail", "Detail"), "H": ("pgsql.hint", "Hint"),
     "P": ("pgsql.position", "Position"), "p": ("pgsql.internal_position", "Internal position"),
     "q": ("pgsql.internal_query", "Internal query"), "W": ("pgsql.where", "Context"), "s": ("pgsql.schema_name", "Schema"),
@@ -39,7 +39,7 @@ MOST_COLUMNS = 30
 NULL = -1
 
 
-class Postgres(Parser):
+class Postgres(StreamParser):
     """A connection of PostgreSQL. With `startup`, it begins here."""
 
     protocol, title = "pgsql", "PostgreSQL"
@@ -69,11 +69,11 @@ class Postgres(Parser):
             raise Bad(f"a length of {length} bytes")
         return at + length
 
-    def read(self, piece: Piece) -> list[Message]:
+    def read(self, piece: StreamPiece) -> list[StreamMessage]:
         """Return the message of a piece."""
         if self.hidden:
             return []
-        fields = Fields(piece.data)
+        fields = FieldReader(piece.data)
         if piece.way != self.client and self.asked and piece.size == 1:
             return [piece.message(self.protocol, self.title, self._answer(piece.data, fields), fields.nodes)]
         if piece.way == self.client and self.startup:
@@ -98,7 +98,7 @@ class Postgres(Parser):
             name, said = f"{name}{said}", ""
         return [piece.message(self.protocol, self.title, f"{name}: {said}" if said else name, fields.nodes)]
 
-    def _answer(self, data: bytes, fields: Fields) -> str:
+    def _answer(self, data: bytes, fields: FieldReader) -> str:
         abbrev = "pgsql.ssl_response" if self.asked == SSL else "pgsql.gssenc_response"
         what = "TLS" if self.asked == SSL else "encryption by GSSAPI"
         self.asked = 0
@@ -109,7 +109,7 @@ class Postgres(Parser):
         self.hidden = True
         return f"{what} begins, so the messages after it are encrypted"
 
-    def _startup(self, fields: Fields) -> str:
+    def _startup(self, fields: FieldReader) -> str:
         fields.number(4, "pgsql.length", "Length", "with this field")
         code = int.from_bytes(fields.data[4:8], "big")
         if code in REQUESTS:
@@ -131,7 +131,7 @@ class Postgres(Parser):
         said = ", ".join(f"{name} {known[name]}" for name in ("user", "database") if name in known)
         return f"StartupMessage: version {major}.{minor}" + (f", {said}" if said else "")
 
-    def _password(self, name: str, fields: Fields) -> str:
+    def _password(self, name: str, fields: FieldReader) -> str:
         if name == "PasswordMessage":
             fields.cstring("pgsql.password", "Password")
         elif name == "SASLInitialResponse":
@@ -145,7 +145,7 @@ class Postgres(Parser):
             fields.rest("pgsql.auth.gssapi_sspi.data", "GSSAPI data")
         return ""
 
-    def _back(self, letter: str, name: str, fields: Fields) -> str:
+    def _back(self, letter: str, name: str, fields: FieldReader) -> str:
         """Read a message of the server. Return what it says."""
         if letter == "R":
             return self._authentication(fields)
@@ -169,17 +169,20 @@ class Postgres(Parser):
         if letter == "D":
             return _row(fields)
         if letter == "t":
-            count = fields.number(2, "pgsql.field.count", "Field count")
+            return f"{_types(fields)} parameters"
+        if letter in "GHW":
+            fields.number(1, "pgsql.format", "Format", "0: text, 1: binary")
+            count = fields.number(2, "", "Column count")
             for _ in range(min(count, MOST_COLUMNS)):
-                fields.number(4, "pgsql.oid.type", "Type OID")
-            return f"{count} parameters"
+                fields.number(2, "", "Format of the column")
+            return f"{count} columns"
         if letter == "A":
             fields.number(4, "pgsql.pid", "Process")
             channel = fields.cstring("pgsql.condition", "Channel")
             return f"{channel} {fields.cstring('pgsql.text', 'Payload')}".rstrip()
         return ""
 
-    def _authentication(self, fields: Fields) -> str:
+    def _authentication(self, fields: FieldReader) -> str:
         self.auth = fields.number(4, "pgsql.authtype", "Authentication type")
         name = AUTH.get(self.auth, f" of the unknown type {self.auth}")
         fields.say(name)
@@ -196,16 +199,14 @@ class Postgres(Parser):
         return name
 
 
-def _front(letter: str, name: str, fields: Fields) -> str:
+def _front(letter: str, name: str, fields: FieldReader) -> str:
     """Read a message of the client, but not an answer to a request for a password. Return what it says."""
     if letter == "Q":
         return fields.cstring("pgsql.query", "Query")
     if letter == "P":
         statement = fields.cstring("pgsql.statement", "Statement")
         query = fields.cstring("pgsql.query", "Query")
-        count = fields.number(2, "pgsql.field.count", "Parameter count")
-        for _ in range(min(count, MOST_COLUMNS)):
-            fields.number(4, "pgsql.oid.type", "Type OID")
+        _types(fields)
         return f"{statement + ' ' if statement else ''}{query}"
     if letter == "B":
         return _bind(fields)
@@ -223,20 +224,28 @@ def _front(letter: str, name: str, fields: Fields) -> str:
     return ""
 
 
-def _bind(fields: Fields) -> str:
+def _types(fields: FieldReader) -> int:
+    """Read the types of parameters. Return their number."""
+    count = fields.number(2, "", "Parameter count")
+    for _ in range(min(count, MOST_COLUMNS)):
+        fields.number(4, "pgsql.oid.type", "Type OID")
+    return count
+
+
+def _bind(fields: FieldReader) -> str:
     portal = fields.cstring("pgsql.portal", "Portal")
     statement = fields.cstring("pgsql.statement", "Statement")
-    for _ in range(min(fields.number(2, "pgsql.field.count", "Format count"), MOST_COLUMNS)):
+    for _ in range(min(fields.number(2, "", "Format count"), MOST_COLUMNS)):
         fields.number(2, "pgsql.format", "Format")
-    count = fields.number(2, "pgsql.field.count", "Parameter count")
+    count = fields.number(2, "", "Parameter count")
     shown = _values(fields, count)
-    for _ in range(min(fields.number(2, "pgsql.field.count", "Result format count"), MOST_COLUMNS)):
+    for _ in range(min(fields.number(2, "", "Result format count"), MOST_COLUMNS)):
         fields.number(2, "pgsql.format", "Format")
     head = " ".join(part for part in (statement, portal) if part)
     return f"{head} ({', '.join(shown)})".strip()
 
 
-def _values(fields: Fields, count: int) -> list[str]:
+def _values(fields: FieldReader, count: int) -> list[str]:
     """Read values with their lengths. Return the first ones as text."""
     shown: list[str] = []
     for number in range(min(count, MOST_COLUMNS)):
@@ -251,9 +260,9 @@ def _values(fields: Fields, count: int) -> list[str]:
             fields.short = True
             break
         else:
-            text = words(fields.data[fields.at : fields.at + length], 30)
+            text = _value(fields.data[fields.at : fields.at + length])
             if length:
-                fields.raw(length, "pgsql.val.data", "Data", words(fields.data[fields.at : fields.at + length]))
+                fields.raw(length, "pgsql.val.data", "Data", text)
         if number < 6:
             shown.append(text)
     if count > len(shown) and not fields.short:
@@ -261,11 +270,17 @@ def _values(fields: Fields, count: int) -> list[str]:
     return shown
 
 
-def _row(fields: Fields) -> str:
+def _value(piece: bytes) -> str:
+    """Return a value as text, or in hex if its form is binary."""
+    text = words(piece, 30)
+    return f"0x{piece[:16].hex()}{'...' if len(piece) > 16 else ''}" if "·" in text else text
+
+
+def _row(fields: FieldReader) -> str:
     return ", ".join(_values(fields, fields.number(2, "pgsql.field.count", "Field count")))
 
 
-def _description(fields: Fields) -> str:
+def _description(fields: FieldReader) -> str:
     count = fields.number(2, "pgsql.field.count", "Field count")
     names: list[str] = []
     for _ in range(min(count, MOST_COLUMNS)):
@@ -286,7 +301,7 @@ def _description(fields: Fields) -> str:
     return ", ".join(names[:8]) + (", ..." if count > min(len(names), 8) else "")
 
 
-def _error(fields: Fields) -> str:
+def _error(fields: FieldReader) -> str:
     found: dict[str, str] = {}
     while fields.left > 1 and len(found) < 30 and not fields.short:
         letter = chr(fields.data[fields.at])

@@ -4,7 +4,7 @@ from collections import deque
 from typing import NamedTuple
 
 from pystack.stepper.dissect import layout as t
-from pystack.stepper.dissect.messages.base import KEPT, MOST_FIELDS, Message, quoted, words
+from pystack.stepper.dissect.messages.base import KEPT, MOST_FIELDS, StreamMessage, quoted, words
 from pystack.stepper.dissect.tree import Node
 
 NAMES = ("event", "data", "id", "retry")
@@ -34,11 +34,11 @@ class EventStream:
         self.first = True
         self.skipping = False
 
-    def take(self, data: bytes, place: int) -> list[Message]:
+    def take(self, data: bytes, place: int) -> list[StreamMessage]:
         """Take a piece of the body, which begins at this place in the stream. Return the events that it completes."""
         self.spans.append((self.base + len(self.held), place))
         self.held += data
-        found: list[Message] = []
+        found: list[StreamMessage] = []
         while True:
             line = self._line()
             if line is None:
@@ -86,7 +86,7 @@ class EventStream:
         while len(self.spans) > 1 and self.spans[1][0] <= self.base:
             self.spans.popleft()
 
-    def _event(self, end: int) -> Message:
+    def _event(self, end: int) -> StreamMessage:
         start = self.lines[0].start
         nodes: list[Node] = []
         values: dict[str, list[bytes]] = {name: [] for name in NAMES}
@@ -104,14 +104,14 @@ class EventStream:
                 nodes.append(Node(known or words(name) or "Comment", "", place, width, value, words(value), meaning))
         last = self.lines[-1].end
         nodes.append(Node("End of the event", "", (last - start) * 8, (end - last) * 8, b"", "", "an empty line"))
-        return Message(PROTOCOL, "SSE", _text(values, comments, nodes), nodes, start, end, self.way)
+        return StreamMessage(PROTOCOL, "SSE", _text(values, comments, nodes), nodes, start, end, self.way)
 
 
 def _text(values: dict[str, list[bytes]], comments: int, nodes: list[Node]) -> str:
     """Return an event in a few words. Without data, nothing is delivered to the page's program."""
     data = b"\n".join(values["data"])
     parts = ["event" + (f" {words(values['event'][-1], 40)}" if values["event"] else "")]
-    if values["id"]:
+    if values["id"] and values["id"][-1]:
         parts.append(f"id {words(values['id'][-1], 40)}")
     if values["retry"]:
         value = values["retry"][-1]

@@ -6,11 +6,12 @@ The content decides, because programs use any port. PostgreSQL's own port helps 
 from pystack.stepper.dissect.application import METHODS
 from pystack.stepper.dissect.layout import wrong
 from pystack.stepper.dissect.messages import mongodb, postgres
-from pystack.stepper.dissect.messages.base import KEPT, Bad, Message, Parser, Piece
+from pystack.stepper.dissect.messages.base import KEPT, Bad, StreamMessage, StreamParser, StreamPiece
 from pystack.stepper.dissect.messages.http1 import Http1, request_line, status_line
 from pystack.stepper.dissect.messages.http2 import PREFACE, Http2
 from pystack.stepper.dissect.messages.mongodb import Mongo
 from pystack.stepper.dissect.messages.postgres import Postgres
+from pystack.stepper.dissect.messages.tls13 import CLIENT_HELLO, Keys, Tls
 from pystack.stepper.dissect.messages.websocket import WebSocket
 
 #: the protocols that a user can choose for a port, with Wireshark's names ("Decode as")
@@ -20,15 +21,16 @@ POSTGRES_PORT = 5432
 MOST_LINE = 8 << 10
 
 
-class Unknown(Parser):
+class Unknown(StreamParser):
     """A connection whose protocol is not found yet. It keeps the bytes of both sides until then."""
 
-    def __init__(self, ports: tuple[int, int] = (0, 0)):
+    def __init__(self, ports: tuple[int, int] = (0, 0), keys: Keys | None = None):
         super().__init__()
         self.ports = ports  # of the client and of the server
+        self.keys = keys or {}  # for TLS; without keys it is not looked at
         self.looked: list[bool | None] = [None, None]
 
-    def find(self, way: int, data: bytearray) -> Parser | None:
+    def find(self, way: int, data: bytearray) -> StreamParser | None:
         """Return the protocol that these first bytes of a side begin, or None."""
         answers: list[bool | None] = []
         for rule, make in _RULES:
@@ -36,9 +38,15 @@ class Unknown(Parser):
             if answer:
                 return make(way)
             answers.append(answer)
+        if self.keys and data[:1] == b"\x16":
+            hello = len(data) >= 6 and data[1] == 3 and data[5] == CLIENT_HELLO
+            answers.append(None if len(data) < 6 else hello)
+            if hello:
+                ports = self.ports if way == 0 else self.ports[::-1]
+                return Tls(way, self.keys, TalkReader((ports[0], ports[1])))
         answer = _answer_of_http(data)
         if answer:
-            return Http1(1 - way)
+            return Http1(1 - way, Unknown)
         answers.append(answer)
         if POSTGRES_PORT in self.ports and _postgres_later(data, self.ports[way] == POSTGRES_PORT):
             return Postgres(way if self.ports[way] != POSTGRES_PORT else 1 - way, startup=False)
@@ -52,13 +60,16 @@ class Unknown(Parser):
         return self.looked == [False, False]
 
 
-class Talk:
+class TalkReader:
     """The messages of one connection. `take` gets the bytes of both sides, each side's in order, in pieces of any size."""
 
-    def __init__(self, ports: tuple[int, int] = (0, 0), chosen: str = ""):
-        """`ports` are those of the client and of the server. `chosen` is a protocol of CHOICES, or "" to find it."""
+    def __init__(self, ports: tuple[int, int] = (0, 0), chosen: str = "", keys: Keys | None = None):
+        """`ports` are those of the client and of the server. `chosen` is a protocol of CHOICES, or "" to find it.
+
+        `keys` are those of TLS connections, by client random.
+        """
         self.ports = ports
-        self.parser: Parser | None = chosen_parser(chosen, ports) if chosen else Unknown(ports)
+        self.parser: StreamParser | None = chosen_parser(chosen) if chosen else Unknown(ports, keys)
         self.held = (bytearray(), bytearray())
         self.starts = [0, 0]  # the place in the stream of the first byte that is held
         self.skip = [0, 0]  # bytes of a large message that are still to come
@@ -69,7 +80,7 @@ class Talk:
         """Wireshark's name of the protocol, or "" if it is not known."""
         return self.parser.protocol if self.parser is not None else ""
 
-    def take(self, way: int, data: bytes) -> list[Message]:
+    def take(self, way: int, data: bytes) -> list[StreamMessage]:
         """Take the next bytes of a side. Return the messages that they complete, or whose beginning is enough."""
         if self.parser is None or self.dead[way]:
             return []
@@ -79,7 +90,7 @@ class Talk:
             self.starts[way] += done
             data = data[done:]
         self.held[way].extend(data)
-        found: list[Message] = []
+        found: list[StreamMessage] = []
         if isinstance(self.parser, Unknown):
             self._find(way)
             if isinstance(self.parser, Unknown) or self.parser is None:
@@ -107,7 +118,7 @@ class Talk:
         for held in self.held:
             held.clear()
 
-    def _read(self, way: int, found: list[Message]) -> None:
+    def _read(self, way: int, found: list[StreamMessage]) -> None:
         held = self.held[way]
         while held and not self.dead[way]:
             parser = self.parser
@@ -122,7 +133,7 @@ class Talk:
                 here = min(size, parser.kept)
                 if not size or len(held) < here:
                     return
-                piece = Piece(way, bytes(held[:here]), size, self.starts[way])
+                piece = StreamPiece(way, bytes(held[:here]), size, self.starts[way])
                 messages = parser.read(piece)
             except Bad as error:
                 found.append(self._damaged(way, str(error)))
@@ -136,21 +147,23 @@ class Talk:
                 self.parser = parser.becomes
                 self._read(1 - way, found)
 
-    def _damaged(self, way: int, why: str) -> Message:
+    def _damaged(self, way: int, why: str) -> StreamMessage:
         """Return the message that says why no further ones of this side are found."""
         assert self.parser is not None
         start = self.starts[way]
         self.dead[way] = True
         self.held[way].clear()
         nodes = [wrong(why, 0, 1)]
-        return Message(self.parser.protocol, self.parser.title, f"malformed: {why}", nodes, start, start + 1, way)
+        return StreamMessage(self.parser.protocol, self.parser.title, f"malformed: {why}", nodes, start, start + 1, way)
 
 
-def chosen_parser(name: str, ports: tuple[int, int]) -> Parser | None:
+def chosen_parser(name: str) -> StreamParser | None:
     """Return the protocol that a user has chosen, or None for "none"."""
     if name == "websocket":
         return WebSocket(extensions="permessage-deflate")
-    makers: dict[str, type[Parser]] = {"http": Http1, "http2": Http2, "mongo": Mongo}
+    if name == "http":
+        return _make_http1(0)
+    makers: dict[str, type[StreamParser]] = {"http2": Http2, "mongo": Mongo}
     if name == "pgsql":
         return Postgres()
     return makers[name]() if name in makers else None
@@ -209,9 +222,13 @@ def _postgres_later(data: bytearray, server: bool) -> bool:
     return 5 <= at <= 1 << 20
 
 
+def _make_http1(client: int) -> StreamParser:
+    return Http1(client, Unknown)
+
+
 def _mongo(data: bytearray) -> bool | None:
     return mongodb.plausible(data)
 
 
 #: the rules, and what makes the protocol's parser for the way of the client
-_RULES = ((_http2, Http2), (_http1, Http1), (_postgres, Postgres), (_mongo, Mongo))
+_RULES = ((_http2, Http2), (_http1, _make_http1), (_postgres, Postgres), (_mongo, Mongo))

@@ -4,7 +4,18 @@ import zlib
 from typing import Any
 
 from pystack.stepper.dissect import layout as t
-from pystack.stepper.dissect.messages.base import KEPT, Bad, Fields, Message, Parser, Piece, bits, quoted, words
+from pystack.stepper.dissect.messages.base import (
+    KEPT,
+    Bad,
+    FieldReader,
+    StreamMessage,
+    StreamParser,
+    StreamPiece,
+    bits,
+    quoted,
+    size_text,
+    words,
+)
 from pystack.stepper.dissect.tree import Node
 
 NAMES = {0: "Continuation", 1: "Text", 2: "Binary", 8: "Close", 9: "Ping", 10: "Pong"}
@@ -16,14 +27,17 @@ CODES = {
     1012: "service restart", 1013: "try again later",
 }  # fmt: skip
 PAYLOADS = {8: "close", 9: "ping", 10: "pong"}
+#: how much of a frame is decompressed
+MOST_INFLATED = 4 << 20
 #: what a compressed message must end with to be a whole block (RFC 7692 7.2.2)
 TAIL = b"\0\0\xff\xff"
 
 
-class WebSocket(Parser):
+class WebSocket(StreamParser):
     """A connection of WebSocket. `extensions` is what the server has agreed to (Sec-WebSocket-Extensions)."""
 
     protocol, title = "websocket", "WebSocket"
+    kept = 1 << 20  # later messages may refer to all of an earlier one
 
     def __init__(self, client: int = 0, extensions: str = ""):
         super().__init__(client)
@@ -59,11 +73,11 @@ class WebSocket(Parser):
                 raise Bad("a length of more than 63 bits (RFC 6455 5.2)")
         return head + (4 if masked else 0) + length
 
-    def read(self, piece: Piece) -> list[Message]:
+    def read(self, piece: StreamPiece) -> list[StreamMessage]:
         """Return the message of a frame."""
         way, data = piece.way, piece.data
         fin, opcode, masked = data[0] >> 7, data[0] & 15, data[1] & 0x80
-        fields = Fields(data)
+        fields = FieldReader(data)
         fields.nodes += [
             bits(data, 0, 0, 1, "websocket.fin", "Fin", "the last part of the message" if fin else "more parts follow"),
             bits(data, 0, 1, 3, "websocket.rsv", "Reserved"),
@@ -71,6 +85,8 @@ class WebSocket(Parser):
             bits(data, 1, 0, 1, "websocket.mask", "Mask"),
             bits(data, 1, 1, 7, "websocket.payload_length", "Payload length"),
         ]
+        if self.deflate:
+            fields.nodes[1].children = [bits(data, 0, 1, 1, "websocket.pmc", "Compressed", "by RFC 7692")]
         fields.nodes[2].text = f"{NAMES[opcode]} ({opcode})"
         fields.at = 2
         if data[1] & 0x7F == 126:
@@ -91,13 +107,13 @@ class WebSocket(Parser):
             text += ", more parts follow"
         return [piece.message(self.protocol, self.title, text, fields.nodes)]
 
-    def _payload(self, fields: Fields, opcode: int, kind: int, sent: bytes, plain: bytes, why: str) -> str:
+    def _payload(self, fields: FieldReader, opcode: int, kind: int, sent: bytes, plain: bytes, why: str) -> str:
         """Add the payload's fields. Return it in a few words."""
         at = fields.at
         place = (at * 8, len(sent) * 8)
         fields.at = fields.end
         if not sent:
-            return ""
+            return ' ""' if opcode == TEXT else ": 0 bytes" if opcode == BINARY else ""
         parts: list[Node] = []
         fields.nodes.append(Node("Payload", "websocket.payload", *place, plain, t.preview(plain), why, parts))
         if opcode == CLOSE:
@@ -116,12 +132,12 @@ class WebSocket(Parser):
                 shown += f" {quoted(plain[2:])}"
             return f" {shown}"
         if why.startswith("cannot"):
-            return f": {len(sent)} bytes, compressed"
+            return f": {size_text(len(sent))}, compressed"
         if kind == TEXT and opcode < CLOSE:
             parts.append(Node("Text", "websocket.payload.text", *place, plain, words(plain)))
         elif opcode in PAYLOADS:
             parts.append(Node(NAMES[opcode], f"websocket.payload.{PAYLOADS[opcode]}", *place, plain, t.preview(plain)))
-        return f" {quoted(plain)}" if kind == TEXT or opcode in PAYLOADS else f": {len(plain)} bytes"
+        return f" {quoted(plain)}" if kind == TEXT or opcode in PAYLOADS else f": {size_text(len(plain))}"
 
     def _inflate(self, way: int, data: bytes, fin: bool, cut: bool) -> tuple[bytes, str]:
         """Decompress a part of a message. A message depends on the earlier ones of its side."""
@@ -132,11 +148,16 @@ class WebSocket(Parser):
         inflater = self.inflaters[way]
         try:
             plain = inflater.decompress(data + (TAIL if fin else b""), KEPT)
+            size = len(plain)
+            while (
+                inflater.unconsumed_tail and size < MOST_INFLATED
+            ):  # the rest is not shown, but later ones refer to it
+                size += len(inflater.decompress(inflater.unconsumed_tail, KEPT))
         except zlib.error:
             self.failed[way] = True
             return data, "cannot be decompressed: its bytes are damaged"
         if cut or inflater.unconsumed_tail:
-            # The rest is not looked at, so the messages that refer back to it cannot be read.
+            # The rest is not decompressed, so the messages that refer back to it cannot be read.
             self.failed[way] = not self.alone[way]
             self.inflaters[way] = None
         elif fin and self.alone[way]:
