@@ -7,6 +7,9 @@ between the two is given to the constructor: how a file is graded, where an expe
 import threading
 from collections.abc import Callable
 from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from pystack.labs.course import lectures
@@ -17,8 +20,10 @@ from pystack.labs.folders import LONGEST, LabError, LabFolder, LabResult, lab_of
 from pystack.labs.progress import LabProgress
 from pystack.labs.values import EXTRAS
 
-#: how many pages of the stepper are kept, because making one takes a second
-MOST_PAGES = 4
+#: how many runs of scenarios and pages of the stepper are kept, because making one takes a second
+MOST_KEPT = 4
+#: the plots of a scenario: pystack.stepper.plot.figures has their names
+PLOTS = ("ladder", "sequence", "waterfall")
 STATES = (("solved", "solved"), ("started", "file"), ("run", "run"))
 
 #: lab, text, and an event that stops it -> an object with `verdict`, `text` and `output`
@@ -47,6 +52,7 @@ class CourseService:
         self._lock = threading.Lock()
         self._making = threading.Lock()
         self._pages: dict[str, str] = {}
+        self._timelines: dict[str, Any] = {}
 
     # -- the list and the pages ------------------------------------------------------------------------------------------
 
@@ -100,6 +106,7 @@ class CourseService:
             "file": lab.exercise,
             "hints": len(hints),
             "hints_seen": list(hints[: progress.hints(lab)]),
+            "next": following(lab),
             "scenarios": scenarios(lab),
         }
 
@@ -141,11 +148,17 @@ class CourseService:
     # -- look inside -----------------------------------------------------------------------------------------------------
 
     def plot(self, n: int | str) -> dict[str, Any]:
-        """Return plots of a lab's scenario as SVG. There are none without a scenario, or without matplotlib."""
-        return {"svg": []}
+        """Return plots of a lab's scenario as SVG: the ladder, and where the time of its request went.
+
+        There are none without a scenario, or without matplotlib.
+        """
+        lab = lab_of(str(n))
+        names = lectures.scenarios_of(lab.number)
+        with self._making:
+            return {"svg": plots(self._timeline(names[0])) if names and find_spec("matplotlib") else []}
 
     def step(self, scenario: str) -> dict[str, Any]:
-        """Return a page with the stepper, as `pystack step SCENARIO --export` writes it."""
+        """Return a page with the stepper at the scenario's key moment, as `pystack step SCENARIO --export` writes it."""
         from pystack.stepper import scenarios as known
 
         if not isinstance(scenario, str) or not known.known(scenario):
@@ -155,12 +168,18 @@ class CourseService:
                 from pystack.stepper.export import page
                 from pystack.stepper.web.data import Trace
 
-                chosen = known.get(scenario)
-                text = page(Trace(chosen.timeline(), chosen))
-                while len(self._pages) >= MOST_PAGES:
-                    del self._pages[next(iter(self._pages))]
-                self._pages[scenario] = text
+                chosen, timeline = known.get(scenario), self._timeline(scenario)
+                answers = chosen.answers(timeline)
+                _keep(self._pages, scenario, page(Trace(timeline, chosen), answers[0] if answers else 0, "beginner"))
             return {"html": self._pages[scenario]}
+
+    def _timeline(self, scenario: str) -> Any:
+        """Run a scenario, or return its last run, which is the same."""
+        from pystack.stepper import scenarios as known
+
+        if scenario not in self._timelines:
+            _keep(self._timelines, scenario, known.get(scenario).timeline())
+        return self._timelines[scenario]
 
     # -- the exercise ----------------------------------------------------------------------------------------------------
 
@@ -220,6 +239,29 @@ class CourseService:
         return {"text": starter, "version": version(starter if kept else None), "kept": kept}
 
 
+def _keep(kept: dict[str, Any], name: str, value: Any) -> None:
+    """Keep a value, and forget the oldest one if there are too many."""
+    while len(kept) >= MOST_KEPT:
+        del kept[next(iter(kept))]
+    kept[name] = value
+
+
+def plots(timeline: Any) -> list[str]:
+    """Draw a run as SVG. A kind of plot that does not fit it is left out."""
+    from pystack.stepper.plot.figures import draw
+
+    found = []
+    with TemporaryDirectory() as folder:
+        for kind in PLOTS:
+            path = Path(folder) / f"{kind}.svg"
+            try:
+                draw(timeline, kind, str(path))
+            except ValueError:  # for example, there is no connection
+                continue
+            found.append(path.read_text(encoding="utf-8"))
+    return found
+
+
 def state(lab: LabFolder, progress: Any) -> str:
     """Return how far the learner is: "solved", "started", "run" or "open"."""
     entry = progress.of(lab)
@@ -253,6 +295,12 @@ def network(lab: LabFolder) -> dict[str, str]:
 
     net = lab.network()
     return {"network": svg(net), "network_text": draw(net).rstrip()}
+
+
+def following(lab: LabFolder) -> dict[str, Any] | None:
+    """Return the lab after this one, or None."""
+    found = next((other for other in labs() if other.number > lab.number), None)
+    return {"number": found.number, "title": found.title} if found else None
 
 
 def scenarios(lab: LabFolder) -> list[dict[str, str]]:

@@ -29,3 +29,8 @@ export function confirmed(question: string, yes: string): Promise<boolean> {
     dialog.showModal();
   });
 }
+
+/** Return a line with `code` between backticks, as hints and grades have it. */
+export function line(text: string): Node[] {
+  return text.split("`").map((part, index) => (index % 2 ? h("code", {}, part) : document.createTextNode(part)));
+}

@@ -56,6 +56,8 @@ export interface LabPage extends Lab {
   file: string;
   hints: number;
   hints_seen: string[];
+  /** The lab after this one. */
+  next: { number: number; title: string } | null;
   /** What can be stepped through. */
   scenarios: { name: string; title: string }[];
 }
