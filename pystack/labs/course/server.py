@@ -17,10 +17,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from pystack.labs.course.host import grade_text, measure_apart
-from pystack.labs.course.markdown import html
+from pystack.labs.course.host import grade_text, measure_apart, record_apart
 from pystack.labs.course.service import CourseService
 from pystack.labs.folders import LONGEST, LabError
+from pystack.labs.handout.markdown import html
 from pystack.stepper.web import bundle
 from pystack.stepper.web.guard import HEADERS, Guard, answer, hosts, read, run
 
@@ -182,7 +182,7 @@ def serve(*, port: int = 0, browser: bool = True, lab: int | None = None) -> Non
     """Serve the course on 127.0.0.1 until Ctrl-C, and print its address, which opens a lab if one is given."""
     bundle.text("course.js")  # fails now if the bundle is missing, and so does the next line without its package
     html("")
-    service, jobs = CourseService(grade_text, measure=measure_apart), CourseJobs()
+    service, jobs = CourseService(grade_text, measure=measure_apart, record=record_apart), CourseJobs()
     try:
         run(
             lambda port, secret: application(service, jobs, port, secret),

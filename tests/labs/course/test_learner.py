@@ -137,6 +137,7 @@ def work_through(page, number, wrong):
     assert page.text(".facts [data-state]").endswith("solved")
 
 
+@pytest.mark.timeout(300)
 def test_five_labs_as_a_learner_works_through_them(browser, served, state):
     with CoursePage(browser, served.address) as page:
         page.at("list")
@@ -298,16 +299,12 @@ def test_stop(browser, served):
 def test_the_stepper_in_the_page_begins_at_the_key_moment(browser, shared):
     with CoursePage(browser, shared.address + "#lab=17") as page:
         page.at(17)
-        page.page.click("[data-step=nagle]")
+        page.page.click("[data-step='17.1']")
         frame = page.page.frame_locator("iframe.stepper")
         frame.locator(".facts").wait_for()
         assert frame.locator("#layout-beginner").get_attribute("aria-pressed") == "true"
-        from pystack.stepper import scenarios
-
-        timeline = scenarios.get("nagle").timeline()
-        (answer, *_) = scenarios.get("nagle").answers(timeline)
         inner = page.page.frames[1]
-        assert inner.evaluate("window.stepper.store.position") == answer
+        assert inner.evaluate("window.stepper.store.position") == lab_of("17").looks()[0].open()[1].position > 0
         frame.locator("#lesson-next").click()
         # its script runs as if from another site
         assert inner.evaluate("self.origin") == "null"
@@ -321,8 +318,9 @@ def test_plots(browser, shared):
         page.page.click("#plots")
         page.until("() => document.querySelectorAll('.plot').length === 3")
         page.until("() => [...document.querySelectorAll('.plot')].every((one) => one.naturalWidth > 100)")
-        page.open(30)
-        assert page.page.locator("#look").count() == 0  # it has no scenario
+        assert "waterfall" in page.text("figure:nth-of-type(2) figcaption")
+        page.open(37)
+        assert page.page.locator("#plots").count() == 0 and "nothing of its own" in page.text("#look")
 
 
 def test_other_languages(browser, shared):
@@ -379,7 +377,7 @@ def test_axe_finds_nothing_serious(browser, served, scheme, size):
         assert "button-name" in [one[0] for one in serious()]
 
 
-@pytest.mark.parametrize("lab", [1, 5, 17, 24, 30, 39])
+@pytest.mark.parametrize("lab", [5, 24, 39])
 def test_a_phone_scrolls_in_one_direction(browser, shared, lab):
     with CoursePage(browser, shared.address, viewport=PHONE, has_touch=True, is_mobile=True) as page:
         width = "[document.documentElement.scrollWidth, document.documentElement.clientWidth, innerWidth]"

@@ -1,7 +1,10 @@
 """The service of the course: what its page asks for."""
 
 import ast
+import base64
+import gzip
 import json
+import re
 import threading
 import time
 from pathlib import Path
@@ -11,10 +14,11 @@ import pytest
 
 import pystack
 from pystack.labs.course.files import LearnerFiles, version
-from pystack.labs.course.host import grade_text, measure_apart
+from pystack.labs.course.host import grade_text, measure_apart, record_apart
 from pystack.labs.course.measuring import measured
-from pystack.labs.course.service import CourseService
+from pystack.labs.course.service import CourseService, recorded
 from pystack.labs.folders import LONGEST, LabError, lab_of, labs
+from pystack.labs.looks import LabLook
 from pystack.labs.progress import LabProgress
 
 pytest.importorskip("markdown_it")
@@ -66,18 +70,6 @@ def test_each_lab_has_a_page(service, lab):
     assert [value["name"] for value in page["values"]] == [value.name for value in lab.values()]
     place = labs().index(lab) + 1
     assert page["next"] == ({"number": labs()[place].number, "title": labs()[place].title} if labs()[place:] else None)
-
-
-def test_html_of_a_page_is_escaped():
-    from pystack.labs.course.markdown import html
-
-    text = '<script>alert(1)</script>\n\n<img src=x onerror=1> ![a](http://x) [b](javascript:alert) [c](../x.md) [d](https://d.example "t")'
-    found = html(text)
-    assert "<script" not in found and "<img" not in found and "javascript:" not in found.replace("[b](javascript:", "")
-    assert (
-        "<a>c</a>" in found
-        and '<a href="https://d.example" title="t" target="_blank" rel="noopener noreferrer">' in found
-    )
 
 
 def test_a_run_compares_predictions_with_measurements(service):
@@ -170,19 +162,63 @@ def test_a_process_that_fails_says_why(monkeypatch):
         measure_apart(lab)
 
 
-def test_the_stepper_and_the_plots_of_a_lab(service):
-    page = service.page(17)
-    assert page["scenarios"][0] == {"name": "nagle", "title": "Write, write, read: 40 ms"}
-    text = service.step("nagle")["html"]
-    assert 'data-layout="beginner"' in text and "Content-Security-Policy" in text
-    assert service.step("nagle")["html"] is text  # kept
-    for name in ("nothing", "../x", None, 5):
-        with pytest.raises(LabError, match="there is no scenario"):
+def begin_of(text):
+    """The event at which an exported page begins, and its other data."""
+    data = re.search(r'<script id="data" type="application/octet-stream">([^<]*)</script>', text)[1]
+    overview = json.loads(gzip.decompress(base64.b64decode(data)))["overview"]
+    return overview["begin"], overview
+
+
+@pytest.mark.parametrize("record", [recorded, record_apart])
+def test_the_stepper_begins_at_the_key_moment(record):
+    service = CourseService(grade_text, record=record)
+    sights = service.page(17)["scenarios"]
+    looks = lab_of("17").looks()
+    assert [(one["name"], one["title"], one["own"]) for one in sights[: len(looks)]] == [
+        (f"17.{number}", look.title, True) for number, look in enumerate(looks, 1)
+    ]
+    assert {"name": "nagle", "title": "Write, write, read: 40 ms", "own": False, "lacks": ""} in sights
+    for name, look in (("17.1", looks[0]), ("17.2", looks[1]), ("nagle", LabLook("", "nagle"))):
+        text = service.step(name)["html"]
+        begin, overview = begin_of(text)
+        timeline, cursor, _ = look.open()
+        assert begin == cursor.position and overview["events"] == len(timeline.events) > 20
+        assert 'data-layout="beginner"' in text and "Content-Security-Policy" in text
+        assert service.step(name)["html"] is text  # kept
+
+
+def test_what_is_no_scenario(service):
+    for name in ("nothing", "../x", "17.0", "17.9", "99.1", "17.1.1", "", None, 5):
+        with pytest.raises(LabError):
             service.step(name)
+
+
+def test_a_lab_without_looks_says_why(service):
+    page = service.page(37)
+    assert not [one for one in page["scenarios"] if one["own"]] and page["no_scenarios"]
+    assert service.plot(37) == {"svg": [], "titles": []}
+
+
+def test_a_look_that_this_machine_cannot_run(service, monkeypatch):
+    monkeypatch.setattr(LabLook, "missing", lambda self: "needs x")
+    assert service.page(17)["scenarios"][0]["lacks"] == "needs x"
+    with pytest.raises(LabError, match="this run needs x"):
+        service.step("17.1")
+    assert service.plot(17)["svg"] == []
+
+
+def test_plots_of_a_lab(service):
     pytest.importorskip("matplotlib")
-    found = service.plot(17)["svg"]
-    assert len(found) == 3 and all("<svg" in one for one in found)
-    assert service.plot(30) == {"svg": []}  # it has no scenario
+    found = plain(service.plot(17))
+    one, other = lab_of("17").looks()
+    assert found["titles"] == [f"{one.title} (ladder)", f"{one.title} (waterfall)", f"{other.title} (ladder)"]
+    assert [ElementTree.fromstring(svg).tag.endswith("svg") for svg in found["svg"]] == [True] * 3
+    assert found["svg"][0] == one.svg()
+
+
+def test_plots_need_matplotlib(service, monkeypatch):
+    monkeypatch.setattr("pystack.labs.course.service.find_spec", lambda name: None)
+    assert service.plot(17) == {"svg": [], "titles": []}
 
 
 def test_a_file_is_graded(service):
