@@ -79,12 +79,12 @@ class LabLook:
         made[0].close()
         return out.getvalue()
 
-    def timeline(self) -> "Timeline":
-        """Run it, and return what the stepper shows."""
+    def timeline(self, recording: bytes | None = None) -> "Timeline":
+        """Run it, unless its recording is given, and return what the stepper shows."""
         from pystack.stepper.timeline import Timeline
 
         name = self.run if isinstance(self.run, str) else self.title
-        return Timeline(io.BytesIO(self.recording()), name, trusted=True)
+        return Timeline(io.BytesIO(recording or self.recording()), name, trusted=True)
 
     def moment(self, timeline: "Timeline") -> "Cursor":
         """Return a cursor at the key moment. ValueError if the run has no such moment."""
@@ -116,11 +116,11 @@ class LabLook:
 
         figures.draw(self.timeline(), self.plot, path, **self._options())
 
-    def svg(self) -> str:
-        """Run it, and return the plot as the text of an SVG file. ImportError: matplotlib is missing."""
+    def svg(self, timeline: "Timeline | None" = None) -> str:
+        """Run it, unless its timeline is given, and return the plot as the text of an SVG file. ImportError: matplotlib is missing."""
         from pystack.stepper.plot import figures
 
-        return figures.svg(self.timeline(), self.plot, **self._options())
+        return figures.svg(timeline or self.timeline(), self.plot, **self._options())
 
     def _options(self) -> dict[str, Any]:
         return {"connection": self.connection or None, "frames": self.frames, "to_scale": self.to_scale}

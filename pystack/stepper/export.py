@@ -51,8 +51,11 @@ def scenario_of(timeline: "Timeline") -> "Scenario | None":
     return scenarios.get(name) if isinstance(name, str) and scenarios.known(name) else None
 
 
-def page(trace: Trace) -> str:
-    """Return the page's text. A ValueError says that the trace has too many events."""
+def page(trace: Trace, begin: int = -1, layout: str = "") -> str:
+    """Return the page's text. It begins at the event `begin`, and in the layout "beginner" or "expert" if one is given.
+
+    A ValueError says that the trace has too many events.
+    """
     timeline = trace.timeline
     count, _ = trace.sizes()
     if count > MOST_EVENTS:
@@ -60,7 +63,9 @@ def page(trace: Trace) -> str:
             f"{timeline.name}: {count} events; a page can hold {MOST_EVENTS}: use --web, or choose frames, such as "
             f"--frames 1-{max(len(timeline.frames) * MOST_EVENTS // count // 2, 1)}"
         )
-    data = json.dumps(contents(trace), separators=(",", ":"), ensure_ascii=False, default=str)
+    found = contents(trace)
+    found["overview"]["begin"] = begin
+    data = json.dumps(found, separators=(",", ":"), ensure_ascii=False, default=str)
     # The page holds no time of day, so the same trace gives the same page.
     packed = base64.b64encode(gzip.compress(data.encode(), 9, mtime=0)).decode()
     script, style = bundle.text("stepper.js"), bundle.text("stepper.css")
@@ -69,7 +74,7 @@ def page(trace: Trace) -> str:
     ).replace(
         '<script src="stepper.js" defer></script>',
         f'<script id="data" type="application/octet-stream">{packed}</script>\n<script>{_inert(script, "script")}</script>',
-    ).replace("<title>pystack stepper</title>", f"<title>{html.escape(timeline.name)} - pystack stepper</title>")  # fmt: skip
+    ).replace('<main id="app">', f'<main id="app" data-layout="{html.escape(layout)}">' if layout else '<main id="app">').replace("<title>pystack stepper</title>", f"<title>{html.escape(timeline.name)} - pystack stepper</title>")  # fmt: skip
 
 
 def _inert(text: str, tag: str) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pystack.labs.course import lectures
 from pystack.labs.folders import labs
 from pystack.stepper import scenarios
 
@@ -39,6 +40,20 @@ def test_each_lab_is_there_with_the_lectures_of_the_list_of_labs():
             rf"^\| {number} \| \[.*\]\(../../pystack/labs/{folder}/page\.md\) \| ([\d, ]*) \|$", page, re.M
         )
         assert sorted(those) == numbers(listed), number
+
+
+def test_the_table_is_that_of_the_course_in_a_browser():
+    """pystack/labs/course/lectures.py has it: change both."""
+    page = [
+        (row[0], row[1], [int(number) for number, _ in LAB.findall(row[2])], re.findall(r"`([^`]+)`", row[3]))
+        for row in ROWS
+    ]
+    assert page == [(row.numbers, row.topic, list(row.labs), list(row.scenarios)) for row in lectures.ROWS]
+
+
+def test_each_lab_has_the_lectures_and_scenarios_of_its_rows():
+    assert lectures.lectures_of(5) == "12, 20, 31" and lectures.lectures_of(999) == ""
+    assert lectures.scenarios_of(17)[0] == "nagle" and lectures.scenarios_of(30) == []
 
 
 def test_each_scenario_and_page_exists_and_most_scenarios_are_in_the_table():

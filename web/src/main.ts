@@ -280,7 +280,11 @@ class App implements Context {
     const panes = this.layout.places.map((place) => place.current.name).join(",");
     const zoomed = this.layout.zoomed();
     const layout = this.look.layout ? `&layout=${this.look.layout}` : "";
-    history.replaceState(null, "", `#event=${this.store.position}&panes=${panes}${zoomed ? `&zoom=${zoomed}` : ""}${layout}`);
+    try {
+      history.replaceState(null, "", `#event=${this.store.position}&panes=${panes}${zoomed ? `&zoom=${zoomed}` : ""}${layout}`);
+    } catch {
+      // a page without an address of its own, such as a frame's srcdoc
+    }
   }
 
   async start(): Promise<void> {
@@ -405,7 +409,8 @@ function pause(milliseconds: number): Promise<void> {
 
 function chosenLook(): Look {
   const look = remembered();
-  const wanted = new URLSearchParams(location.hash.slice(1)).get("layout");
+  // an exported page may name its layout
+  const wanted = new URLSearchParams(location.hash.slice(1)).get("layout") ?? (look.layout ? undefined : document.getElementById("app")!.dataset.layout);
   if (wanted === "beginner" || wanted === "expert") look.layout = wanted;
   else if (!look.layout && !document.getElementById("data") && isScenarioPage()) look.layout = "beginner";
   return look;

@@ -17,6 +17,8 @@ from pystack.labs.grading import LabGrade, grade
 
 #: how often a stop is looked for, in seconds
 TICK = 0.1
+#: how long a run to look at may take, in seconds
+LONGEST_LOOK = 120
 
 
 def grade_text(lab: LabFolder, text: str, stop: threading.Event | None = None) -> LabGrade:
@@ -31,9 +33,7 @@ def measure_apart(
     lab: LabFolder, progress: MeasureProgress | None = None, stop: threading.Event | None = None
 ) -> list[list[Any]]:
     """Measure a lab in a process of its own, as `measuring.measured` does. LabError if another thread sets `stop`, or if the process fails."""
-    command = [sys.executable, "-P", "-m", "pystack.labs.course.runner", str(lab.number)]
-    places = [str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")]
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))}
+    command, env = _command(str(lab.number))
     with tempfile.TemporaryFile() as err:
         process = subprocess.Popen(
             command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=err, start_new_session=True
@@ -52,8 +52,44 @@ def measure_apart(
         if stop is not None and stop.is_set():
             raise LabError("the run was stopped")
         err.seek(0)
-        lines = err.read().decode("utf-8", "replace").strip().splitlines()
-        raise LabError(f"the experiment failed: {lines[-1][:300] if lines else f'status {process.returncode}'}")
+        raise _failure(err.read(), process.returncode)
+
+
+def record_apart(lab: LabFolder, look: int) -> bytes:
+    """Return the recording of a lab's look, which is run in a process of its own. LabError if the process fails."""
+    command, env = _command(str(lab.number), str(look))
+    process = subprocess.Popen(
+        command,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        found, err = process.communicate(timeout=LONGEST_LOOK)
+    except subprocess.TimeoutExpired:
+        raise LabError(f"the run took more than {LONGEST_LOOK} seconds") from None
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    if process.returncode or not found:
+        raise _failure(err, process.returncode)
+    return found
+
+
+def _command(*arguments: str) -> tuple[list[str], dict[str, str]]:
+    """Return the command of a runner, and its environment."""
+    places = [str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))}
+    return [sys.executable, "-P", "-m", "pystack.labs.course.runner", *arguments], env
+
+
+def _failure(err: bytes, status: int) -> LabError:
+    """Return an error with the last line that a runner wrote."""
+    lines = err.decode("utf-8", "replace").strip().splitlines()
+    return LabError(f"the experiment failed: {lines[-1][:300] if lines else f'status {status}'}")
 
 
 def _end_at(process: "subprocess.Popen[bytes]", stop: threading.Event | None, ended: threading.Event) -> None:

@@ -1,6 +1,7 @@
-"""The process in which the course runs an experiment: `python -m pystack.labs.course.runner LAB`.
+"""The process in which the course runs an experiment: `python -m pystack.labs.course.runner LAB [LOOK]`.
 
-It writes lines of JSON: {"progress": [done, of, what]} before each value, and at the end {"found": [[measured, skipped], ...]}.
+It writes lines of JSON: {"progress": [done, of, what]} before each value, and at the end {"found": [[measured, skipped], ...]}. With the
+number of a look, from 0, it writes the recording of that run instead.
 """
 
 import json
@@ -13,13 +14,19 @@ from pystack.labs.folders import lab_of
 
 def main() -> None:
     """Measure, and report."""
-    lines = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # What an experiment prints does not mix with the lines.
+    out = os.dup(1)
+    os.dup2(2, 1)  # What an experiment prints does not mix with the results.
+    lab = lab_of(sys.argv[1])
+    if sys.argv[2:]:
+        with os.fdopen(out, "wb") as file:
+            file.write(lab.looks()[int(sys.argv[2])].recording())
+        return
+    lines = os.fdopen(out, "w")
 
     def progress(done: int, of: int, what: str) -> None:
         print(json.dumps({"progress": [done, of, what]}), file=lines, flush=True)
 
-    found = measured(lab_of(sys.argv[1]), progress)
+    found = measured(lab, progress)
     print(json.dumps({"found": found}), file=lines, flush=True)
 
 

@@ -5,6 +5,7 @@ learner pressed Stop or closed the tab, the process of the run or of the check i
 """
 
 import asyncio
+import contextlib
 import json
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,10 +17,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from pystack.labs.course.host import grade_text, measure_apart
-from pystack.labs.course.markdown import html
+from pystack.labs.course.host import grade_text, measure_apart, record_apart
 from pystack.labs.course.service import CourseService
 from pystack.labs.folders import LONGEST, LabError
+from pystack.labs.handout.markdown import html
 from pystack.stepper.web import bundle
 from pystack.stepper.web.guard import HEADERS, Guard, answer, hosts, read, run
 
@@ -46,11 +47,9 @@ class CourseJobs:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.stops: set[threading.Event] = set()
-        self.ended = False
 
     def stop(self) -> None:
         """End what runs, because the server ends."""
-        self.ended = True
         for stop in list(self.stops):
             stop.set()
 
@@ -61,7 +60,7 @@ class CourseJobs:
         stop = threading.Event()
 
         def put(one: dict[str, Any]) -> None:
-            if not stop.is_set():
+            with contextlib.suppress(RuntimeError):  # The loop is closed, because the server has ended.
                 loop.call_soon_threadsafe(queue.put_nowait, one)
 
         def progress(done: int, of: int, what: str) -> None:
@@ -72,8 +71,7 @@ class CourseJobs:
                 put({"error": "another page runs or checks something: wait for its end, or stop it there"})
                 return
             try:
-                if not stop.is_set() and not self.ended:
-                    put({"result": work(progress, stop)})
+                put({"error": "it was stopped"} if stop.is_set() else {"result": work(progress, stop)})
             except (LabError, ValueError) as error:
                 put({"error": str(error)})
             except Exception as error:
@@ -184,14 +182,14 @@ def serve(*, port: int = 0, browser: bool = True, lab: int | None = None) -> Non
     """Serve the course on 127.0.0.1 until Ctrl-C, and print its address, which opens a lab if one is given."""
     bundle.text("course.js")  # fails now if the bundle is missing, and so does the next line without its package
     html("")
-    service, jobs = CourseService(grade_text, measure=measure_apart), CourseJobs()
+    service, jobs = CourseService(grade_text, measure=measure_apart, record=record_apart), CourseJobs()
     try:
         run(
             lambda port, secret: application(service, jobs, port, secret),
             port,
             browser,
             "" if lab is None else f"#lab={lab}",
-            patience=1,
+            jobs.stop,
         )
     finally:
         jobs.stop()

@@ -4,27 +4,41 @@ The same class answers on this machine (server.py) and in a page without a serve
 between the two is given to the constructor: how a file is graded, where an experiment runs, and where progress and files are.
 """
 
+import re
 import threading
 from collections.abc import Callable
 from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 from pystack.labs.course import lectures
 from pystack.labs.course.files import LearnerFiles, version
-from pystack.labs.course.markdown import html
 from pystack.labs.course.measuring import MeasureProgress, measured, results
 from pystack.labs.folders import LONGEST, LabError, LabFolder, LabResult, lab_of, labs
+from pystack.labs.handout.markdown import html
+from pystack.labs.looks import LabLook
 from pystack.labs.progress import LabProgress
 from pystack.labs.values import EXTRAS
 
-#: how many pages of the stepper are kept, because making one takes a second
-MOST_PAGES = 4
+#: how many runs of scenarios and pages of the stepper are kept, because making one takes a second
+MOST_KEPT = 4
+#: the plots of a lab's first look, besides its own: pystack.stepper.plot.figures has their names
+PLOTS = ("ladder", "waterfall")
 STATES = (("solved", "solved"), ("started", "file"), ("run", "run"))
 
 #: lab, text, and an event that stops it -> an object with `verdict`, `text` and `output`
 GradeText = Callable[[LabFolder, str, Any], Any]
 #: lab, progress, and an event that stops it -> what was measured, as `measuring.measured` returns it
 MeasureLab = Callable[[LabFolder, MeasureProgress | None, Any], list[list[Any]]]
+#: lab, and the number of a look from 0 -> the recording of its run
+RecordLook = Callable[[LabFolder, int], bytes]
+#: the name of a lab's look: its lab, and its number from 1
+_LOOK = re.compile(r"(\d{1,3})\.(\d{1,2})")
+
+
+def recorded(lab: LabFolder, look: int) -> bytes:
+    """Run a look in this process."""
+    return lab.looks()[look].recording()
 
 
 class CourseService:
@@ -39,14 +53,17 @@ class CourseService:
         progress: Callable[[], Any] = LabProgress,
         measure: MeasureLab = measured,
         files: LearnerFiles | None = None,
+        record: RecordLook = recorded,
     ):
         self.grade = grade
         self.progress = progress
         self.measure = measure
+        self.record = record
         self.files = files or LearnerFiles()
         self._lock = threading.Lock()
         self._making = threading.Lock()
         self._pages: dict[str, str] = {}
+        self._timelines: dict[str, Any] = {}
 
     # -- the list and the pages ------------------------------------------------------------------------------------------
 
@@ -100,7 +117,9 @@ class CourseService:
             "file": lab.exercise,
             "hints": len(hints),
             "hints_seen": list(hints[: progress.hints(lab)]),
-            "scenarios": scenarios(lab),
+            "next": following(lab),
+            "scenarios": sights(lab),
+            "no_scenarios": lab.no_looks(),
         }
 
     # -- predict, run, compare -------------------------------------------------------------------------------------------
@@ -141,26 +160,49 @@ class CourseService:
     # -- look inside -----------------------------------------------------------------------------------------------------
 
     def plot(self, n: int | str) -> dict[str, Any]:
-        """Return plots of a lab's scenario as SVG. There are none without a scenario, or without matplotlib."""
-        return {"svg": []}
+        """Return the plots of a lab's looks as SVG, with a title each: first its own, and for the first look the ladder and the waterfall, too.
+
+        There are none without a look, or without matplotlib.
+        """
+        lab = lab_of(str(n))
+        found: dict[str, list[str]] = {"svg": [], "titles": []}
+        if not find_spec("matplotlib"):
+            return found
+        for number, look in enumerate(lab.looks(), 1):
+            if look.missing():
+                continue
+            for one in drawn(look, PLOTS if number == 1 else ()):
+                try:
+                    with self._making:
+                        found["svg"].append(one.svg(self._timeline(f"{lab.number}.{number}")))
+                except ValueError:  # for example, there is no connection
+                    continue
+                found["titles"].append(f"{one.title} ({one.plot})")
+        return found
 
     def step(self, scenario: str) -> dict[str, Any]:
-        """Return a page with the stepper, as `pystack step SCENARIO --export` writes it."""
-        from pystack.stepper import scenarios as known
-
-        if not isinstance(scenario, str) or not known.known(scenario):
-            raise LabError(f"there is no scenario {str(scenario)[:40]!r}")
+        """Return a page with the stepper at the key moment of a scenario, or of a lab's look such as "17.1"."""
+        if not isinstance(scenario, str):
+            raise LabError("there is no such scenario")
         with self._making:
             if scenario not in self._pages:
                 from pystack.stepper.export import page
                 from pystack.stepper.web.data import Trace
 
-                chosen = known.get(scenario)
-                text = page(Trace(chosen.timeline(), chosen))
-                while len(self._pages) >= MOST_PAGES:
-                    del self._pages[next(iter(self._pages))]
-                self._pages[scenario] = text
+                look, timeline = look_of(scenario)[0], self._timeline(scenario)
+                begin = look.moment(timeline).position
+                _keep(self._pages, scenario, page(Trace(timeline, look.scenario), begin, "beginner"))
             return {"html": self._pages[scenario]}
+
+    def _timeline(self, name: str) -> Any:
+        """Run a scenario or a look, or return its last run, which is the same."""
+        if name not in self._timelines:
+            look, lab, number = look_of(name)
+            if look.missing():
+                raise LabError(f"this run {look.missing()}")
+            apart = lab is not None and not isinstance(look.run, str)
+            _keep(self._timelines, name, look.timeline(self.record(lab, number) if lab and apart else None))
+        return self._timelines[name]
 
     # -- the exercise ----------------------------------------------------------------------------------------------------
 
@@ -220,6 +262,32 @@ class CourseService:
         return {"text": starter, "version": version(starter if kept else None), "kept": kept}
 
 
+def _keep(kept: dict[str, Any], name: str, value: Any) -> None:
+    """Keep a value, and forget the oldest one if there are too many."""
+    while len(kept) >= MOST_KEPT:
+        del kept[next(iter(kept))]
+    kept[name] = value
+
+
+def look_of(name: str) -> tuple[LabLook, LabFolder | None, int]:
+    """Return the look with this name, its lab, and its number from 0; for a scenario, there is no lab. LabError if there is none."""
+    from pystack.stepper import scenarios
+
+    if match := _LOOK.fullmatch(name):
+        lab, number = lab_of(match[1]), int(match[2]) - 1
+        if 0 <= number < len(lab.looks()):
+            return lab.looks()[number], lab, number
+    elif scenarios.known(name):
+        return LabLook(scenarios.get(name).title, name), None, 0
+    raise LabError(f"there is no scenario {name[:40]!r}")
+
+
+def drawn(look: LabLook, more: tuple[str, ...]) -> list[LabLook]:
+    """Return looks at the same run with the plots to draw: its own, and `more`."""
+    kinds = dict.fromkeys([look.plot, *more])
+    return [look if kind == look.plot else LabLook(look.title, look.run, plot=kind) for kind in kinds if kind]
+
+
 def state(lab: LabFolder, progress: Any) -> str:
     """Return how far the learner is: "solved", "started", "run" or "open"."""
     entry = progress.of(lab)
@@ -255,11 +323,24 @@ def network(lab: LabFolder) -> dict[str, str]:
     return {"network": svg(net), "network_text": draw(net).rstrip()}
 
 
-def scenarios(lab: LabFolder) -> list[dict[str, str]]:
-    """Return the scenarios of a lab, from the course's table."""
-    from pystack.stepper import scenarios as known
+def following(lab: LabFolder) -> dict[str, Any] | None:
+    """Return the lab after this one, or None."""
+    found = next((other for other in labs() if other.number > lab.number), None)
+    return {"number": found.number, "title": found.title} if found else None
 
-    return [{"name": name, "title": known.get(name).title} for name in lectures.scenarios_of(lab.number)]
+
+def sights(lab: LabFolder) -> list[dict[str, Any]]:
+    """Return what can be stepped through: the lab's own looks, and then the scenarios of its lectures."""
+    from pystack.stepper import scenarios
+
+    looks = lab.looks()
+    found = [
+        {"name": f"{lab.number}.{number}", "title": look.title, "own": True, "lacks": look.missing()}
+        for number, look in enumerate(looks, 1)
+    ]
+    shown = {look.run for look in looks}
+    names = [name for name in lectures.scenarios_of(lab.number) if name not in shown]
+    return found + [{"name": name, "title": scenarios.get(name).title, "own": False, "lacks": ""} for name in names]
 
 
 def row(result: LabResult, prediction: Any = None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The Markdown of a lab's page as HTML for a handout, in which the repository's files are not at hand."""
+"""The Markdown of a lab's page as HTML for a handout and for the course in a browser, in which the repository's files are not at hand."""
 
 import re
 from functools import cache
@@ -26,7 +26,9 @@ def _renderer() -> "MarkdownIt":
     try:
         from markdown_it import MarkdownIt
     except ImportError:
-        raise LabError("handouts need markdown-it-py: pip install 'pystack[handout]'") from None
+        raise LabError(
+            "the labs' pages need markdown-it-py: pip install 'pystack[course]' or 'pystack[handout]'"
+        ) from None
     renderer = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
     renderer.add_render_rule("link_open", _open)
     renderer.add_render_rule("link_close", _close)

@@ -102,12 +102,27 @@ def hosts(port: int) -> list[str]:
     return [f"{name}:{port}" for name in ("127.0.0.1", "localhost")]
 
 
+class _Server(uvicorn.Server):
+    """Calls `ending` before it waits for the end of the responses that it has begun."""
+
+    ending: Callable[[], None]
+
+    async def shutdown(self, sockets: "list[socket.socket] | None" = None) -> None:
+        """End."""
+        self.ending()
+        await super().shutdown(sockets)
+
+
 def run(
-    application: Callable[[int, str], Any], port: int, browser: bool, fragment: str = "", patience: int | None = None
+    application: Callable[[int, str], Any],
+    port: int,
+    browser: bool,
+    fragment: str = "",
+    ending: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve `application(port, secret)` on 127.0.0.1 until Ctrl-C, and print its address. Port 0 takes a free one.
 
-    At its end, the server waits for the responses that it has begun, up to `patience` seconds if that is given.
+    At the end, the server calls `ending`, and then waits for the responses that it has begun.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -126,6 +141,7 @@ def run(
             lifespan="off",
             ws="none",
             server_header=False,
-            timeout_graceful_shutdown=patience,
         )
-        uvicorn.Server(config).run(sockets=[listener])
+        server = _Server(config)
+        server.ending = ending
+        server.run(sockets=[listener])

@@ -69,9 +69,16 @@ class Served:
 @contextmanager
 def serving(*argv: str, cwd: "str | Path | None" = None) -> Iterator[Served]:
     """`pystack step ARGV --web` until the end, in a directory."""
+    with commanding("step", *argv, "--web", cwd=cwd) as served:
+        yield served
+
+
+@contextmanager
+def commanding(*argv: str, cwd: "str | Path | None" = None, **more: str) -> Iterator[Served]:
+    """A command that serves a page, until the end, in a directory and with more in its environment."""
     need_page()
-    command = [sys.executable, "-m", "pystack.cli", "step", *argv, "--web", "--no-browser"]
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "pystack.cli", *argv, "--no-browser"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), **more}
     process = subprocess.Popen(command, env=env, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         line = process.stdout.readline().strip()

@@ -23,7 +23,7 @@ const COLOURS = HighlightStyle.define([
 const THEME = EditorView.theme({
   "&": { color: "var(--text)", backgroundColor: "var(--pane)", border: "1px solid var(--edge)", borderRadius: "5px", fontSize: "14px" },
   "&.cm-focused": { outline: "2px solid var(--accent)", outlineOffset: "1px" },
-  ".cm-scroller": { fontFamily: "monospace", minHeight: "220px", maxHeight: "70vh" },
+  ".cm-scroller": { fontFamily: "monospace", minHeight: "220px" },
   ".cm-gutters": { backgroundColor: "var(--back)", color: "var(--dim)", borderRight: "1px solid var(--line)" },
   ".cm-activeLine, .cm-activeLineGutter": { backgroundColor: "transparent" },
   ".cm-cursor": { borderLeftColor: "var(--text)" },
@@ -71,12 +71,11 @@ export class Editor {
           LANGUAGES[options.suffix](),
           syntaxHighlighting(COLOURS),
           THEME,
-          EditorView.contentAttributes.of({ "aria-label": options.label, "aria-describedby": options.describedBy }),
+          EditorView.contentAttributes.of({ tabindex: "0", "aria-label": options.label, "aria-describedby": options.describedBy }),
           EditorView.updateListener.of((update) => update.docChanged && options.onChange()),
         ],
       }),
     });
-    this.view.scrollDOM.tabIndex = -1;
   }
 
   get text(): string {

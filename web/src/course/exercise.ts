@@ -1,7 +1,7 @@
 // The exercise of a lab: the editor, the check, hints, the solution, and the way back to the starter file.
 import { clear, h } from "../dom";
 import { Editor } from "./editor";
-import { confirmed, fragment } from "./parts";
+import { confirmed, fragment, line } from "./parts";
 import type { CourseSource, Grade, Job, LabPage, Verdict } from "./source";
 
 /** After how many milliseconds without a key the text is saved. */
@@ -36,6 +36,7 @@ export class Exercise {
   private seen: string[];
   private saving: Promise<void> = Promise.resolve();
   private inConflict = false;
+  private checking = false;
 
   constructor(private readonly source: CourseSource, private readonly page: LabPage, private readonly changed: () => void) {
     this.version = page.version;
@@ -142,13 +143,14 @@ export class Exercise {
   // -- check
 
   async check(): Promise<void> {
-    if (this.job) return;
-    await this.save();
+    if (this.checking) return;
+    this.checking = true;
     this.checkButton.setAttribute("disabled", "");
-    this.stopButton.hidden = false;
     clear(this.verdict, h("p", { class: "hint" }, "Checking …"));
     delete this.verdict.dataset.verdict;
     try {
+      await this.save();
+      this.stopButton.hidden = false;
       this.job = this.source.check(this.page.number, this.editor.text);
       this.say(await this.job.result);
       this.changed();
@@ -156,6 +158,7 @@ export class Exercise {
       clear(this.verdict, h("p", {}, (error as Error).message));
     } finally {
       this.job = null;
+      this.checking = false;
       this.checkButton.removeAttribute("disabled");
       this.stopButton.hidden = true;
     }
@@ -165,14 +168,14 @@ export class Exercise {
     this.verdict.dataset.verdict = verdict;
     clear(this.verdict,
       h("p", { class: "grade-word" }, WORDS[verdict] ?? verdict),
-      text && h("p", { class: "grade-text" }, text),
+      text && h("p", { class: "grade-text" }, ...line(text)),
       output && h("details", { open: true }, h("summary", {}, "Your file printed"), h("pre", { tabindex: 0 }, output)));
   }
 
   // -- help
 
   private showHints(): void {
-    clear(this.hints, ...this.seen.map((text) => h("li", {}, text)));
+    clear(this.hints, ...this.seen.map((text) => h("li", {}, ...line(text))));
     const next = this.seen.length + 1;
     this.hintButton.textContent = next > this.page.hints ? "No more hints" : `Hint ${next} of ${this.page.hints}`;
     this.hintButton.toggleAttribute("disabled", next > this.page.hints);

@@ -60,7 +60,7 @@ export class HttpSource implements CourseSource {
   run(lab: number, predictions: Record<string, string>, onProgress: Progress): Job<RunResult> {
     return this.job(`run/${lab}`, { predictions }, onProgress, "You stopped the run.");
   }
-  plot(lab: number): Promise<{ svg: string[] }> {
+  plot(lab: number): Promise<{ svg: string[]; titles?: string[] }> {
     return this.ask(`plot/${lab}`);
   }
   check(lab: number, text: string): Job<Grade> {

@@ -185,12 +185,11 @@ export class LabView {
   }
 
   private following(): HTMLElement {
-    const next = h("p", { class: "buttons" }, h("a", { class: "button", href: "#" }, "All labs"));
-    void this.source.index().then(({ labs }) => {
-      const after = labs.find((lab) => lab.number > this.page.number);
-      if (after) next.prepend(h("a", { class: "button strong", id: "next-lab", href: `#lab=${after.number}` }, `Next: lab ${after.number}, ${after.title}`), " ");
-    }, () => {});
-    return h("nav", { "aria-label": "next lab" }, next);
+    const { next } = this.page;
+    const buttons = h("p", { class: "buttons" },
+      next && h("a", { class: "button strong", id: "next-lab", href: `#lab=${next.number}` }, `Next: lab ${next.number}, ${next.title}`),
+      h("a", { class: "button", href: "#" }, "All labs"));
+    return h("nav", { "aria-label": "next lab" }, buttons);
   }
 }
 

@@ -1,20 +1,26 @@
 // Look inside: the stepper at the lab's key moment, and plots.
 import { clear, h } from "../dom";
-import type { CourseSource, LabPage } from "./source";
+import type { CourseSource, LabPage, Sight } from "./source";
 
 export class LookInside {
-  readonly element: HTMLElement | null;
+  readonly element: HTMLElement;
   private readonly shown = h("div", { class: "shown" });
   private readonly status = h("p", { class: "hint", role: "status" });
 
   constructor(private readonly source: CourseSource, private readonly page: LabPage) {
-    this.element = page.scenarios.length === 0 ? null : h("section", { id: "look", "aria-labelledby": "look-title" },
+    const own = page.scenarios.filter((one) => one.own);
+    const others = page.scenarios.filter((one) => !one.own);
+    this.element = h("section", { id: "look", "aria-labelledby": "look-title" },
       h("h2", { id: "look-title" }, "Look inside"),
-      h("p", { class: "hint" }, "The stepper shows each frame and each decision, with the reason. Its own keys work after a click into it."),
-      h("p", { class: "buttons" },
-        ...page.scenarios.map((one) => h("button", { "data-step": one.name, onclick: () => void this.step(one.name, one.title) }, `Step through: ${one.title}`)),
-        h("button", { id: "plots", onclick: () => void this.plots() }, "Plots")),
+      page.no_scenarios && h("p", { class: "hint" }, `This lab has nothing of its own to step through: ${page.no_scenarios}.`),
+      page.scenarios.length > 0 && h("p", { class: "hint" }, "The stepper shows each frame and each decision, with the reason. Its own keys work after a click into it."),
+      own.length > 0 && h("p", { class: "buttons" }, ...own.map((one) => this.button(one)), h("button", { id: "plots", onclick: () => void this.plots() }, "Plots")),
+      others.length > 0 && h("details", { class: "more", open: own.length === 0 }, h("summary", {}, "Scenarios of these lectures"), h("p", { class: "buttons" }, ...others.map((one) => this.button(one)))),
       this.status, this.shown);
+  }
+
+  private button({ name, title, lacks }: Sight): HTMLElement {
+    return h("button", { "data-step": name, disabled: lacks !== "", title: lacks ? `It ${lacks}.` : undefined, onclick: () => void this.step(name, title) }, `Step through: ${title}`);
   }
 
   private async step(name: string, title: string): Promise<void> {
@@ -28,10 +34,12 @@ export class LookInside {
 
   private async plots(): Promise<void> {
     await this.during("The plots are drawn …", async () => {
-      const { svg } = await this.source.plot(this.page.number);
+      const { svg, titles } = await this.source.plot(this.page.number);
       if (!svg.length) throw new Error("There are no plots of this lab here.");
-      clear(this.shown, ...svg.map((text, index) =>
-        h("img", { class: "plot", src: `data:image/svg+xml,${encodeURIComponent(text)}`, alt: `plot ${index + 1} of lab ${this.page.number}` })));
+      clear(this.shown, ...svg.map((text, index) => {
+        const title = titles?.[index] ?? `plot ${index + 1} of lab ${this.page.number}`;
+        return h("figure", {}, h("img", { class: "plot", src: `data:image/svg+xml,${encodeURIComponent(text)}`, alt: title }), h("figcaption", {}, title));
+      }));
     });
   }
 

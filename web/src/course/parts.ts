@@ -5,7 +5,11 @@ import { h } from "../dom";
 export function fragment(html: string): HTMLElement {
   const found = new DOMParser().parseFromString(html, "text/html");
   found.querySelectorAll("script, style, iframe, object, form").forEach((node) => node.remove());
-  // the page has one h1, and its own headings are h2
+  // a link leads to another site
+  found.querySelectorAll("a").forEach((link) => {
+    link.target = "_blank";
+    link.rel = "noopener noreferrer";
+  });
   found.querySelectorAll("pre, table").forEach((node) => node.setAttribute("tabindex", "0"));
   const box = h("div", { class: "markdown" });
   box.append(...Array.from(found.body.childNodes).map((node) => document.importNode(node, true)));
@@ -28,4 +32,9 @@ export function confirmed(question: string, yes: string): Promise<boolean> {
     document.body.append(dialog);
     dialog.showModal();
   });
+}
+
+/** Return a line with `code` between backticks, as hints and grades have it. */
+export function line(text: string): Node[] {
+  return text.split("`").map((part, index) => (index % 2 ? h("code", {}, part) : document.createTextNode(part)));
 }

@@ -38,6 +38,14 @@ export interface Value {
   lacks: string;
 }
 
+export interface Sight {
+  name: string;
+  title: string;
+  own: boolean;
+  /** What the machine lacks for it. */
+  lacks: string;
+}
+
 export interface LabPage extends Lab {
   /** Parts of the page as HTML, made from Markdown. */
   before: string;
@@ -56,8 +64,12 @@ export interface LabPage extends Lab {
   file: string;
   hints: number;
   hints_seen: string[];
-  /** What can be stepped through. */
-  scenarios: { name: string; title: string }[];
+  /** The lab after this one. */
+  next: { number: number; title: string } | null;
+  /** What can be stepped through: the lab's own runs, and scenarios of its lectures. */
+  scenarios: Sight[];
+  /** Why the lab has no runs of its own to step through, or "". */
+  no_scenarios: string;
 }
 
 export interface ResultRow {
@@ -109,7 +121,7 @@ export interface CourseSource {
   index(): Promise<Index>;
   page(lab: number): Promise<LabPage>;
   run(lab: number, predictions: Record<string, string>, onProgress: Progress): Job<RunResult>;
-  plot(lab: number): Promise<{ svg: string[] }>;
+  plot(lab: number): Promise<{ svg: string[]; titles?: string[] }>;
   check(lab: number, text: string): Job<Grade>;
   /** Save, unless the text was saved from elsewhere since version `base`. `last` says that the page is being closed. */
   save(lab: number, text: string, base: string, last?: boolean): Promise<Saved>;
