@@ -77,7 +77,11 @@ def notice(name: str) -> str:
     ]
     if not texts:
         raise SiteError(f"{name} has no licence file")
-    return f"{name} {found.version} ({words.splitlines()[0] if words else 'see below'}), in the folder python\n\n" + "\n\n".join(texts) + "\n"
+    return (
+        f"{name} {found.version} ({words.splitlines()[0] if words else 'see below'}), in the folder python\n\n"
+        + "\n\n".join(texts)
+        + "\n"
+    )
 
 
 def run(command: list[str]) -> None:
@@ -156,7 +160,9 @@ def build(out: Path) -> int:
         tops = {top: name for name in LATER for top in stage_package(name, stage / name)}
         run(["node", "site.mjs", str(stage), str(out)])
     notices = out / "THIRD-PARTY.txt"
-    notices.write_text("\n".join([notices.read_text(encoding="utf-8"), *map(notice, (*ALWAYS, *LATER))]), encoding="utf-8")
+    notices.write_text(
+        "\n".join([notices.read_text(encoding="utf-8"), *map(notice, (*ALWAYS, *LATER))]), encoding="utf-8"
+    )
     named = {}
     for path in sorted((out / "python").iterdir()):
         named[path.stem] = f"python/{path.stem}-{digest(path)}.zip"
