@@ -23,6 +23,3 @@ def pack(folder, root):
                     zipfile.ZipInfo(importlib.util.cache_from_source(name)), bytes(compiled), zipfile.ZIP_DEFLATED, 9
                 )
     return out.getvalue()
-
-
-pack
