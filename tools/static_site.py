@@ -21,6 +21,8 @@ WEB = ROOT / "web"
 OUT = ROOT / "build" / "site"
 #: what belongs to the code beside its modules
 DATA = ("page.md", "starter.c", "starter.js", "solution.c", "solution.js", "grammar.lark")
+#: commands and tools for a terminal, which a page cannot run
+WITHOUT = ("cli", "demo", "pkt", "pytest_plugin", "stepper/tui", "sweeps")
 #: distributions that the course always needs, and those that a lab or the stepper may need
 ALWAYS = ("markdown-it-py", "mdurl")
 LATER = ("construct", "dnspython", "h11", "h2", "hpack", "hyperframe", "lark")
@@ -39,6 +41,9 @@ def stage_pystack(folder: Path) -> None:
             wanted = path.suffix == ".py" or path.name in DATA or path.name.startswith("wrong_")
             if path.parent.name == "static":
                 wanted = path.name in ("index.html", "stepper.js", "stepper.css")
+            below = path.relative_to(ROOT / package)
+            if any(below.is_relative_to(name) for name in WITHOUT):
+                continue
             if path.is_file() and wanted and path.parent.name != "__pycache__":
                 target = folder / path.relative_to(ROOT)
                 target.parent.mkdir(parents=True, exist_ok=True)

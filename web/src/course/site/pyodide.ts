@@ -115,10 +115,6 @@ export class PyodideSource implements CourseSource {
     else this.spare = bench;
   }
 
-  private replace(): void {
-    this.prepare();
-  }
-
   run(lab: number, predictions: Record<string, string>, onProgress: Progress): Job<RunResult> {
     let bench: Client | null = null;
     let stopped = false;
@@ -134,7 +130,7 @@ export class PyodideSource implements CourseSource {
         return (await this.ask("run", [lab, predictions], found)).result;
       } catch (error) {
         bench?.end((error as Error).message);
-        this.replace();
+        this.prepare();
         throw error;
       }
     };
@@ -157,7 +153,7 @@ export class PyodideSource implements CourseSource {
       bench = this.take(true);
       const found = await this.grade(bench, lab, text);
       bench = null;
-      this.replace();
+      this.prepare();
       if (stopped) throw new Error("the check was stopped");
       return (await this.ask("check", [lab, text], found)).result;
     };
@@ -191,14 +187,17 @@ export class PyodideSource implements CourseSource {
 
   async step(scenario: string): Promise<{ html: string }> {
     const bench = this.take(false);
+    let problem: string;
     try {
-      const found = JSON.parse(await bench.call({ step: scenario }));
+      const { html, error } = JSON.parse(await bench.call({ step: scenario }));
       this.give(bench);
-      return found;
+      if (error === undefined) return { html };
+      problem = error;
     } catch (error) {
       bench.end((error as Error).message);
-      this.replace();
+      this.prepare();
       throw error;
     }
+    throw new Error(problem);
   }
 }

@@ -1,7 +1,7 @@
-// Runs tests/labs/site/same.py in the Python of a site: `node facts.mjs SITE SCRIPT LABS`. Writes JSON.
+// Runs tests/site/same.py in the Python of a site: `node facts.mjs SITE SCRIPT LABS`. Writes JSON.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { loadPyodide } from "../../../web/node_modules/pyodide/pyodide.mjs";
+import { loadPyodide } from "../../web/node_modules/pyodide/pyodide.mjs";
 
 const [site, script, labs] = process.argv.slice(2);
 const { course, packages } = JSON.parse(readFileSync(join(site, "index.html"), "utf8").match(/<script id="site"[^>]*>(.*?)<\/script>/)[1]);

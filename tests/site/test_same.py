@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pystack.labs.folders import labs
-from tests.labs.site import same
+from tests.site import same
 
 HERE = Path(__file__).resolve().parent
 NUMBERS = [lab.number for lab in labs()]

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from pystack.labs.folders import lab_of
-from tests.labs.site.conftest import serving
+from tests.site.conftest import serving
 
 #: The machine of the tests may have other work. Waiting ends with an error after so many seconds.
 PATIENCE = 150
