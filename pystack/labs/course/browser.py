@@ -121,10 +121,11 @@ def step(scenario: str) -> str:
     """Return the stepper's page of a scenario as JSON, or "error" with a text for the learner."""
     try:
         return json.dumps(CourseService(grade=_no_grade).step(scenario))
+    except (LabError, ValueError) as error:
+        return json.dumps({"error": str(error)})
     except SimError:
-        return json.dumps(
-            {"error": "This scenario has programs that block. They need greenlet, which does not run in a browser."}
-        )
+        text = "This scenario has programs that block. They need greenlet, which does not run in a browser."
+        return json.dumps({"error": text})
 
 
 def _no_grade(lab: LabFolder, text: str, stop: Any) -> Any:

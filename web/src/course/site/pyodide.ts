@@ -68,7 +68,7 @@ export class PyodideSource implements CourseSource {
     return page;
   }
 
-  async plot(lab: number): Promise<{ svg: string[] }> {
+  async plot(lab: number): Promise<{ svg: string[]; titles?: string[] }> {
     return this.result("plot", lab);
   }
 
@@ -121,7 +121,7 @@ export class PyodideSource implements CourseSource {
     const follow = async (): Promise<RunResult> => {
       const first = await this.ask("run", [lab, predictions]);
       if (!first.apart) return first.result;
-      if (stopped) throw new Error("the run was stopped");
+      if (stopped) throw new Error("You stopped the run.");
       bench = this.take(false);
       try {
         const found = JSON.parse(await bench.call({ measure: lab }, onProgress));
@@ -138,7 +138,7 @@ export class PyodideSource implements CourseSource {
       result: follow(),
       stop: () => {
         stopped = true;
-        bench?.end("the run was stopped");
+        bench?.end("You stopped the run.");
       },
     };
   }
@@ -149,19 +149,19 @@ export class PyodideSource implements CourseSource {
     const follow = async (): Promise<Grade> => {
       const first = await this.ask("check", [lab, text]);
       if (!first.apart) return first.result;
-      if (stopped) throw new Error("the check was stopped");
+      if (stopped) throw new Error("You stopped the check.");
       bench = this.take(true);
       const found = await this.grade(bench, lab, text);
       bench = null;
       this.prepare();
-      if (stopped) throw new Error("the check was stopped");
+      if (stopped) throw new Error("You stopped the check.");
       return (await this.ask("check", [lab, text], found)).result;
     };
     return {
       result: follow(),
       stop: () => {
         stopped = true;
-        bench?.end("the check was stopped");
+        bench?.end("You stopped the check.");
       },
     };
   }
