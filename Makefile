@@ -10,7 +10,7 @@ PYTEST = $(PY) -m pytest -n $(JOBS) $(ARGS)
 # The tests start hundreds of Pythons. Without bytecode files, each of them would compile what it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup setup-demo build demo test test-compiled test-pure test-other cpython rfc mutants fuzz attack bench bench-instructions bench-probe lint vagrant-lint vagrant-check format clean distclean soak compilers dist-check fresh-check networks fuzz-coverage tsan programs paths proxies
+.PHONY: help setup setup-demo build demo test test-compiled test-pure test-other cpython rfc mutants fuzz attack bench bench-instructions bench-probe lint vagrant-lint vagrant-check format clean distclean soak compilers dist-check fresh-check networks fuzz-coverage tsan programs paths proxies site
 .DEFAULT_GOAL := help
 
 help: ## print this list
@@ -57,6 +57,9 @@ programs: setup ## run real programs on a stack and in virtual time (as root) an
 
 proxies: setup ## compare the HTTP proxy with nginx and HAProxy and write docs/reference/proxies.md
 	@$(PY) -m tools.proxies_docs
+
+site: setup ## build the course as a static site, which runs in any browser, without Python and a network (ARGS="FOLDER"; build/site)
+	@$(PY) -m tools.static_site $(ARGS)
 
 mutants: setup ## break the core in 240 ways and see whether the conformance tests notice (7 minutes; then make rfc)
 	@$(PY) -m tools.mutate

@@ -21,6 +21,8 @@ WEB = ROOT / "web"
 OUT = ROOT / "build" / "site"
 #: what belongs to the code beside its modules
 DATA = ("page.md", "starter.c", "starter.js", "solution.c", "solution.js", "grammar.lark")
+#: commands and tools for a terminal, which a page cannot run
+WITHOUT = ("cli", "demo", "pkt", "pytest_plugin", "stepper/tui", "sweeps")
 #: distributions that the course always needs, and those that a lab or the stepper may need
 ALWAYS = ("markdown-it-py", "mdurl")
 LATER = ("construct", "dnspython", "h11", "h2", "hpack", "hyperframe", "lark")
@@ -39,6 +41,9 @@ def stage_pystack(folder: Path) -> None:
             wanted = path.suffix == ".py" or path.name in DATA or path.name.startswith("wrong_")
             if path.parent.name == "static":
                 wanted = path.name in ("index.html", "stepper.js", "stepper.css")
+            below = path.relative_to(ROOT / package)
+            if any(below.is_relative_to(name) for name in WITHOUT):
+                continue
             if path.is_file() and wanted and path.parent.name != "__pycache__":
                 target = folder / path.relative_to(ROOT)
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -77,7 +82,11 @@ def notice(name: str) -> str:
     ]
     if not texts:
         raise SiteError(f"{name} has no licence file")
-    return f"{name} {found.version} ({words.splitlines()[0] if words else 'see below'}), in the folder python\n\n" + "\n\n".join(texts) + "\n"
+    return (
+        f"{name} {found.version} ({words.splitlines()[0] if words else 'see below'}), in the folder python\n\n"
+        + "\n\n".join(texts)
+        + "\n"
+    )
 
 
 def run(command: list[str]) -> None:
@@ -156,7 +165,9 @@ def build(out: Path) -> int:
         tops = {top: name for name in LATER for top in stage_package(name, stage / name)}
         run(["node", "site.mjs", str(stage), str(out)])
     notices = out / "THIRD-PARTY.txt"
-    notices.write_text("\n".join([notices.read_text(encoding="utf-8"), *map(notice, (*ALWAYS, *LATER))]), encoding="utf-8")
+    notices.write_text(
+        "\n".join([notices.read_text(encoding="utf-8"), *map(notice, (*ALWAYS, *LATER))]), encoding="utf-8"
+    )
     named = {}
     for path in sorted((out / "python").iterdir()):
         named[path.stem] = f"python/{path.stem}-{digest(path)}.zip"

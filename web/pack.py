@@ -19,8 +19,7 @@ def pack(folder, root):
                 digest = importlib.util.source_hash(data)
                 # The bytecode is not compared with the source, because nobody changes it.
                 compiled = importlib._bootstrap_external._code_to_hash_pyc(code, digest, checked=False)
-                archive.writestr(zipfile.ZipInfo(importlib.util.cache_from_source(name)), bytes(compiled), zipfile.ZIP_DEFLATED, 9)
+                archive.writestr(
+                    zipfile.ZipInfo(importlib.util.cache_from_source(name)), bytes(compiled), zipfile.ZIP_DEFLATED, 9
+                )
     return out.getvalue()
-
-
-pack

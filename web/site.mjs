@@ -23,7 +23,7 @@ for (const [from, to] of [["pyodide.asm.mjs", "pyodide.asm.js"], ["pyodide.asm.w
 const python = await loadPyodide({ env: { PYTHONHASHSEED: "0" } });
 mkdirSync(join(out, "python"), { recursive: true });
 python.mountNodeFS("/stage", stage);
-const pack = python.runPython(readFileSync(join(here, "pack.py"), "utf8"));
+const pack = python.runPython(`${readFileSync(join(here, "pack.py"), "utf8")}\npack`);
 for (const name of readdirSync(stage).sort()) {
   const archive = pack(`/stage/${name}`, "/course");
   writeFileSync(join(out, "python", `${name}.zip`), archive.toJs());

@@ -8,7 +8,7 @@ from typing import Any
 
 from pystack.patching import hold
 from pystack.sim.scheduler import SimDeadlock
-from pystack.sim.watchdog import Watchdog
+from pystack.sim.watchdog import POSSIBLE, Watchdog
 
 #: the thread that has a session, or 0
 _thread = 0
@@ -47,7 +47,7 @@ def session(net: Any) -> Iterator[None]:
         if endless:
             hub.limit = net.now + LIMIT
         hub.collecting(True)
-        watchdog = Watchdog(hub) if outer == 0 else None  # of a run in a run, the outer one watches
+        watchdog = Watchdog(hub) if outer == 0 and POSSIBLE else None  # of a run in a run, the outer one watches
         try:
             yield
         except KeyboardInterrupt:

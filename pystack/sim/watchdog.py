@@ -19,6 +19,8 @@ INTERVAL = 1.0
 LOOKS = 5
 #: CPU time (s) between two looks below which a thread has done nothing
 IDLE = 0.001
+#: WebAssembly has no threads, so nothing can look from outside there
+POSSIBLE = sys.platform not in ("emscripten", "wasi")
 
 
 class Watchdog:

@@ -121,6 +121,7 @@ SPREAD = {
     "tests/proxies/test_table.py": ("once", "its sockets are the kernel's, and it waits for timeouts"),
     "tests/pytest_plugin": ("compiled", "the plugin is not compiled, and its networks are the same on both builds"),
     "tests/pytest_plugin/test_running.py": ("all", "one file that shows that it works"),
+    "tests/site": ("once", "the site has its own Python, and the uncompiled core"),
     "tests/stepper/capture": ("once", "captures are read without the core"),
     "tests/stepper/capture/test_files.py": ("compiled", "captures are read without the core"),
     "tests/stepper/dissect": ("compiled", "the dissection does not use the core"),

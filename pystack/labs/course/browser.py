@@ -27,6 +27,7 @@ from pystack.labs.course.service import CourseService
 from pystack.labs.folders import LabError, LabFolder, lab_of
 from pystack.labs.grading import GradeLimits, LabGrade, too_slow
 from pystack.labs.progress import LabProgress
+from pystack.sim.scheduler import SimError
 
 LEARNER = Path("/learner")
 METHODS = ("index", "page", "run", "plot", "check", "save", "hint", "solution", "reset", "step")
@@ -117,8 +118,14 @@ def measure(number: int, report: MeasureProgress) -> str:
 
 
 def step(scenario: str) -> str:
-    """Return the stepper's page of a scenario, as JSON."""
-    return json.dumps(CourseService(grade=_no_grade).step(scenario))
+    """Return the stepper's page of a scenario as JSON, or "error" with a text for the learner."""
+    try:
+        return json.dumps(CourseService(grade=_no_grade).step(scenario))
+    except (LabError, ValueError) as error:
+        return json.dumps({"error": str(error)})
+    except SimError:
+        text = "This scenario has programs that block. They need greenlet, which does not run in a browser."
+        return json.dumps({"error": text})
 
 
 def _no_grade(lab: LabFolder, text: str, stop: Any) -> Any:

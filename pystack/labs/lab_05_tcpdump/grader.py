@@ -15,6 +15,7 @@ from pystack.testing.routed import ping
 from pystack.testing.segments import SYN
 from pystack.trace.summary import Summarizer
 
+NEEDS = "cypcap"
 HINTS = [
     "Run `pystack lab run 5` and read its explanation. Which bit of `tcp[13]` is which flag, and which segments have ACK set?",
     "Compare with a mask: `tcp[13] & mask = value`. The data of a segment is what the total length leaves after both headers.",

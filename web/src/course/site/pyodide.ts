@@ -68,7 +68,7 @@ export class PyodideSource implements CourseSource {
     return page;
   }
 
-  async plot(lab: number): Promise<{ svg: string[] }> {
+  async plot(lab: number): Promise<{ svg: string[]; titles?: string[] }> {
     return this.result("plot", lab);
   }
 
@@ -115,17 +115,13 @@ export class PyodideSource implements CourseSource {
     else this.spare = bench;
   }
 
-  private replace(): void {
-    this.prepare();
-  }
-
   run(lab: number, predictions: Record<string, string>, onProgress: Progress): Job<RunResult> {
     let bench: Client | null = null;
     let stopped = false;
     const follow = async (): Promise<RunResult> => {
       const first = await this.ask("run", [lab, predictions]);
       if (!first.apart) return first.result;
-      if (stopped) throw new Error("the run was stopped");
+      if (stopped) throw new Error("You stopped the run.");
       bench = this.take(false);
       try {
         const found = JSON.parse(await bench.call({ measure: lab }, onProgress));
@@ -134,7 +130,7 @@ export class PyodideSource implements CourseSource {
         return (await this.ask("run", [lab, predictions], found)).result;
       } catch (error) {
         bench?.end((error as Error).message);
-        this.replace();
+        this.prepare();
         throw error;
       }
     };
@@ -142,7 +138,7 @@ export class PyodideSource implements CourseSource {
       result: follow(),
       stop: () => {
         stopped = true;
-        bench?.end("the run was stopped");
+        bench?.end("You stopped the run.");
       },
     };
   }
@@ -153,19 +149,19 @@ export class PyodideSource implements CourseSource {
     const follow = async (): Promise<Grade> => {
       const first = await this.ask("check", [lab, text]);
       if (!first.apart) return first.result;
-      if (stopped) throw new Error("the check was stopped");
+      if (stopped) throw new Error("You stopped the check.");
       bench = this.take(true);
       const found = await this.grade(bench, lab, text);
       bench = null;
-      this.replace();
-      if (stopped) throw new Error("the check was stopped");
+      this.prepare();
+      if (stopped) throw new Error("You stopped the check.");
       return (await this.ask("check", [lab, text], found)).result;
     };
     return {
       result: follow(),
       stop: () => {
         stopped = true;
-        bench?.end("the check was stopped");
+        bench?.end("You stopped the check.");
       },
     };
   }
@@ -191,14 +187,17 @@ export class PyodideSource implements CourseSource {
 
   async step(scenario: string): Promise<{ html: string }> {
     const bench = this.take(false);
+    let problem: string;
     try {
-      const found = JSON.parse(await bench.call({ step: scenario }));
+      const { html, error } = JSON.parse(await bench.call({ step: scenario }));
       this.give(bench);
-      return found;
+      if (error === undefined) return { html };
+      problem = error;
     } catch (error) {
       bench.end((error as Error).message);
-      this.replace();
+      this.prepare();
       throw error;
     }
+    throw new Error(problem);
   }
 }

@@ -1,0 +1,48 @@
+"""The Python of the site gives the same results as this one, compiled: frames, events, values of the labs, and grades."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pystack.labs.folders import labs
+from tests.site import same
+
+HERE = Path(__file__).resolve().parent
+NUMBERS = [lab.number for lab in labs()]
+
+
+@pytest.fixture(scope="module")
+def theirs(site):
+    command = ["node", str(HERE / "facts.mjs"), str(site), str(HERE / "same.py"), json.dumps(NUMBERS)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1500)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return json.loads(done.stdout)
+
+
+@pytest.mark.timeout(1600)
+def test_it_is_another_python(theirs):
+    assert theirs["python"].startswith("3.14.") and theirs["build"].endswith(".py")
+
+
+@pytest.mark.timeout(1600)
+def test_a_scenario_has_the_same_frames_events_and_views(theirs):
+    assert theirs["scenario"] == same.scenario()
+
+
+@pytest.mark.timeout(1600)
+def test_a_lossy_transfer_is_the_same_frame_by_frame(theirs):
+    assert theirs["transfer"] == same.transfer()
+
+
+@pytest.mark.timeout(1600)
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_lab_measures_and_grades_the_same(theirs, number):
+    found, ours = theirs["labs"][str(number)], same.of_lab(number)
+    assert len(found["values"]) == len(ours["values"])
+    assert [value for value, own in zip(found["values"], ours["values"]) if value is not None and own is not None] == [
+        own for value, own in zip(found["values"], ours["values"]) if value is not None and own is not None
+    ]
+    both = found["grades"].keys() & ours["grades"].keys()
+    assert {file: found["grades"][file] for file in both} == {file: ours["grades"][file] for file in both}
