@@ -3,9 +3,12 @@
 from functools import cache
 from typing import Any
 
+from pystack.labs.lab_36_post import world
+from pystack.labs.lab_36_post.world import PHOTOS, Phone, Upload
 from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.sim.network import MS, Network
+from pystack.sim.programs import Program
 from pystack.stepper.scenarios import post
 from pystack.stepper.scenarios.base import Scenario
 from pystack.stepper.scenarios.post import VARIANTS, PostPlan
@@ -19,6 +22,7 @@ LOOKUP = 12 * MS + 20 * MS  # round trips to the resolver, and from there to the
 KEYS, CHECK, SIGN, ROW = (round(seconds * 1e9) for seconds in (post.KEYS, post.CHECK, post.SIGN, post.ROW))
 WRITES = 5 * D + R + 5 * IN
 WAYS = ARP + LOOKUP + (R + 2 * IN) + R + (2 * R + 2 * IN) + WRITES + 46 * MS
+CALL = world.R + world.THINK  # of the album: one photo on an open connection
 COMPUTING = KEYS + SIGN + CHECK + 8_600_000
 
 
@@ -43,6 +47,23 @@ def waits(found: Path, *causes: tuple[str, str]) -> int:
     return sum(totals.get(cause, 0) for cause in causes)
 
 
+def album(connections: int) -> Upload:
+    """Return a program that sends the album of the exercise over some connections at the same time."""
+
+    def upload(phone: Phone, photos: list[bytes], head: Any) -> Program:
+        address = yield from phone.lookup(world.NAME)
+
+        def worker(mine: range) -> Program:
+            sock = yield from phone.connect(address)
+            for number in mine:
+                yield sock.sendall(head(number, photos[number]) + photos[number])
+                yield sock.recv_exactly(world.ANSWER)
+
+        yield from [phone.start(worker(range(first, len(photos), connections))) for first in range(connections)]
+
+    return upload
+
+
 def value(name: str, question: str, formula: str, expected: int, tolerance: float = 0) -> LabValue:
     """Return a value of a run."""
     return LabValue(name, question, formula, expected, tolerance=tolerance, needs=NEEDS)
@@ -61,6 +82,9 @@ VALUES = [
           ARP + LOOKUP + 2 * R + KEYS + SIGN + CHECK, MS),
     value("resumption", "What does TLS resumption save?", "the check and the signature, no round trip", CHECK + SIGN - KEYS, MS),
     value("pool", "What does it save if the shop keeps its connection to the database?", "D + 5 r + 2 * 0.4 ms", D + 5 * IN + 2 * ROW, MS / 10),
+    LabValue("album", "An album of 12 photos, one after the other on one connection: how long does it take?", "30 ms + 2 R + 12 (R + 10 ms)",
+             world.LOOKUP + 2 * world.R + len(PHOTOS) * CALL, tolerance=30 * MS),
+    LabValue("album of four", "And on four connections?", "30 ms + 2 R + 3 (R + 10 ms)", world.LOOKUP + 2 * world.R + 3 * CALL, tolerance=15 * MS),
 ]  # fmt: skip
 CAUSES = {
     "delays": (("delayed ACK", "Nagle"),),
@@ -73,6 +97,8 @@ CAUSES = {
 
 def measure(name: str) -> Any:
     """Measure one of VALUES."""
+    if name.startswith("album"):
+        return world.run(album(world.CONNECTIONS if name.endswith("four") else 1)).path().elapsed
     if name in CAUSES:
         return waits(request(loss=0.01 if name == "loss" else 0.0), *CAUSES[name])
     return request().elapsed - (0 if name == "total" else request(name).elapsed)
