@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Takes the pictures of docs/reference/stepper-web.md: the web stepper in Chromium at 1366x768, and the plots.
+"""Takes the pictures of docs/reference/stepper-web.md and of docs/howto/course.md: the web stepper and the course in Chromium, and the plots.
 
-Usage: tools/stepper_web_pictures.py [FOLDER]      (docs/images)
+Usage: tools/stepper_web_pictures.py [FOLDER [PATTERN]]      (docs/images; PATTERN chooses pictures by name)
 """
 
 import io
+import json
 import os
 import re
 import shutil
@@ -60,6 +61,57 @@ PICTURES = {
     "time": ("post", "event.kind == 'call'", "light", "ladder,time,frame,tcb,breaks", "", LARGEST),
     "ladder": ("pmtud", "event.kind == 'icmp.in'", "light", SIMPLE, "left", ""),
 }  # fmt: skip
+
+
+LAPTOP, PHONE = {"width": 1366, "height": 768}, {"width": 375, "height": 812}
+PREDICTED = """document.querySelector('#value-0').value = '60'; document.querySelector('#value-2').value = '20';
+document.querySelector('#run').click()"""
+CHECKED = """document.querySelector('#check').click(); document.querySelector('#hint').click()"""
+LOOK = """document.querySelector('#look button').click()"""
+#: name -> (lab, or 0 for the list, size, light or dark, scripts with what to wait for after each, element at the top)
+COURSE_PICTURES = {
+    "course-list": (0, LAPTOP, "light", (), ""),
+    "course-run": (17, LAPTOP, "light", ((PREDICTED, "#compare table"),), "#predict"),
+    "course-look": (17, LAPTOP, "light", ((LOOK, "iframe.stepper"),), "#look"),
+    "course-exercise": (17, LAPTOP, "dark", ((CHECKED, "#grade[data-verdict]"),), "#exercise"),
+    "course-phone-list": (0, PHONE, "light", (), ""),
+    "course-phone-run": (17, PHONE, "light", ((PREDICTED, "#compare table"),), "#compare"),
+    "course-phone-exercise": (17, PHONE, "dark", ((CHECKED, "#grade[data-verdict]"),), "#check"),
+}  # fmt: skip
+
+
+def course(browser: Browser, folder: Path, name: str) -> None:
+    """Take one picture of the course, by a learner who has done the first labs."""
+    lab, size, colours, scripts, top = COURSE_PICTURES[name]
+    with tempfile.TemporaryDirectory() as state:
+        progress = Path(state) / "pystack" / "labs.json"
+        progress.parent.mkdir()
+        progress.write_text(
+            json.dumps({"1": {"solved": True}, "2": {"solved": True}, "3": {"file": "x"}, "4": {"run": True}})
+        )
+        command = [sys.executable, "-m", "pystack.cli", "course", "--no-browser"]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": state}
+        server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+        try:
+            assert server.stdout is not None
+            context = browser.new_context(viewport=size, color_scheme=colours)  # type: ignore[arg-type]
+            page = context.new_page()
+            page.goto(server.stdout.readline().strip() + (f"#lab={lab}" if lab else ""))
+            page.wait_for_selector("html[data-ready]")
+            for script, found in scripts:
+                page.evaluate(f"() => {{ {script} }}")
+                page.wait_for_selector(found)
+            if scripts and scripts[-1][0] == LOOK:
+                page.frame_locator("iframe.stepper").locator(".facts").wait_for()
+            page.wait_for_timeout(1500)
+            if top:
+                page.evaluate("top => document.querySelector(top).scrollIntoView()", top)
+                page.wait_for_timeout(200)
+            save(Image.open(io.BytesIO(page.screenshot())), folder / f"{name}.png")
+            context.close()
+        finally:
+            server.terminate()
+            server.wait()
 
 
 def picture(browser: Browser, folder: Path, name: str) -> None:
@@ -133,16 +185,21 @@ def plots(folder: Path) -> None:
 def main() -> int:
     """Take all pictures and draw the plots."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "images"
-    wanted = [name for name in PICTURES if re.search(sys.argv[2] if len(sys.argv) > 2 else "", name)]
+    pattern = sys.argv[2] if len(sys.argv) > 2 else ""
+    wanted = [name for name in PICTURES if re.search(pattern, name)]
+    of_course = [name for name in COURSE_PICTURES if re.search(pattern, name)]
     folder.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
         for name in wanted:
             picture(browser, folder, name)
-        if not wanted or len(wanted) == len(PICTURES):
+        for name in of_course:
+            course(browser, folder, name)
+        if len(wanted) == len(PICTURES) or not (wanted or of_course):
             start_page(browser, folder)
         browser.close()
-    plots(folder)
+    if not of_course or wanted:
+        plots(folder)
     return 0
 
 

@@ -10,7 +10,7 @@ from pystack.labs.progress import state_file
 
 
 def version(text: str | None) -> str:
-    """Return a short name for a text, by which two texts can be told apart; "" if there is none."""
+    """Return a short name for a text, which is another one for each text; "" if there is none."""
     return "" if text is None else hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -63,9 +63,9 @@ ROWS = (
     CourseRow((46,), "Docker's networks", (26,), ("docker-publish", "port-forward")),
     CourseRow((47,), "Wireshark: UDP", (27,), ("udp",)),
     CourseRow((48,), "Wireshark: TCP and HTTP", (28, 29, 37), ("http-get", "loss-fast-retransmit")),
-    CourseRow((49,), "Wireshark: HTTP/2, with TLS decrypted", (30,), ()),
-    CourseRow((50,), "Wireshark: MongoDB", (31,), ()),
-    CourseRow((51,), "Wireshark: server-sent events", (32,), ()),
+    CourseRow((49,), "Wireshark: HTTP/2, with TLS decrypted", (30,), ("http2",)),
+    CourseRow((50,), "Wireshark: MongoDB", (31,), ("mongodb",)),
+    CourseRow((51,), "Wireshark: server-sent events", (32,), ("sse",)),
     CourseRow((52,), "Do proxies in layer 4 buffer segments?", (33,), ("load-balancer-l4", "post:streaming")),
     CourseRow(
         (),

@@ -66,7 +66,7 @@ export interface LabPage extends Lab {
   hints_seen: string[];
   /** The lab after this one. */
   next: { number: number; title: string } | null;
-  /** What can be stepped through: the lab's own runs, and scenarios of its lectures. */
+  /** The runs to step through: the lab's own, and scenarios of its lectures. */
   scenarios: Sight[];
   /** Why the lab has no runs of its own to step through, or "". */
   no_scenarios: string;
