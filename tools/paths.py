@@ -47,9 +47,9 @@ def contradicted(one: Disturbed) -> set[str]:
     for name, method in WRONG.items():
         with mock.patch.object(Walk, name, method):
             found = path(one.timeline)
-        assert sum(span.duration for span in found) == found.elapsed
-        if contradicts(found, one):
-            names.add(name)
+            assert sum(span.duration for span in found) == found.elapsed
+            if contradicts(found, one):
+                names.add(name)
     return names
 
 

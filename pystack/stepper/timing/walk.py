@@ -71,10 +71,8 @@ class Walk:
         self.span(self.begin, "unknown", self.client, 0, self.last, "the recording does not say what was waited for")
         self.spans.reverse()
         end = self.events[self.last].time
-        found = Path(self.begin, end, self.conn, self.first, self.last, self.spans, [])
         self.ties.first = False
-        found.ties.extend(sorted(tied(self) - set(found.frames())))
-        return found
+        return Path(self.begin, end, self.conn, self.first, self.last, self.spans, lambda: tied(self))
 
     def span(
         self, start: int, cause: str, host: str, frame: int, event: int, text: str, inferred: bool = False
