@@ -311,11 +311,15 @@ class CaptureWalk:
                 "the sender waited for a larger window until its timer expired",
             )
             return since
-        if gap <= PROMPT or before.length >= talk.largest[one.side]:
-            words = f"frame {one.frame + 1} came so long after frame {before.frame + 1}: the rate of a link, or the pace of the sender"
-            self.span(before.time, "on the way", one, words)
+        words = f"frame {one.frame + 1} came so long after frame {before.frame + 1}"
+        if gap > PROMPT and (before.length < talk.largest[one.side] or not trip):
+            self.span(before.time, THINKING[one.side], one, words)
+        elif gap <= max(PROMPT, sum(talk.trips)):
+            self.span(before.time, "on the way", one, f"{words}: the rate of a link, or the pace of the sender")
         else:
-            self.span(before.time, THINKING[one.side], one, f"{host} took so long until it sent frame {one.frame + 1}")
+            self.span(
+                before.time, "peer", one, f"{words}: {host} had no more data, or frames were lost before they came here"
+            )
         return mine
 
     def worked(self, at: int, asked: int) -> int:

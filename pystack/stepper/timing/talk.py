@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from pystack.stepper.capture.packet import ACK, FIN, SYN
 from pystack.stepper.timeline import Timeline
+from pystack.stepper.timing.echo import shortest
 from pystack.stepper.timing.index import Lookup
 from pystack.stepper.timing.path import PathError
 
@@ -98,7 +99,8 @@ class Talk:
             samples = (
                 [self.timeline.events[at].fields["sample"] for at in self.index.all("tcp.rtt", key)] if key else []
             )
-            trips.append(min(samples, default=0))
+            echo = shortest(self.timeline, ((one.time, one.frame, one.side != side) for one in self.seen))
+            trips.append(min(samples + [echo] * (echo >= 0), default=0))
         return [0 if trip * NEAR <= trips[1 - side] else trip for side, trip in enumerate(trips)]
 
     def place_of(self, event: int) -> int:

@@ -317,6 +317,7 @@ class Walk:
         self.span(
             time, "peer", peer, frame.number, entry.index, f"{peer} worked, or the frames waited on their way", True
         )
+        self.waits.before_sending(self.timeline.frames[self.events[sent].frame])
         return sent
 
 
