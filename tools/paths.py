@@ -6,7 +6,7 @@ Each run is another network with other programs (tests/stepper/timing/runs.py). 
 which it was held if the path says that it is on it, and not at all if not. Two exceptions are shown. Frames on other paths that end at the same
 time may move the end or not. If the path has a timer that is derived from measured round trips, every frame may move the end a little.
 
-What was measured must contradict walks that are deliberately wrong (tests/stepper/timing/wrong.py), although their sums are exact.
+The measured changes must contradict walks that are deliberately wrong (tests/stepper/timing/wrong.py), although their sums are exact.
 """
 
 import argparse
@@ -47,9 +47,9 @@ def contradicted(one: Disturbed) -> set[str]:
     for name, method in WRONG.items():
         with mock.patch.object(Walk, name, method):
             found = path(one.timeline)
-        assert sum(span.duration for span in found) == found.elapsed
-        if contradicts(found, one):
-            names.add(name)
+            assert sum(span.duration for span in found) == found.elapsed
+            if contradicts(found, one):
+                names.add(name)
     return names
 
 

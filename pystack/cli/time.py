@@ -20,6 +20,7 @@ Examples:
   pystack time nagle --what-if nodelay=a        compare it with a run that has one change
   pystack time run.pytrace --conn 10.0.0.2:80   the first connection of a recording with these words in its name
   pystack time run.pytrace --from frame=4 --to frame=9 --json
+  pystack time lan.pcapng --conn 2              the second connection of a capture, by inference
 """
 
 
@@ -67,17 +68,15 @@ def list_causes(context: click.Context, parameter: click.Parameter, value: bool)
 def time(what: str, **options: Any) -> int:
     """Show where the time of a request went, span by span. The spans sum to its time exactly.
 
-    FILE is a recording, and SCENARIO is a name from `pystack step --list`. Without --from and --to, the request begins at the
+    FILE is a recording or a capture, and SCENARIO is a name from `pystack step --list`. Without --from and --to, the request begins at the
     connection's connect() and ends where the last data of its answer arrived. A span that is marked ~ was concluded, because
-    the other side was not recorded.
+    the other side was not recorded. In a capture (.pcapng, .pcap), all spans are concluded from the frames.
     """
     from pystack.stepper.timing import text
 
     if (options["begin"] or options["end"]) and (options["advice"] or options["changes"] or options["against"]):
         raise click.UsageError("--advice, --what-if and --against compare whole requests: leave out --from and --to")
     timeline, scenario = open_run(what, options["seed"], options["partial"], options["trusted"])
-    if timeline.inferred:
-        raise click.ClickException(str(timeline.beyond("the critical path")))
     found = _path(timeline, options)
     if options["as_json"]:
         echo(json.dumps(found.as_dict(), indent=2))
@@ -88,6 +87,8 @@ def time(what: str, **options: Any) -> int:
     echo("")
     for line in text.sums(found):
         echo(line)
+    if timeline.inferred:
+        _requests(timeline, found.conn)
     if options["advice"]:
         return _advice(timeline, scenario, found, options["seed"])
     other = _other(timeline, scenario, options)
@@ -108,6 +109,21 @@ def _path(timeline: "Timeline", options: dict[str, Any]) -> "Path":
         return path(timeline, conn, begin, end)
     except PathError as error:
         raise click.ClickException(str(error)) from None
+
+
+def _requests(timeline: "Timeline", conn: str) -> None:
+    """List the requests of a connection of a capture, if it had several."""
+    from pystack.stepper.timing import text
+    from pystack.stepper.timing.index import Lookup
+    from pystack.stepper.timing.talk import Talk, turns
+
+    found = turns(Talk(timeline, Lookup(timeline), conn))
+    if len(found) > 1:
+        echo("")
+        echo("requests, from the first byte of each to the last of its answer:")
+        for turn in found:
+            place = f"--from frame={turn.first} --to frame={turn.last}"
+            echo(one_line(f"{text.ms(turn.end - turn.begin):>16}  {place}  {turn.name}".rstrip()))
 
 
 def _place(timeline: "Timeline", text: str, end: bool) -> int:

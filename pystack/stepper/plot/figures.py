@@ -46,7 +46,7 @@ def draw(
     matplotlib.use("Agg", force=False)
     from matplotlib.figure import Figure
 
-    if timeline.inferred and kind in ("cwnd", "waterfall"):
+    if timeline.inferred and kind == "cwnd":
         raise timeline.beyond(f"a plot of this kind ({kind})")
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(10, 5.6), layout="constrained")

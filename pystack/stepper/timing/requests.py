@@ -2,7 +2,7 @@
 
 from pystack.stepper.timeline import Timeline
 from pystack.stepper.timing.index import Lookup
-from pystack.stepper.timing.path import Path, PathError, Span
+from pystack.stepper.timing.path import Path, Span
 from pystack.stepper.timing.places import connection, place
 from pystack.stepper.timing.walk import path
 
@@ -20,8 +20,6 @@ class Requests:
 
     def path(self, conn: str = "", begin: str = "", end: str = "") -> Path:
         """Return the path of a request. PathError: there is none."""
-        if self.timeline.inferred:
-            raise PathError(str(self.timeline.beyond("the critical path")))
         key = conn, begin, end
         if key not in self._paths:
             if self._index is None:

@@ -43,6 +43,11 @@ class Handshakes:
         end = self.end(conn) if conn and length else 0
         return end > 0 and self._offset(conn, seq) + length <= end
 
+    def of_bytes(self, conn: str, seq: int, length: int) -> bool:
+        """Return True if these bytes of what a connection's host sends belong to a handshake."""
+        end = self.end(conn)
+        return end > 0 and self._offset(conn, seq) + length <= end
+
     def of_call(self, entry: Entry) -> bool:
         """Return True if a call wrote bytes of a handshake."""
         if not entry.conn or not self.end(entry.conn):
@@ -56,7 +61,13 @@ class Handshakes:
 
     def writes(self, conn: str) -> list[tuple[int, int]]:
         """Return the calls that wrote to a connection: the event, and the bytes that were written after it."""
-        if conn not in self._writes:
+        if conn not in self._writes and self.timeline.inferred:
+            # A capture has no calls, but the segments that carried what was written.
+            outs = [(at, self.timeline.events[at].fields) for at in self.index.all("tcp.out", conn)]
+            self._writes[conn] = [
+                (at, self._offset(conn, out["seq"]) + out["length"]) for at, out in outs if out["length"]
+            ]
+        elif conn not in self._writes:
             found, written = [], 0
             for at in self.index.all("call", conn):
                 entry = self.timeline.events[at]
@@ -86,6 +97,8 @@ class Handshakes:
         """Return the event at which bytes after a client's first messages arrived, or -1."""
         client = self.timeline.other_end(conn)
         first = sum(size for _, size, _ in _leading(_records(self._stream(client)))) if client else 0
+        if self.timeline.inferred:
+            return next((at for at, after in self.writes(client) if after > first), -1) if client else -1
         arrived = 0
         for at in self.index.all("tcp.data", conn):
             arrived += self.timeline.events[at].fields["length"]

@@ -4,8 +4,10 @@ from bisect import bisect_left, bisect_right
 from typing import Any
 
 import pystack_c.const as C
+from pystack.stepper.keys import ConnKey
 from pystack.stepper.records import Entry, Frame
 from pystack.stepper.timeline import Timeline
+from pystack.stepper.timing.echo import shortest
 from pystack.stepper.timing.index import INPUTS, Lookup, conditions
 from pystack.stepper.timing.tls import Handshakes
 
@@ -247,11 +249,22 @@ class Waits:
     # -- the other side, if nobody recorded it -----------------------------------------------------------------------
 
     def shortest_round_trip(self, conn: str) -> int:
-        """Return the shortest round trip that a connection measured, or -1."""
+        """Return the shortest round trip that a connection measured, or that its timestamps show; or -1."""
         if conn not in self._shortest:
             samples = [self.events[at].fields["sample"] for at in self.index.all("tcp.rtt", conn)]
-            self._shortest[conn] = min(samples, default=-1)
+            echo = shortest(self.timeline, self._passed(conn)) if samples else -1
+            self._shortest[conn] = min(samples + [echo] * (echo >= 0), default=-1)
         return self._shortest[conn]
+
+    def _passed(self, conn: str) -> list[tuple[int, int, bool]]:
+        """Return the frames of a connection as shortest() takes them."""
+        places = [(at, True) for at in self.index.all("frame.out", conn)]
+        host = ConnKey.of(conn).host
+        inputs = self.index.inputs[self.timeline.hosts.index(host)] if host in self.timeline.hosts else []
+        came = (at for at in inputs if self.timeline.kind(at) == "frame.in")
+        places += [(at, False) for at in came if self.events[at].conn == conn]
+        entries = [(self.events[at], mine) for at, mine in sorted(places)]
+        return [(entry.time, entry.frame, mine) for entry, mine in entries if entry.frame >= 0]
 
     def sent_before(self, conn: str, time: int, before: int) -> int:
         """Return the last event at which a connection sent a frame, up to a time; or -1."""

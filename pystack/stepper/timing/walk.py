@@ -8,6 +8,7 @@ program's step to what woke the program. On a link, a frame that waited goes on 
 
 from pystack.stepper.records import Entry, Frame
 from pystack.stepper.timeline import Timeline
+from pystack.stepper.timing.captured import captured_path
 from pystack.stepper.timing.causes import TIMERS
 from pystack.stepper.timing.ends import begin_of, client_of, end_of, only_server
 from pystack.stepper.timing.index import Lookup
@@ -27,6 +28,8 @@ def path(timeline: Timeline, conn: str = "", begin: int = -1, end: int = -1, ind
     `conn`); without `begin`, it begins at its connect(). PathError: there is no such connection, or nothing between both places.
     """
     index = Lookup(timeline) if index is None else index
+    if timeline.inferred:
+        return captured_path(timeline, index, conn, begin, end)
     if not conn and (begin < 0 or end < 0):
         conn = client_of(timeline, index)
     if end < 0:
@@ -71,10 +74,8 @@ class Walk:
         self.span(self.begin, "unknown", self.client, 0, self.last, "the recording does not say what was waited for")
         self.spans.reverse()
         end = self.events[self.last].time
-        found = Path(self.begin, end, self.conn, self.first, self.last, self.spans, [])
         self.ties.first = False
-        found.ties.extend(sorted(tied(self) - set(found.frames())))
-        return found
+        return Path(self.begin, end, self.conn, self.first, self.last, self.spans, lambda: tied(self))
 
     def span(
         self, start: int, cause: str, host: str, frame: int, event: int, text: str, inferred: bool = False
@@ -316,6 +317,7 @@ class Walk:
         self.span(
             time, "peer", peer, frame.number, entry.index, f"{peer} worked, or the frames waited on their way", True
         )
+        self.waits.before_sending(self.timeline.frames[self.events[sent].frame])
         return sent
 
 

@@ -103,7 +103,7 @@ def test_the_commands(path, tmp_path):
     assert "sends bytes 24617:26065" in said("step", path, "--why", "--at", "frame=25")
     assert "6 stops" not in said("step", path, "--break", "'duplicate' in event.reason")
     said("step", path, "--export", tmp_path / "page.html")
-    for kind in ("sequence", "throughput", "rtt", "ladder"):
+    for kind in ("sequence", "throughput", "rtt", "ladder", "waterfall"):
         said("plot", path, "--kind", kind, "-o", tmp_path / f"{kind}.svg")
 
 
@@ -113,8 +113,6 @@ def test_the_commands(path, tmp_path):
         "step {} --verify",
         "step {} --what-if nodelay=a",
         "plot {} --kind cwnd -o x.svg",
-        "plot {} --kind waterfall -o x.svg",
-        "time {}",
     ],
 )
 def test_what_needs_a_recording(path, command):

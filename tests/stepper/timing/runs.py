@@ -217,7 +217,7 @@ def disturbed(seed: int, most: int, ties: int = 0) -> Disturbed:
 
     def hold(number: int, time: int) -> Held:
         change = HoldQueued(number, time) if timeline.boxes else Hold(number, time)
-        return Held(number, time, path(branch(chosen, None, change)).elapsed - found.elapsed)
+        return Held(number, time, path(branch(chosen, None, change, original=timeline)).elapsed - found.elapsed)
 
     held = [hold(*one) for one in chosen_frames(timeline, found, most, seed)]
     tied = [hold(number, HELD) for number in random.Random(seed).sample(found.ties, min(ties, len(found.ties)))]

@@ -142,7 +142,7 @@ def test_times_have_all_their_digits_and_bars_cover_the_whole():
 
 def test_a_long_path_is_drawn_in_few_rows_and_summed_whole():
     spans = [Span(n, n + 1, "propagation" if n % 2 else "serialization", "", "a", n, n, "") for n in range(5000)]
-    found = Path(0, 5000, "a", 0, 1, spans, [])
+    found = Path(0, 5000, "a", 0, 1, spans)
     lines = list(waterfall(found))
     assert len(lines) == ROWS + 1 and "shorter spans" in lines[-1]
     assert list(sums(found))[-1].split() == ["0.005", "ms", "100.0", "%", "in", "all"]
