@@ -175,7 +175,12 @@ class Messages:
         """The reason why there may be more messages than these, or ""."""
         if self.nodes >= MOST_NODES:
             return "there are more messages than are kept"
-        return f"only the first {MOST_FRAMES} frames are looked at" if self.done >= MOST_FRAMES else ""
+        if self.done >= MOST_FRAMES:
+            return f"only the first {MOST_FRAMES} frames are looked at"
+        known = [connection for connection, _ in self.connections if connection.talk.parser is not None]
+        holes = sum(any(flow.side.early for flow in connection.flows) for connection in known)
+        whose = "one connection" if holes == 1 else f"{holes} connections"
+        return f"bytes of {whose} are missing, and the messages after them cannot be found" if holes else ""
 
 
 _known: "WeakKeyDictionary[Timeline, Messages]" = WeakKeyDictionary()

@@ -567,7 +567,7 @@ def test_random_bytes_of_a_chosen_protocol(pieces, chosen):
 
 
 def test_the_memory_is_bounded():
-    """What grows without an end is not kept."""
+    """No data without an end fills the memory."""
     events = (0, GET), (1, b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
     for beginning, more in (
         ((), b"x" * 60_000),
@@ -649,6 +649,16 @@ def test_segments_in_another_order(talks):
     mixed = [frame for frame in frames for _ in range(1 + (chooser.random() < 0.2))]
     timeline = Timeline.of(wires.pcapng(mixed))
     assert sorted(lines(timeline, 0)) == sorted(lines(wires.timeline(talks("h2"), 80), 0))
+
+
+def test_a_hole_is_reported(talks):
+    """A segment that was not captured: what comes after it is not guessed, and the list says so."""
+    frames = wires.frames(talks("h2"), 80)
+    whole = list(messages.lines(Timeline.of(wires.pcapng(frames))))
+    assert not whole[-1].startswith("(")
+    found = list(messages.lines(Timeline.of(wires.pcapng(frames[:6] + frames[7:]))))
+    assert 1 < len(found) < len(whole)
+    assert found[-1] == "(bytes of one connection are missing, and the messages after them cannot be found)"
 
 
 def test_a_new_connection_between_the_same_ends(talks):
