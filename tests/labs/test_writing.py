@@ -17,13 +17,16 @@ BLOCKS = dict(re.findall(r"^`(\w+\.\w+)`:\n\n```\w+\n(.*?)^```$", PAGE, re.M | r
 #: modules of single labs
 HELPERS = (
     "beside.py",
+    "database.py",
     "ends.py",
     "flood.py",
     "home.py",
     "messages.py",
     "paths.py",
     "scripts.py",
+    "secure.py",
     "tls.py",
+    "trial.py",
     "world.py",
     "zones.py",
 )
