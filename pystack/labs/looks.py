@@ -83,8 +83,7 @@ class LabLook:
         """Run it, unless its recording is given, and return what the stepper shows."""
         from pystack.stepper.timeline import Timeline
 
-        name = self.run if isinstance(self.run, str) else self.title
-        return Timeline(io.BytesIO(recording or self.recording()), name, trusted=True)
+        return Timeline(io.BytesIO(recording or self.recording()), self.title, trusted=True)
 
     def moment(self, timeline: "Timeline") -> "Cursor":
         """Return a cursor at the key moment. ValueError if the run has no such moment."""

@@ -10,8 +10,8 @@ from pystack.sim.drawing import KINDS, addresses_of, faults_of, nodes_of, routes
 from pystack.sim.network import Network
 from pystack.sim.nodes import Node
 
-#: sizes in pixels: a character, a line of text, the space between columns and between boxes
-CHAR, LINE, GAP, SPACE, EDGE = 7, 16, 150, 30, 20
+#: sizes in pixels: a character of a box and one of a line's label, a line of text, the least space between columns, between boxes, and around all
+CHAR, SMALL, LINE, GAP, SPACE, EDGE = 7, 6, 16, 50, 30, 20
 COLOURS = {"KernelHost": "#fff3d6", "ContainerHost": "#e3f1e3", "Switch": "#eeeeee", "Wire": "#eeeeee"}
 
 
@@ -68,7 +68,7 @@ def _places(net: Network) -> dict[str, Box]:
     for name, column in _columns(net).items():
         columns.setdefault(column, []).append(nodes[name])
     found: dict[str, Box] = {}
-    x = EDGE
+    x, gap = EDGE, _gap(net)
     for column in sorted(columns):
         y = EDGE
         widest = 0
@@ -78,8 +78,14 @@ def _places(net: Network) -> dict[str, Box]:
             found[node.name] = Box(x, y, width, height, lines)
             y += height + SPACE
             widest = max(widest, width)
-        x += widest + GAP
+        x += widest + gap
     return found
+
+
+def _gap(net: Network) -> int:
+    """The space between two columns, which the longest label of a link fits in."""
+    longest = max((len(faults_of(link, link.a)) for link in net.links.values()), default=0)
+    return max(GAP, longest * SMALL + LINE)
 
 
 def _columns(net: Network) -> dict[str, int]:

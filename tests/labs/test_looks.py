@@ -22,23 +22,16 @@ def test_each_lab_has_something_to_look_at_or_says_why_not():
     assert "by the real clock" in lab_of("37").no_looks()
 
 
-@pytest.mark.once
 @EACH_LOOK
-def test_a_plot_is_svg_with_the_title_as_its_text(look):
-    if look.missing():
-        pytest.skip(look.missing())
-    root = ET.fromstring(look.svg())
-    assert root.tag == SVG + "svg"
-    words = [" ".join("".join(node.itertext()).split()) for node in root.iter(SVG + "text")]
-    assert any(look.title in text for text in words) and len(words) > 5
-
-
-@EACH_LOOK
-def test_a_look_opens_at_its_moment(look):
+def test_a_look_opens_at_its_moment_and_its_plot_is_svg_with_the_title(look):
     if look.missing():
         pytest.skip(look.missing())
     timeline, cursor, scenario = look.open()
     assert timeline.complete and cursor.entry is not None and (scenario is None) == callable(look.run)
+    root = ET.fromstring(look.svg(timeline))
+    assert root.tag == SVG + "svg"
+    words = [" ".join("".join(node.itertext()).split()) for node in root.iter(SVG + "text")]
+    assert any(look.title in text for text in words) and len(words) > 5
 
 
 def test_the_moment_of_lab_17_is_the_hold_of_the_second_write():

@@ -1,10 +1,12 @@
 """A lab as one HTML file, for paper and for screens. Everything is inside: the styles, the network and the plots."""
 
 import base64
+import re
 from collections.abc import Sequence
 from html import escape
 from typing import Any
 
+from pystack.labs.effort import needs
 from pystack.labs.folders import LabFolder
 from pystack.labs.handout.markdown import html
 from pystack.labs.handout.style import STYLE, paper_style
@@ -45,7 +47,7 @@ def page(lab: LabFolder, solutions: bool = False, paper: str = "") -> str:
         *_section(lab, "Question"),
         *_section(lab, "What to predict"),
         _values(lab, solutions),
-        f"<p>Run it with <code>pystack lab run {lab.number}</code>.</p>",
+        f"<p>Run it with <code>pystack lab run {lab.number}</code>.{_needs(lab)}</p>",
     ]
     if solutions:
         parts += [*_section(lab, "Explanation"), *_plots(lab)]
@@ -111,7 +113,7 @@ def _values(lab: LabFolder, solutions: bool) -> str:
     for control in lab.module("experiment").CONTROLS:
         if control.change != change:
             change = control.change
-            rows.append(f'<tr><th scope="rowgroup" colspan="3">Control: {escape(change)}</th></tr>')
+            rows.append(f'<tr><th scope="rowgroup" colspan="3">Control: {_code(change)}</th></tr>')
         rows.append(_value(control.value, control.value.question, solutions))
     return "\n".join(
         [
@@ -127,12 +129,21 @@ def _values(lab: LabFolder, solutions: bool) -> str:
 
 
 def _value(value: LabValue, question: str, solutions: bool) -> str:
-    needs = f" (needs {', '.join(value.needs.split())})" if value.needs else ""
-    head = f'<th scope="row">{escape(question)}{escape(needs)}</th>'
+    head = f'<th scope="row">{_code(question)}</th>'
     if solutions:
         return f"<tr>{head}<td>{escape(value.formula)}</td><td>{escape(value.text(value.expected) + _width(value))}</td></tr>"
     unit = f'<span class="unit">{escape(value.unit)}</span>' if value.unit else ""
     return f"<tr>{head}<td>{unit}</td><td>{unit}</td></tr>"
+
+
+def _code(text: str) -> str:
+    """Return the question of a value as HTML. What is between backquotes is code, and nothing else is markup, because formulas have stars."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+
+
+def _needs(lab: LabFolder) -> str:
+    found = needs(lab)
+    return f" A part of the lab needs {escape(', '.join(found))}." if found else ""
 
 
 def _width(value: LabValue) -> str:
