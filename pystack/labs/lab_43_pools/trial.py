@@ -92,9 +92,8 @@ class Trial:
             raise WrongAnswer(self.first_fault)
         waiting = sum(not proc.finished() for proc in procs)
         if waiting:
-            raise WrongAnswer(
-                stuck or f"{waiting} of {len(procs)} requests wait for ever, although the others have ended."
-            )
+            text = f"{waiting} of {len(procs)} requests wait for ever: nothing calls their tickets, or their places are lost."
+            raise WrongAnswer(stuck or text)
         return [proc.value for proc in procs]
 
     def good(self, *requests: bytes, stuck: str = "", wrong: str = "") -> None:
