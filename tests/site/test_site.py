@@ -52,13 +52,15 @@ class SitePage:
 
     def check(self):
         """Check the exercise. Returns the verdict and what is said about it."""
-        before = self.page.evaluate("() => { document.querySelector('#grade').textContent = ''; return true }")
-        assert before
-        self.page.click("#check")
+        self.begin_check()
         return self.grade()
 
+    def begin_check(self):
+        self.page.evaluate("() => { document.querySelector('#grade').textContent = '' }")
+        self.page.click("#check")
+
     def grade(self):
-        self.until("() => document.querySelector('#grade').textContent !== '' && !course.view.exercise.job")
+        self.until("() => !['', 'Checking …'].includes(document.querySelector('#grade').textContent)")
         return self.page.inner_text("#grade")
 
 
@@ -106,6 +108,7 @@ def test_a_step_back_in_the_stepper(learner):
     learner.page.wait_for_selector("#look iframe")
     frame = learner.page.frames[-1]
     frame.wait_for_selector(".facts")
+    frame.click(".facts")  # then the keys are for the frame
     start = frame.evaluate("window.stepper.store.position")
     for offset, key in ((1, "ArrowRight"), (2, "ArrowRight"), (1, "ArrowLeft")):
         frame.press("body", key)
@@ -132,18 +135,16 @@ def test_hostile_files_are_stopped(learner):
         assert words in learner.check(), text
     # a loop that a learner stops: the text stays, and the next check works
     learner.write("while True:\n    pass")
-    learner.page.evaluate("() => { document.querySelector('#grade').textContent = '' }")
-    learner.page.click("#check")
+    learner.begin_check()
     learner.until("() => course.view.exercise.job !== null")
     learner.page.click("#stop-check")
     assert "You stopped the check." in learner.grade()
     assert learner.page.evaluate("course.view.exercise.editor.text") == "while True:\n    pass"
     # and one that the time limit stops: the page's clock is moved on
     learner.page.clock.install()
-    learner.page.evaluate("() => { document.querySelector('#grade').textContent = '' }")
-    learner.page.click("#check")
+    learner.begin_check()
     deadline = time.monotonic() + PATIENCE
-    while not learner.page.inner_text("#grade") or "Checking" in learner.page.inner_text("#grade"):
+    while learner.page.inner_text("#grade") in ("", "Checking …"):
         assert time.monotonic() < deadline
         learner.page.clock.fast_forward(10_000)
         time.sleep(0.5)
