@@ -12,21 +12,31 @@ cdef class HookItem:
     cdef public int order
     cdef public object hook
     cdef public HookCall call
+    cdef public HookItem following
 
 @cython.final
 cdef class Hooks:
-    cdef public list places
+    cdef public HookItem prerouting
+    cdef public HookItem input
+    cdef public HookItem forward
+    cdef public HookItem output
+    cdef public HookItem postrouting
     cdef public int attached
     cdef public int readers
+    cpdef HookItem first(self, int place)
+    cpdef begin(self, int place, HookItem item)
+    @cython.locals(found=list, item=HookItem)
+    cpdef list items(self, int place)
+    @cython.locals(item=HookItem, one=HookItem)
+    cpdef put(self, int place, list items)
 
 cpdef bint passes(Core core, int place, object iface, object packet) except -1
-@cython.locals(hooks=Hooks, items=list, one=object, item=HookItem, verdict=int, why=str)
+@cython.locals(hooks=Hooks, item=HookItem, verdict=int, why=str)
 cpdef int verdict_of(Core core, int place, object iface, object packet) except -1
 @cython.locals(hooks=Hooks)
 cpdef bint unread(Core core) except -1
-@cython.locals(hooks=Hooks)
+@cython.locals(hooks=Hooks, item=HookItem)
 cpdef attach(Core core, int place, object hook, int priority=*, bint first=*)
-@cython.locals(hooks=Hooks, found=list)
+@cython.locals(hooks=Hooks, items=list, found=list, left=list)
 cpdef detach(Core core, int place, object hook)
 cdef tuple _order(HookItem item)
-cdef int _readers(Hooks hooks) except -1

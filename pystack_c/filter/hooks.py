@@ -48,23 +48,70 @@ class HookCall:
 
 
 class HookItem:
-    """A hook that is attached. `call` is the hook itself if it is a HookCall."""
+    """A hook that is attached. `call` is the hook itself if it is a HookCall, and `following` is the next item of its place."""
 
     def __init__(self, priority: int, order: int, hook: Any) -> None:
         self.priority = priority
         self.order = order
         self.hook = hook
         self.call: Any = hook if isinstance(hook, HookCall) else None
+        self.following: HookItem | None = None
 
 
 class Hooks:
-    """The hooks of one stack: for each place a list of HookItem, lowest priority first."""
+    """The hooks of one stack: for each place the first HookItem, lowest priority first, and the others behind it."""
 
     def __init__(self) -> None:
-        self.places: list[list[HookItem]] = [[] for _ in NAMES]
+        self.prerouting: HookItem | None = None
+        self.input: HookItem | None = None
+        self.forward: HookItem | None = None
+        self.output: HookItem | None = None
+        self.postrouting: HookItem | None = None
         self.attached = 0
         #: how many hooks at POSTROUTING read the packet
         self.readers = 0
+
+    def first(self, place: int) -> HookItem | None:
+        """Return the first item of a place, or None."""
+        if place == C.HOOK_PREROUTING:
+            return self.prerouting
+        if place == C.HOOK_FORWARD:
+            return self.forward
+        if place == C.HOOK_POSTROUTING:
+            return self.postrouting
+        return self.input if place == C.HOOK_INPUT else self.output
+
+    def begin(self, place: int, item: HookItem | None) -> None:
+        """Let a place begin with this item."""
+        if place == C.HOOK_PREROUTING:
+            self.prerouting = item
+        elif place == C.HOOK_INPUT:
+            self.input = item
+        elif place == C.HOOK_FORWARD:
+            self.forward = item
+        elif place == C.HOOK_OUTPUT:
+            self.output = item
+        else:
+            self.postrouting = item
+
+    def items(self, place: int) -> list[HookItem]:
+        """Return the items of a place."""
+        found: list[HookItem] = []
+        item: HookItem | None = self.first(place)
+        while item is not None:
+            found.append(item)
+            item = item.following
+        return found
+
+    def put(self, place: int, items: list[HookItem]) -> None:
+        """Make these the items of a place."""
+        item: HookItem | None = None
+        for one in reversed(items):
+            one.following = item
+            item = one
+        self.begin(place, item)
+        if place == C.HOOK_POSTROUTING:
+            self.readers = len([one for one in items if one.call is None or one.call.reads])
 
 
 def passes(core: Core, place: int, iface: Any, packet: Any) -> bool:
@@ -78,19 +125,18 @@ def passes(core: Core, place: int, iface: Any, packet: Any) -> bool:
 def verdict_of(core: Core, place: int, iface: Any, packet: Any) -> int:
     """Ask the hooks of a place, one after the other. The result is ACCEPT, or the first other verdict; a drop is counted."""
     hooks: Hooks = core.hooks
-    items: list[HookItem] = hooks.places[place]
-    for one in items:
-        item: HookItem = one
+    item: HookItem | None = hooks.first(place)
+    while item is not None:
         if item.call is not None:
             verdict = item.call.enter(core, place, iface, packet)
         else:
             verdict = item.hook(core, place, iface, packet)
-        if verdict == C.NF_ACCEPT:
-            continue
-        if verdict == C.NF_DROP:
-            why = "a hook at " + NAMES[place] + " refused the packet"
-            core.drop("filter-" + NAMES[place], "filter " + iface.name, why, "Linux netfilter")
-        return C.NF_DROP if verdict == C.NF_COUNTED else verdict
+        if verdict != C.NF_ACCEPT:
+            if verdict == C.NF_DROP:
+                why = "a hook at " + NAMES[place] + " refused the packet"
+                core.drop("filter-" + NAMES[place], "filter " + iface.name, why, "Linux netfilter")
+            return C.NF_DROP if verdict == C.NF_COUNTED else verdict
+        item = item.following
     return C.NF_ACCEPT
 
 
@@ -112,9 +158,8 @@ def attach(core: Core, place: int, hook: Hook, priority: int = 0, first: bool = 
         hooks = Hooks()
         core.hooks = hooks
     hooks.attached += 1
-    hooks.places[place].append(HookItem(priority, -hooks.attached if first else hooks.attached, hook))
-    hooks.places[place].sort(key=_order)
-    hooks.readers = _readers(hooks)
+    item = HookItem(priority, -hooks.attached if first else hooks.attached, hook)
+    hooks.put(place, sorted([*hooks.items(place), item], key=_order))
     # Results that were cached for earlier packets may no longer hold.
     core.route_epoch += 1
 
@@ -122,23 +167,16 @@ def attach(core: Core, place: int, hook: Hook, priority: int = 0, first: bool = 
 def detach(core: Core, place: int, hook: Hook) -> None:
     """Remove a hook. Raises ValueError if it is not attached at that place."""
     hooks: Hooks = core.hooks
-    found = (
-        []
-        if hooks is None or not 0 <= place < len(NAMES)
-        else [item for item in hooks.places[place] if item.hook is hook]
-    )
+    items: list[Any] = [] if hooks is None or not 0 <= place < len(NAMES) else hooks.items(place)
+    found = [item for item in items if item.hook is hook]
     if not found:
         raise ValueError("this hook is not attached at that place")
-    hooks.places[place].remove(found[0])
-    hooks.readers = _readers(hooks)
-    if not any(hooks.places):
+    hooks.put(place, [item for item in items if item is not found[0]])
+    left = [number for number in range(len(NAMES)) if hooks.first(number) is not None]
+    if not left:
         core.hooks = None
     core.route_epoch += 1
 
 
 def _order(item: HookItem) -> tuple[int, int]:
     return item.priority, item.order
-
-
-def _readers(hooks: Hooks) -> int:
-    return len([item for item in hooks.places[POSTROUTING] if item.call is None or item.call.reads])

@@ -91,14 +91,15 @@ def _resume(core: Core, one: QueuedPacket, packet: bytes) -> None:
     view.mark, view.trace = one.mark, one.trace
     if ct is not None:
         ct.untracked = one.untracked
-    before = hooks.places[one.place]
+    before = hooks.items(one.place)
     at = [i for i, item in enumerate(before) if item.hook is one.hook]
     left = before[at[0] + 1 :] if at else [item for item in before if item.priority > one.priority]
-    hooks.places[one.place] = left
+    # These are the last of the place's items, so the way from each to the next stays as it is.
+    hooks.begin(one.place, left[0] if left else None)
     try:
         _go_on(core, one)
     finally:
-        hooks.places[one.place] = before
+        hooks.begin(one.place, before[0] if before else None)
 
 
 def _go_on(core: Core, one: QueuedPacket) -> None:

@@ -98,6 +98,27 @@ def test_priorities_order_the_hooks_and_a_drop_ends_the_rest():
     assert order == ["early", "drops"]
 
 
+def test_a_hook_that_removes_itself_hides_no_other_hook():
+    peer = Peer()
+    order: list[str] = []
+
+    def once(core, place, iface, packet):
+        order.append("once")
+        hooks.detach(core, hooks.INPUT, once)
+        return hooks.ACCEPT
+
+    def after(core, place, iface, packet):
+        order.append("after")
+        return hooks.ACCEPT
+
+    hooks.attach(peer.stack, hooks.INPUT, once)
+    hooks.attach(peer.stack, hooks.INPUT, after)
+    peer.send(ECHO, 1)
+    assert order == ["once", "after"]
+    peer.send(ECHO, 1)
+    assert order == ["once", "after", "after"]
+
+
 @pytest.mark.parametrize("place", [hooks.OUTPUT, hooks.POSTROUTING])
 def test_a_stolen_packet_has_been_sent_for_its_sender_as_on_linux(place):
     peer = Peer()
