@@ -131,6 +131,9 @@ class Stream(Description):
                 self.host.call(user.connect, self.endpoint, addr, port)
             except OSError as exc:
                 return exc.errno or errno.EINVAL
+            if self.tcb.tfo is not None and self.tcb.tfo.deferred:
+                # TCP_FASTOPEN_CONNECT: the SYN goes with the first write, so there is nothing to wait for. Linux returns 0, too.
+                return 0
             self.connecting = True
             if self.watch.hooks:
                 self.shown()

@@ -57,6 +57,9 @@ class Change:
     def sent(self, net: Network, event: Event) -> None:
         """Called just before a host hands a frame to its device."""
 
+    def done(self, timeline: Timeline) -> None:
+        """Called after the run, with its timeline. ChangeError: nothing could be changed."""
+
     def __repr__(self) -> str:
         return f"<what if {self.text}>"
 
@@ -332,7 +335,10 @@ def branch(
     except SimError as error:
         raise ChangeError(f"the programs of the scenario do not end if {changes[0].text}: {error}") from None
     text = " and ".join(change.text for change in changes)
-    return Timeline.of(recording, f"{scenario.name}, if {text}")
+    timeline = Timeline.of(recording, f"{scenario.name}, if {text}")
+    for change in changes:
+        change.done(timeline)
+    return timeline
 
 
 # -- side by side ----------------------------------------------------------------------------------------------------

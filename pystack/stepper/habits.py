@@ -1,6 +1,7 @@
-"""Changes of what a program does with its sockets, for branches: Fast Open, and one write instead of several.
+"""Changes of what a program does with its sockets, for branches: Fast Open, one write instead of several, and connections that are kept.
 
-A branch cannot change the program of a scenario. It makes the same calls differently, as a library below the program could.
+A branch cannot change the program of a scenario. It makes the same calls differently, as a library below the program could. Only a connection that is
+kept needs a program that has this choice.
 """
 
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from typing import Any
 
 from pystack.sim.network import Network
 from pystack.stepper.branch import Change, ChangeError
+from pystack.stepper.scenarios.base import KEPT
 from pystack.stepper.timeline import Timeline
 from pystack_c.tcp import sockopt
 from pystack_c.tcp.tcb import Tcb
@@ -86,3 +88,31 @@ class OneWrite(Habit):
         elif name.startswith("recv") and ident in self.corked:
             del self.corked[ident]
             call(sockopt.setsockopt, target, SOL_TCP, TCP_CORK, 0)
+
+
+class KeepAlive(Change):
+    """The host keeps its connection for further requests, if the program of the scenario has this choice: it asks scenarios.base.kept().
+
+    since  when the request begins that takes the place of the first one, in ns of the run: it is the next one on the same connection
+    """
+
+    def __init__(self, host: str):
+        self.host, self.text = host, f"{host} had kept its connection from an earlier request"
+        self.asked = False
+        self.since = 0
+
+    def prepare(self, net: Network, timeline: Timeline) -> None:
+        """Let the program find the choice."""
+        if self.host not in timeline.hosts:
+            raise ChangeError(f"there is no host {self.host!r}; there are {', '.join(timeline.hosts)}")
+        self.asked, self.since = False, 0
+        setattr(net, KEPT, {**getattr(net, KEPT, {}), self.host: self})
+
+    def done(self, timeline: Timeline) -> None:
+        """Let the timeline begin with the request that is compared. ChangeError: the program has not asked."""
+        if not self.asked:
+            raise ChangeError(
+                f"the program on {self.host} has no choice: it needs one connection, or always opens another"
+            )
+        if self.since:
+            timeline.begins = self.host, self.since

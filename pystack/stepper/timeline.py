@@ -44,6 +44,8 @@ class Timeline:
     inferred = False
     #: the key logs of TLS that a capture contains
     secrets: "list[bytes]"
+    #: (host, ns after the start) if the request to look at begins only then, with the next call of the host; a what-if sets it
+    begins: "tuple[str, int] | None" = None
     #: the class for a capture (pystack/stepper/__init__.py sets it)
     of_capture: "ClassVar[type[Timeline]]"
 

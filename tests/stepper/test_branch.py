@@ -59,6 +59,25 @@ def test_one_write_and_fast_open_change_the_calls_of_a_program():
         assert (path(original).elapsed, found.elapsed) == (before * MS, after * MS)
 
 
+def test_a_connection_is_kept_if_the_program_has_the_choice():
+    """The client and the shop of the POST have it. The runs are the variants, whose times the page about the POST has."""
+    scenario = scenarios.get("post")
+    original = scenario.timeline()
+    for change, name in (("keepalive=client", "post:keep-alive"), ("keepalive=shop", "post:pool")):
+        made = changes.parse(change)
+        found = branch.branch(scenario, None, made, original=original)
+        assert [frame.data for frame in found.frames] == [frame.data for frame in scenarios.get(name).timeline().frames]
+    assert changes.parse("keepalive=client").since == 0
+
+
+@pytest.mark.parametrize("name, host", [("post", "proxy"), ("nagle", "a")])
+def test_a_program_without_that_choice_keeps_nothing(name, host):
+    with pytest.raises(ChangeError, match=f"the program on {host} has no choice"):
+        branch.branch(scenarios.get(name), None, changes.parse(f"keepalive={host}"))
+    with pytest.raises(ChangeError, match="there is no host 'nobody'"):
+        branch.branch(scenarios.get(name), None, changes.parse("keepalive=nobody"))
+
+
 def test_a_change_with_which_the_programs_do_not_end_is_refused():
     """The server of this scenario waits for a connection, and with Fast Open none begins before the client writes."""
     with pytest.raises(ChangeError, match="do not end if a had sent its request in the SYN"):

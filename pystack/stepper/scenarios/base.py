@@ -10,6 +10,9 @@ from pystack.stepper.timeline import Timeline
 
 A, B = "10.0.0.1", "10.0.0.2"
 
+#: the attribute of a network with the hosts that keep their connections: name -> habits.KeepAlive
+KEPT = "kept_connections"
+
 #: what a branch adds; it is called with the network before the scenario builds anything
 Prepare = Callable[[Network], None]
 
@@ -119,6 +122,15 @@ def scenario(
 
 
 # -- what most of them need ------------------------------------------------------------------------------------------
+
+
+def kept(net: Network, host: str, since: int = 0) -> bool:
+    """Return True if a what-if lets the program on a host keep its connection for further requests. The request to look at begins at `since` (ns) then."""
+    change = getattr(net, KEPT, {}).get(host)
+    if change is None:
+        return False
+    change.asked, change.since = True, since
+    return True
 
 
 def pair(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pystack.sim.network import MS, US, Network, S, SimHost
 from pystack.stepper.scenarios import tlsrecords
-from pystack.stepper.scenarios.base import SCENARIOS, Scenario, pattern, scenario
+from pystack.stepper.scenarios.base import SCENARIOS, Scenario, kept, pattern, scenario
 from pystack.stepper.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -349,6 +349,7 @@ def run(net: Network, plan: PostPlan) -> None:
     need_dnspython()
     from pystack.services.dns import DnsServer, RecursiveServer, Zone
 
+    plan = plan._replace(again=plan.again or kept(net, "client", LATER * S), pool=plan.pool or kept(net, "shop"))
     hosts = build(net, plan)
     background: dict[Any, Any] = {
         hosts["resolver"]: RecursiveServer({"a.root.": ROOT_SERVER}),

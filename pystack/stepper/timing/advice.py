@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+import pystack_c.const as C
 from pystack.stepper.branch import ChangeError, branch
 from pystack.stepper.changes import parse
 from pystack.stepper.keys import ConnKey
@@ -62,7 +63,7 @@ REMEDIES = (
         lambda cause, why: why == "connection",
         _client(
             "fastopen={host}",
-            "keep the connection of an earlier request, or let {host} send the request in the SYN (TCP Fast Open)",
+            "let {host} send the request in the SYN (TCP Fast Open)",
         ),
     ),
     Remedy(
@@ -94,8 +95,34 @@ REMEDIES = (
 )
 
 
-def candidates(found: Path, client: str, server: str) -> Iterator[tuple[str, str, Remedy]]:
+#: what a connection that is kept does not need again
+OPENING = ("connection", "SYN retransmission", "backlog", "TLS handshake", "name lookup")
+KEEP = Remedy(
+    lambda cause, why: why in OPENING or cause == "TLS computing",
+    _client(
+        "keepalive={host}", "let {host} keep its connection for further requests (the time is that of the next one)"
+    ),
+)
+
+
+def openers(timeline: Timeline, found: Path) -> list[str]:
+    """Return the hosts whose connections a path waited for."""
+    hosts = []
+    for span in found:
+        if span.why == "connection" and span.frame:
+            frame = timeline.frames[span.frame - 1]
+            outs = [timeline.events[at].fields for at in frame.why if timeline.kind(at) == "tcp.out"]
+            if any(out["flags"] & (C.SYN | C.ACK) == C.SYN for out in outs):
+                hosts.append(frame.host)
+    return list(dict.fromkeys(hosts))
+
+
+def candidates(timeline: Timeline, found: Path) -> Iterator[tuple[str, str, Remedy]]:
     """Yield the changes to try, each once, with the remedy that they are."""
+    client, server = hosts_of(timeline, found)
+    for host in openers(timeline, found):
+        for change, text in KEEP.changes(host, ""):
+            yield change, text, KEEP
     for remedy in REMEDIES:
         if any(remedy.applies(span.cause, span.why) for span in found):
             for change, text in remedy.changes(client, server):
@@ -115,7 +142,7 @@ def hosts_of(timeline: Timeline, found: Path) -> tuple[str, str]:
 def tried(scenario: Scenario, timeline: Timeline, found: Path, seed: int = 1) -> list[Advice]:
     """Run the scenario with each change. Returns all of them, the one that saves most first; one that saves nothing is no advice."""
     advice = []
-    for change, text, remedy in candidates(found, *hosts_of(timeline, found)):
+    for change, text, remedy in candidates(timeline, found):
         try:
             walked = path(branch(scenario, None, parse(change), seed=seed, original=timeline), found.conn)
         except (ChangeError, PathError):

@@ -48,6 +48,11 @@ def end_of(timeline: Timeline, index: Lookup, conn: str) -> int:
 
 def begin_of(timeline: Timeline, index: Lookup, conn: str) -> int:
     """Return the question for the name, if the connection waited for the answer; else its first call, or its first event."""
+    if timeline.begins is not None and timeline.begins[0] in timeline.hosts:
+        since = timeline.start + timeline.begins[1]
+        inputs = index.inputs[timeline.hosts.index(timeline.begins[0])]
+        later = (at for at in inputs if timeline.kind(at) == "call" and timeline.events[at].time >= since)
+        return next(later, -1)
     if conn in index.first:
         return question_before(timeline, index, index.first[conn])
     raise PathError(f"there is no connection {conn!r}; there are {', '.join(timeline.connections) or 'none'}")
