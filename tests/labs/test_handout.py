@@ -217,7 +217,7 @@ def test_a_missing_package_is_named(monkeypatch, tmp_path):
     assert done.exit_code == 1 and "pip install 'pystack[handout]'" in done.output and not list(tmp_path.iterdir())
 
 
-def test_axe_finds_nothing_serious():
+def test_a_browser_numbers_the_pages_and_axe_finds_nothing_serious():
     playwright = pytest.importorskip("playwright.sync_api")
     chromium = shutil.which("chromium")
     if chromium is None or not AXE.exists():
@@ -233,6 +233,8 @@ def test_axe_finds_nothing_serious():
             problems = found.evaluate("axe.run({ resultTypes: ['violations'] }).then(found => found.violations)")
             assert [(one["id"], one["impact"]) for one in problems] == []
             assert found.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            sheets = [sheet.extract_text() for sheet in reader(found.pdf(format="Letter")).pages]
+            assert all(f"{number} / {len(sheets)}" in sheet for number, sheet in enumerate(sheets, 1))
         assert [url for url in asked if not url.startswith("data:")] == []
         found.evaluate("document.querySelector('main').append(document.createElement('button'))")  # the control
         problems = found.evaluate("axe.run({ resultTypes: ['violations'] }).then(found => found.violations)")
