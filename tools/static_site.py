@@ -74,7 +74,8 @@ def stage_package(name: str, folder: Path) -> list[str]:
 def notice(name: str) -> str:
     """Return the licence notice of a distribution."""
     found = importlib.metadata.distribution(name)
-    words = found.metadata.get("License-Expression") or found.metadata.get("License") or ""
+    known = found.metadata.json
+    words = str(known.get("license_expression") or known.get("license") or "")
     texts = [
         Path(str(file.locate())).read_text(encoding="utf-8").strip()
         for file in found.files or []
@@ -172,7 +173,10 @@ def build(out: Path) -> int:
     for path in sorted((out / "python").iterdir()):
         named[path.stem] = f"python/{path.stem}-{digest(path)}.zip"
         path.rename(out / named[path.stem])
-    settings = {"course": named["course"], "packages": {top: named[name] for top, name in sorted(tops.items())}}
+    settings: dict[str, object] = {
+        "course": named["course"],
+        "packages": {top: named[name] for top, name in sorted(tops.items())},
+    }
     stepper = ROOT / "pystack" / "stepper" / "web" / "static" / "stepper.js"
     (out / "index.html").write_text(page(settings, stepper), encoding="utf-8")
     return finish(out)

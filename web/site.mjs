@@ -13,7 +13,7 @@ const common = { absWorkingDir: here, outdir: out, bundle: true, minify: true, m
 const pyodide = join(here, "node_modules", "pyodide");
 const LOCK_INFO = JSON.stringify(JSON.parse(readFileSync(join(pyodide, "pyodide-lock.json"), "utf8")).info);
 const page = await build({ ...common, entryPoints: { course: "src/course/site/main.ts" }, format: "iife" });
-const worker = await build({ ...common, entryPoints: { worker: "src/course/site/worker.ts" }, format: "esm", external: ["node:*"], define: { LOCK_INFO } });
+const worker = await build({ ...common, entryPoints: { worker: "src/course/site/worker.ts" }, format: "esm", external: ["node:*", "ws"], define: { LOCK_INFO } });
 
 // The names end with .js, because some web servers do not know .mjs.
 mkdirSync(join(out, "pyodide"), { recursive: true });

@@ -151,6 +151,7 @@ LONGEST = (
     "tests/cpython/test_patched.py",
     "tests/kernel/test_cmsg.py::test_igmp_as_the_kernel",
     "tests/parity/test_networks.py",
+    "tests/site/test_same.py",
 )
 
 

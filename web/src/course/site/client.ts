@@ -36,6 +36,11 @@ export class Client {
     this.ready.then(() => URL.revokeObjectURL(script), () => {});
   }
 
+  /** Whether the worker was ended. */
+  get gone(): boolean {
+    return this.ended !== null;
+  }
+
   /** Do something, after what was asked for before. */
   async call(work: Work, progress?: Progress): Promise<string> {
     await this.ready;

@@ -18,8 +18,8 @@ const settings: Begin = {
   memory: 512 << 20,
 };
 
-const status = h("p", { class: "site-status", id: "site-status", role: "status" }, "Python is being loaded (about 15 MB the first time) …");
-document.body.append(status);
+const status = h("p", { id: "site-status", role: "status" }, "Python is being loaded (about 20 MB the first time) …");
+document.body.append(h("footer", { class: "site-status" }, status));
 const source = new PyodideSource(settings, (what) => (status.textContent = `${what} is being loaded …`));
 
 /** Keep the site's files in the browser, so that it works without a network from then on. */

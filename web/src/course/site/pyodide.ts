@@ -17,7 +17,7 @@ const WALL = 60_000;
 
 export class PyodideSource implements CourseSource {
   private readonly storage = new Storage();
-  private readonly desk: Client;
+  private desk: Client;
   private spare: Client | null = null;
   private turn: Promise<unknown> = Promise.resolve();
   /** Lab -> the name of its exercise's file; version -> the text with it. */
@@ -43,6 +43,7 @@ export class PyodideSource implements CourseSource {
   /** Ask the desk, one request after the other, because each begins with the files that the one before has left. */
   private ask(method: string, args: unknown[], found: unknown = null): Promise<Answer> {
     const next = this.turn.then(async () => {
+      if (this.desk.gone) this.desk = new Client(this.settings);
       const text = await this.desk.call({ desk: JSON.stringify({ method, args, found, files: this.storage.all() }) });
       const answer: Answer = JSON.parse(text);
       for (const [name, file] of Object.entries(answer.files)) this.storage.put(name, file);
@@ -64,7 +65,7 @@ export class PyodideSource implements CourseSource {
   async page(lab: number): Promise<LabPage> {
     const page: LabPage = await this.result("page", lab);
     this.names.set(lab, `exercises/${page.file}`);
-    if (page.answer !== null) this.texts.set(page.version, page.answer);
+    if (page.answer !== null) this.know(page.version, page.answer);
     return page;
   }
 
@@ -75,8 +76,14 @@ export class PyodideSource implements CourseSource {
   async save(lab: number, text: string, base: string, last = false): Promise<Saved> {
     if (last) this.saveNow(lab, text, base);
     const { version, conflict }: Saved = await this.result("save", lab, text, base);
-    this.texts.set(version, conflict ?? text);
+    this.know(version, conflict ?? text);
     return { version, conflict };
+  }
+
+  /** Remember the text of a version, for the last versions. */
+  private know(version: string, text: string): void {
+    this.texts.set(version, text);
+    if (this.texts.size > 50) this.texts.delete([...this.texts.keys()][1]); // the first one is the empty version
   }
 
   /** The page is being closed, so there may be no time for the desk. Write the text, unless it was saved from elsewhere. */
@@ -95,7 +102,7 @@ export class PyodideSource implements CourseSource {
   }
   async reset(lab: number): Promise<{ text: string; version: string; kept: string }> {
     const { text, version } = await this.result("reset", lab);
-    this.texts.set(version, text);
+    this.know(version, text);
     return { text, version, kept: "" };
   }
 

@@ -2,7 +2,7 @@
 const PREFIX = `pystack course ${new URL(".", location.href).pathname} `;
 
 export class Storage {
-  /** What is kept if the browser forbids its storage; then a reload forgets it. */
+  /** The files, if the browser forbids its storage. A reload loses them. */
   private readonly kept = new Map<string, string>();
   private readonly local: globalThis.Storage | null;
 
