@@ -29,6 +29,8 @@ DATA_LIMIT = 256 << 20
 HEAD = 256
 #: indices into an event's row
 TIME, HOST, KIND, SUBJECT, ENDPOINT, REASON, RFC, FIELDS, FRAME, RECORD, CONN = range(11)
+#: the index of the bytes in a frame's row
+DATA = 3
 _UNA, _NXT = snapshot.FIELDS.index("snd_una"), snapshot.FIELDS.index("snd_nxt")
 
 

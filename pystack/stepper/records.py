@@ -111,6 +111,7 @@ class Frame:
     host, to        the sender and the receiver: names in `timeline.lanes`
     iface           the interface that it left by (from outside: that it arrived on)
     data, length    the bytes (of very long recordings only the first ones) and how many there were
+    front           at least the first 96 bytes of `data`, as far as there are so many: to read them is quicker
     link, gso_size  const.LINK_*; the segment size if the device cuts the frame, or 0
     summary         one line as tcpdump would print it
     event           index of its frame.out (from outside: frame.in); arrived: index of its frame.in at the peer, or -1
@@ -121,11 +122,12 @@ class Frame:
     """
 
     __slots__ = (
-        "_timeline", "index", "number", "time", "arrival", "host", "to", "iface", "data", "length", "link", "gso_size",
+        "_timeline", "_data", "index", "number", "time", "arrival", "host", "to", "iface", "front", "length", "link", "gso_size",
         "summary", "event", "arrived", "why", "copies", "altered", "outside", "conn",
     )  # fmt: skip
 
     _timeline: "Timeline"
+    _data: bytes | None
     index: int
     number: int
     time: int
@@ -133,7 +135,7 @@ class Frame:
     host: str
     to: str
     iface: str
-    data: bytes
+    front: bytes
     length: int
     link: int
     gso_size: int
@@ -145,6 +147,13 @@ class Frame:
     altered: bool
     outside: bool
     conn: str
+
+    @property
+    def data(self) -> bytes:
+        """The bytes of the frame."""
+        if self._data is None:
+            self._data = self.front + self._timeline.frames.rest(self.index)
+        return self._data
 
     @property
     def effects(self) -> list[int]:
@@ -179,6 +188,7 @@ class Frame:
     def as_dict(self) -> dict[str, Any]:
         """Return all of it, for JSON, with the data as hex."""
         found = {name: getattr(self, name) for name in self.__slots__ if not name.startswith("_")}
+        found = {"data" if name == "front" else name: value for name, value in found.items()}
         found["data"] = self.data.hex()
         for name in ("reasons", "drops", "effects", "fate"):
             found[name] = getattr(self, name)

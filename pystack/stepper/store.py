@@ -2,6 +2,7 @@
 
 import marshal
 import zlib
+from array import array
 from bisect import bisect_right
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -13,25 +14,26 @@ T = TypeVar("T")
 
 #: events per block
 BLOCK = 512
+#: how many of a row's long bytes are beside its other values: the headers of Ethernet, IPv4 and TCP, without options of TCP
+FRONT = 96
 #: how many unpacked blocks are kept
 KEPT = 24
 
 
 class Packed(Sequence[T], Generic[T]):
-    """A list of plain tuples. `make(index, tuple)` turns a tuple into an object on access.
+    """A list of plain tuples.
 
     Whole blocks are marshalled and deflated. The rows of the last blocks stay unpacked while the list grows.
     """
 
-    def __init__(self, make: Callable[[int, tuple[Any, ...]], T], block: int = BLOCK):
-        self.make = make
+    def __init__(self, block: int = BLOCK):
         self.block = block
         self.blocks: list[bytes] = []
         self.tail: list[list[Any]] = []
         self.total = 0
-        self.cache: OrderedDict[int, list[Any]] = OrderedDict()
+        self.cache: OrderedDict[int, Any] = OrderedDict()
         #: the block that was read last, and its number
-        self.newest: tuple[int, list[Any]] = (-1, [])
+        self.newest: tuple[int, Any] = (-1, None)
 
     def append(self, row: list[Any]) -> None:
         """Add a row. It may still be changed until `pack` takes it."""
@@ -42,8 +44,7 @@ class Packed(Sequence[T], Generic[T]):
         """Pack whole blocks among the rows below `upto`, which are final."""
         start = len(self.blocks) * self.block
         while upto - start >= self.block:
-            rows = tuple(tuple(row) for row in self.tail[: self.block])
-            self.blocks.append(zlib.compress(marshal.dumps(rows), 1))
+            self.blocks.append(zlib.compress(marshal.dumps(self._flat(self.tail[: self.block])), 1))
             del self.tail[: self.block]
             start += self.block
 
@@ -65,47 +66,214 @@ class Packed(Sequence[T], Generic[T]):
             index += len(self)
         if not 0 <= index < len(self):
             raise IndexError(f"no item {index}")
-        number, at = divmod(index, self.block)
-        if number >= len(self.blocks):
-            return self.make(index, tuple(self.tail[index - len(self.blocks) * self.block]))
-        rows = self._rows(number)
-        row = rows[at]
-        if type(row) is tuple:
-            row = rows[at] = self.make(index, row)
-        made: T = row
-        return made
-
-    def raw(self, index: int) -> "tuple[Any, ...] | T":
-        """Return the plain tuple, or the object if it was made already. This is quick if many rows are read."""
-        number, at = divmod(index, self.block)
-        if number >= len(self.blocks):
-            return tuple(self.tail[index - len(self.blocks) * self.block])
-        row: tuple[Any, ...] | T = self._rows(number)[at]
-        return row
-
-    def each(self) -> "Iterator[tuple[Any, ...]]":
-        """Yield all plain tuples in order. This is the quickest way to read them all, and it leaves the unpacked blocks alone."""
-        for block in self.blocks:
-            yield from marshal.loads(zlib.decompress(block))
-        for row in self.tail:
-            yield tuple(row)
+        return self._item(index)
 
     def __iter__(self) -> Iterator[T]:
         for index in range(len(self)):
             yield self[index]
 
-    def _rows(self, number: int) -> list[Any]:
+    def unpacked(self, number: int) -> Any:
+        """Return a packed block, unpacked. The last ones are kept."""
         if number == self.newest[0]:
             return self.newest[1]
-        rows = self.cache.get(number)
-        if rows is None:
-            rows = self.cache[number] = list(marshal.loads(zlib.decompress(self.blocks[number])))
+        found = self.cache.get(number)
+        if found is None:
+            found = self.cache[number] = self._opened(marshal.loads(zlib.decompress(self.blocks[number])))
             if len(self.cache) > KEPT:
                 self.cache.popitem(last=False)
         else:
             self.cache.move_to_end(number)
-        self.newest = number, rows
-        return rows
+        self.newest = number, found
+        return found
+
+    # -- what a block is ---------------------------------------------------------------------------------------------
+
+    def _flat(self, rows: list[list[Any]]) -> Any:
+        """Return rows in the form in which they are marshalled."""
+        return tuple(map(tuple, rows))
+
+    def _opened(self, flat: Any) -> Any:
+        """Return the block that `unpacked` gives."""
+        return flat
+
+    def _item(self, index: int) -> T:
+        number, at = divmod(index, self.block)
+        if number < len(self.blocks):
+            row: T = self.unpacked(number)[at]
+            return row
+        return tuple(self.tail[index - len(self.blocks) * self.block])  # type: ignore[return-value]
+
+
+class Words(Sequence[str]):
+    """A column of texts, most of which come again and again: each one once, and a number for each row."""
+
+    __slots__ = ("known", "numbers")
+
+    def __init__(self, known: tuple[str, ...], numbers: bytes):
+        self.known = known
+        self.numbers = array("H", numbers)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, at: Any) -> Any:
+        return self.known[self.numbers[at]]
+
+    def __iter__(self) -> Iterator[str]:
+        return map(self.known.__getitem__, self.numbers)
+
+
+def packed_column(column: Sequence[Any]) -> Any:
+    """Return a column in the form in which it is marshalled: numbers as bytes and texts as Words, so that only what is read becomes an object."""
+    types = set(map(type, column))
+    if types == {int}:
+        for code in "iq":
+            try:
+                return code, array(code, column).tobytes()
+            except OverflowError:
+                pass
+    elif types == {str}:
+        known: dict[str, int] = {}
+        numbers = array("H", [known.setdefault(text, len(known)) for text in column])
+        return "s", tuple(known), numbers.tobytes()
+    return "t", tuple(column)
+
+
+def opened_column(packed: Any) -> Sequence[Any]:
+    """Return the column that `packed_column` packed."""
+    if packed[0] == "s":
+        return Words(packed[1], packed[2])
+    return packed[1] if packed[0] == "t" else array(packed[0], packed[1])  # type: ignore[no-any-return]
+
+
+def packed_dicts(column: Sequence[dict[str, Any]]) -> Any:
+    """Return a column of dicts as a table for each set of keys, and for each row the number of its table and of its row there."""
+    tables: dict[tuple[str, ...], list[Any]] = {}
+    kinds: dict[tuple[str, ...], int] = {}
+    numbers, places = array("H"), array("H")
+    for fields in column:
+        names = tuple(fields)
+        table = tables.get(names)
+        if table is None:
+            table = tables[names] = []
+            kinds[names] = len(kinds)
+        numbers.append(kinds[names])
+        places.append(len(table))
+        table.append(fields.values())
+    packed = [(names, tuple(map(packed_column, zip(*table)))) for names, table in tables.items()]
+    return tuple(packed), numbers.tobytes(), places.tobytes()
+
+
+class Block:
+    """An unpacked block of a Table, by columns. Objects and rows are made when somebody asks for them.
+
+    columns  the values of each column; the one with the dicts is missing
+    made     the objects that were made of rows, by their place in the block
+    """
+
+    __slots__ = ("columns", "dicts", "made", "_tables", "_numbers", "_places", "_opened")
+
+    def __init__(self, columns: list[Any], dicts: int):
+        self.dicts = dicts
+        self.made: dict[int, Any] = {}
+        self.columns = [() if place == dicts else opened_column(column) for place, column in enumerate(columns)]
+        if dicts >= 0:
+            self._tables, numbers, places = columns[dicts]
+            self._numbers, self._places = array("H", numbers), array("H", places)
+            self._opened: dict[int, list[Sequence[Any]]] = {}
+
+    def fields(self, at: int) -> dict[str, Any]:
+        """Return the dict of the row at a place."""
+        number, place = self._numbers[at], self._places[at]
+        return dict(zip(self._tables[number][0], [column[place] for column in self._table(number)]))
+
+    def field(self, at: int, name: str) -> Any:
+        """Return one value of the dict of the row at a place."""
+        number = self._numbers[at]
+        return self._table(number)[self._tables[number][0].index(name)][self._places[at]]
+
+    def _table(self, number: int) -> list[Sequence[Any]]:
+        found = self._opened.get(number)
+        if found is None:
+            found = self._opened[number] = list(map(opened_column, self._tables[number][1]))
+        return found
+
+    def row(self, at: int) -> tuple[Any, ...]:
+        """Return the row at a place."""
+        return tuple(
+            [self.fields(at) if place == self.dicts else column[at] for place, column in enumerate(self.columns)]
+        )
+
+
+class Table(Packed[T]):
+    """A Packed whose rows have the same columns. `make(index, row)` turns a row into an object on access.
+
+    A block is packed by columns. So it is unpacked to a few tuples, not to some for each row, and reading one value makes no row.
+
+    dicts  the column that holds dicts, or -1
+    long   the column that holds long bytes, or -1. In a packed block, their first FRONT bytes are in the column, and `rest` gives the others
+    """
+
+    def __init__(
+        self, make: Callable[[int, tuple[Any, ...]], T], block: int = BLOCK, *, dicts: int = -1, long: int = -1
+    ):
+        super().__init__(block)
+        self.make = make
+        self.dicts = dicts
+        self.long = long
+        self.rests: Packed[tuple[bytes]] = Packed(block)
+
+    def pack(self, upto: int) -> None:
+        """See Packed."""
+        if self.long >= 0:
+            whole = upto // self.block * self.block - self.rests.total
+            for row in self.tail[: max(whole, 0)]:
+                self.rests.append([row[self.long][FRONT:]])
+                row[self.long] = row[self.long][:FRONT]
+            self.rests.pack(upto)
+        super().pack(upto)
+
+    def size(self) -> int:
+        """Return the number of bytes of the packed blocks."""
+        return super().size() + self.rests.size()
+
+    def rest(self, index: int) -> bytes:
+        """Return the bytes of a row that are not in its column `long`."""
+        return self.rests[index][0] if index < self.rests.total else b""
+
+    def value(self, index: int, place: int) -> Any:
+        """Return one value of a row. `place` is not that of the dicts."""
+        number, at = divmod(index, self.block)
+        if number < len(self.blocks):
+            return self.unpacked(number).columns[place][at]
+        return self.tail[index - len(self.blocks) * self.block][place]
+
+    def each_block(self) -> "Iterator[tuple[int, Block]]":
+        """Yield the index of each block's first row, and the block. This reads everything most quickly, and leaves the unpacked blocks alone."""
+        for number, block in enumerate(self.blocks):
+            yield number * self.block, self._opened(marshal.loads(zlib.decompress(block)))
+        if self.tail:
+            yield len(self.blocks) * self.block, self._opened(self._flat(self.tail))
+
+    def _flat(self, rows: list[list[Any]]) -> Any:
+        columns = zip(*rows, strict=True)
+        return [
+            packed_dicts(column) if place == self.dicts else packed_column(column)
+            for place, column in enumerate(columns)
+        ]
+
+    def _opened(self, flat: Any) -> "Block":
+        return Block(flat, self.dicts)
+
+    def _item(self, index: int) -> T:
+        number, at = divmod(index, self.block)
+        if number >= len(self.blocks):
+            return self.make(index, tuple(self.tail[index - len(self.blocks) * self.block]))
+        block = self.unpacked(number)
+        made: T | None = block.made.get(at)
+        if made is None:
+            made = block.made[at] = self.make(index, block.row(at))
+        return made
 
 
 #: the position of states that were never read
@@ -129,7 +297,7 @@ class States:
         self.now: dict[int, tuple[Any, ...]] = {}
         self.key_at: list[int] = [-1]
         self.keys: list[dict[int, tuple[Any, ...]]] = [{}]
-        self.deltas: Packed[tuple[Any, ...]] = Packed(lambda index, row: row)
+        self.deltas: Packed[tuple[Any, ...]] = Packed()
         self.since = 0
         self._index = NOWHERE
         self._state: Snapshot = {}

@@ -14,13 +14,13 @@ from typing import Any, BinaryIO, ClassVar
 
 from pystack.stepper import snapshot
 from pystack.stepper import store as snapshot_store
-from pystack.stepper.collect import CONN, FIELDS, HOST, KIND, Collector, StepReplay, object_name
+from pystack.stepper.collect import CONN, DATA, FIELDS, HOST, KIND, Collector, StepReplay, object_name
 from pystack.stepper.flight import EVERYBODY
 from pystack.stepper.keys import ConnKey
 from pystack.stepper.links import link
 from pystack.stepper.records import Entry, Frame, Kind
 from pystack.stepper.sniff import foreign, is_capture
-from pystack.stepper.store import Packed
+from pystack.stepper.store import Table
 from pystack.trace import format as fmt
 from pystack.trace.errors import TraceError
 from pystack.trace.replay import ReplayMismatch
@@ -57,8 +57,8 @@ class Timeline:
         self.hosts: list[str] = []
         self.boxes: list[str] = []  # the names of the middleboxes among the hosts
         self.peer = ""
-        self.events: Packed[Entry] = Packed(self._entry)
-        self.frames: Packed[Frame] = Packed(self._frame, 128)
+        self.events: Table[Entry] = Table(self._entry, dicts=FIELDS)
+        self.frames: Table[Frame] = Table(self._frame, 128, long=DATA)
         #: the indices of the events at which a frame was sent or arrived
         self.frame_events = array("q")
         #: by the number of a connection, the indices of the events at which a round trip ended
@@ -251,10 +251,10 @@ class Timeline:
 
     def _frame(self, index: int, row: tuple[Any, ...]) -> Frame:
         frame = Frame()
-        frame._timeline = self
+        frame._timeline, frame._data = self, None
         frame.index, frame.number = index, index + 1
         (
-            frame.time, host, frame.iface, frame.data, frame.length, frame.link, frame.gso_size, frame.summary, why,
+            frame.time, host, frame.iface, frame.front, frame.length, frame.link, frame.gso_size, frame.summary, why,
             frame.event, to, frame.outside, conn,
         ) = row  # fmt: skip
         flights = self._flights
@@ -273,8 +273,7 @@ class Timeline:
 
     def kind(self, index: int) -> str:
         """Return the kind of an event without making an Entry of it."""
-        row = self.events.raw(index)
-        return str(row.kind) if isinstance(row, Entry) else str(row[KIND])
+        return str(self.events.value(index, KIND))
 
     def missing(self, frame: Frame) -> str:
         """Return the fate of a frame that never arrived: "lost", or "unknown"."""

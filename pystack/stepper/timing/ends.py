@@ -1,8 +1,8 @@
 """The ends of a request, if the user names none: where its connection begins, or the lookup of its name, and where its answer has arrived."""
 
 from bisect import bisect_left
+from heapq import merge
 
-from pystack.stepper.keys import ConnKey
 from pystack.stepper.timeline import Timeline
 from pystack.stepper.timing.index import Lookup
 from pystack.stepper.timing.path import PathError
@@ -11,11 +11,10 @@ from pystack.stepper.timing.waits import frame_wait
 
 def client_of(timeline: Timeline, index: Lookup) -> str:
     """Return the connection that was opened first by a connect(), or the first one on which data arrived."""
-    for at in sorted(at for inputs in index.inputs for at in inputs):
-        if timeline.kind(at) == "call":
-            entry = timeline.events[at]
-            if str(entry.fields.get("name", "")).startswith("connect") and entry.conn:
-                return entry.conn
+    for at in merge(*index.calls):
+        entry = timeline.events[at]
+        if entry.conn and str(entry.fields.get("name", "")).startswith("connect"):
+            return entry.conn
     for kind in ("tcp.data", "tcp.out"):
         for conn in timeline.connections:
             if index.all(kind, conn):
@@ -49,19 +48,15 @@ def end_of(timeline: Timeline, index: Lookup, conn: str) -> int:
 
 def begin_of(timeline: Timeline, index: Lookup, conn: str) -> int:
     """Return the question for the name, if the connection waited for the answer; else its first call, or its first event."""
-    host = ConnKey.of(conn).host
-    if host in timeline.hosts:
-        for at in index.inputs[timeline.hosts.index(host)]:
-            entry = timeline.events[at]
-            if entry.conn == conn and (entry.kind != "call" or entry.fields.get("name") not in ("tcp_open", "bind")):
-                return question_before(timeline, index, at)
+    if conn in index.first:
+        return question_before(timeline, index, index.first[conn])
     raise PathError(f"there is no connection {conn!r}; there are {', '.join(timeline.connections) or 'none'}")
 
 
 def question_before(timeline: Timeline, index: Lookup, at: int) -> int:
     """Return the call that asked for a name whose answer let the program make a call, or the call itself: no name was looked up."""
     host = timeline.events[at].host
-    inputs = index.inputs[timeline.hosts.index(host)]
+    calls = index.calls[timeline.hosts.index(host)]
     begin = here = at
     for _ in range(1000):
         entry = timeline.events[here]
@@ -75,16 +70,13 @@ def question_before(timeline: Timeline, index: Lookup, at: int) -> int:
             and woken.frame >= 0
             and frame_wait(timeline.frames[woken.frame])[0] == "name lookup"
         ):
-            calls = [at for at in inputs[: bisect_left(inputs, here)] if timeline.kind(at) == "call"]
-            asked = [
-                at
-                for at in calls
-                if str(timeline.events[at].fields.get("name")).startswith("send")
-                and ":53" in timeline.events[at].subject
-            ]
-            if not asked:
+            before = (timeline.events[at] for at in reversed(calls[: bisect_left(calls, here)]))
+            asked = next(
+                (one for one in before if str(one.fields.get("name")).startswith("send") and ":53" in one.subject), None
+            )
+            if asked is None:
                 break
-            begin = here = asked[-1]
+            begin = here = asked.index
         elif woken.kind != "call" or woken.time != entry.time:
             break
     return begin

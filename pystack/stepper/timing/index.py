@@ -1,10 +1,13 @@
 """What the walk looks up in a timeline, collected in one pass."""
 
 from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from itertools import count
 from typing import Any, NamedTuple
 
 import pystack_c.const as C
-from pystack.stepper.collect import CONN, FIELDS, HOST, KIND, REASON, RECORD, SUBJECT, TIME
+from pystack.stepper.collect import CONN, HOST, KIND, REASON, RECORD, SUBJECT, TIME
+from pystack.stepper.store import Block
 from pystack.stepper.timeline import Timeline
 
 INPUTS = ("frame.in", "timer.fired", "call")
@@ -54,10 +57,14 @@ class Lookup:
         self.inputs: list[list[int]] = [[] for _ in range(hosts)]
         self.records: list[list[int]] = [[] for _ in range(hosts)]
         self.times: list[list[int]] = [[] for _ in range(hosts)]
+        #: the calls of each host
+        self.calls: list[list[int]] = [[] for _ in range(hosts)]
         #: (host, subject, timer) -> indices of timer.set
-        self.sets: dict[tuple[int, str, str], list[int]] = {}
-        #: (kind, connection) -> indices
-        self.kinds: dict[tuple[str, str], list[int]] = {}
+        self.sets: defaultdict[tuple[int, str, str], list[int]] = defaultdict(list)
+        #: (kind, connection) -> indices; "rto" are its retransmission timers that expired, and "text" its tcp.out with data
+        self.kinds: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+        #: connection -> the first input that is about it, but the calls that only make a socket do not count
+        self.first: dict[str, int] = {}
         #: connection -> the sequence numbers (not wrapped) after all that was sent, at each of its tcp.out
         self.sent: dict[str, list[int]] = {}
         #: connection -> its holds of new data
@@ -68,45 +75,72 @@ class Lookup:
         self.reassembled: list[int] = []
         #: connection -> its first congestion window, the one that it has now, and why it has changed
         self.windows: dict[str, tuple[int, int, str]] = {}
-        keys = timeline._keys
-        for index, row in enumerate(timeline.events.each()):
-            if row[KIND] in READ:
-                self._take(index, row, keys[row[CONN]] if row[CONN] >= 0 else "")
+        for first, block in timeline.events.each_block():
+            self._take(first, block, timeline._keys)
         #: number of a step of the programs -> its calls
         self._calls: dict[int, list[int]] = {}
         for call, step in timeline.ways.step_of.items():
             self._calls.setdefault(step, []).append(call)
 
-    def _take(self, index: int, row: tuple[Any, ...], conn: str) -> None:
-        kind, host, fields = row[KIND], row[HOST], row[FIELDS]
-        if kind in INPUTS:
-            self.inputs[host].append(index)
-            self.records[host].append(row[RECORD])
-            self.times[host].append(row[TIME])
-            if kind == "timer.fired" and conn and fields["timer"] == "retransmission":
-                self.kinds.setdefault(("rto", conn), []).append(index)
-            elif kind == "call" and conn:
-                self.kinds.setdefault(("call", conn), []).append(index)
-        elif kind == "timer.set":
-            self.sets.setdefault((host, row[SUBJECT], fields["timer"]), []).append(index)
-        elif conn and kind in WANTED:
-            self.kinds.setdefault((kind, conn), []).append(index)
-            if kind == "tcp.out":
-                after = fields["seq"] + max(fields["length"], 1 if fields["flags"] & (C.SYN | C.FIN) else 0)
-                highest = self.sent.setdefault(conn, [])
-                before = highest[-1] if highest else after
-                highest.append(before + max(0, signed(after - before)))
-        elif kind == "tcp.hold" and conn in self.sent:
-            self._hold(index, conn, row)
-        elif kind == "ip.reassembled":
-            self.reassembled.append(index)
-        elif kind == "tcp.cwnd":
-            first = self.windows[conn][0] if conn in self.windows else max(1, fields["new"])
-            self.windows[conn] = first, fields["new"], row[REASON]
+    def _take(self, first: int, block: Block, keys: list[str]) -> None:
+        """Take the events of a block. Most work of a Lookup is in this loop, so it reads only the values that it needs."""
+        columns = block.columns
+        for index, kind, host, number in zip(count(first), columns[KIND], columns[HOST], columns[CONN]):
+            if kind not in READ:
+                continue
+            conn = keys[number] if number >= 0 else ""
+            if kind in INPUTS:
+                self.inputs[host].append(index)
+                self.records[host].append(columns[RECORD][index - first])
+                self.times[host].append(columns[TIME][index - first])
+                self._input(kind, host, conn, index, block, index - first)
+            elif kind == "timer.set":
+                at = index - first
+                self.sets[host, columns[SUBJECT][at], block.field(at, "timer")].append(index)
+            elif kind in WANTED:
+                if conn:
+                    self.kinds[kind, conn].append(index)
+                    if kind == "tcp.out":
+                        self._out(index, conn, block.fields(index - first))
+            elif kind == "ip.reassembled":
+                self.reassembled.append(index)
+            else:
+                at = index - first
+                self._held_or_changed(kind, index, conn, block.fields(at), columns[TIME][at], columns[REASON][at])
 
-    def _hold(self, index: int, conn: str, row: tuple[Any, ...]) -> None:
+    def _input(self, kind: str, host: int, conn: str, index: int, block: Block, at: int) -> None:
+        makes = False
+        if kind == "call":
+            self.calls[host].append(index)
+            if conn:
+                self.kinds["call", conn].append(index)
+                makes = conn not in self.first and block.field(at, "name") in ("tcp_open", "bind")
+        elif kind == "timer.fired" and conn and block.field(at, "timer") == "retransmission":
+            self.kinds["rto", conn].append(index)
+        if conn and not makes and conn not in self.first:
+            self.first[conn] = index
+
+    def _out(self, index: int, conn: str, fields: dict[str, Any]) -> None:
+        """Take a segment that was sent."""
+        if fields["length"] > 0:
+            self.kinds["text", conn].append(index)
+        after = fields["seq"] + max(fields["length"], 1 if fields["flags"] & (C.SYN | C.FIN) else 0)
+        highest = self.sent.setdefault(conn, [])
+        before = highest[-1] if highest else after
+        highest.append(before + max(0, signed(after - before)))
+
+    def _held_or_changed(
+        self, kind: str, index: int, conn: str, fields: dict[str, Any], time: int, reason: str
+    ) -> None:
+        """Take a hold, or a change of the congestion window."""
+        if kind == "tcp.cwnd":
+            first = self.windows[conn][0] if conn in self.windows else max(1, fields["new"])
+            self.windows[conn] = first, fields["new"], reason
+        elif conn in self.sent:
+            self._hold(index, conn, fields, time, reason)
+
+    def _hold(self, index: int, conn: str, fields: dict[str, Any], time: int, reason: str) -> None:
         """Take a hold. A row of holds with the same conditions in the same phase is one wait."""
-        fields = row[FIELDS]
         if fields["data"] == "lost":
             self.lost_holds.setdefault(conn, []).append(index)
             return
@@ -114,12 +148,12 @@ class Lookup:
         found = conditions(fields)
         phase = self.phase(conn) if found[0] == "cwnd" else ""
         if not holds.rows or holds.why[holds.rows[-1]][:2] != (found, phase):
-            holds.why[len(holds.places)] = found, phase, row[REASON]
+            holds.why[len(holds.places)] = found, phase, reason
             holds.rows.append(len(holds.places))
         else:
             holds.rows.append(holds.rows[-1])
         holds.places.append(index)
-        holds.times.append(row[TIME])
+        holds.times.append(time)
         holds.ends.append(max(self.sent[conn][-1] + fields["length"], holds.ends[-1] if holds.ends else 0))
 
     def phase(self, conn: str) -> str:
@@ -137,18 +171,19 @@ class Lookup:
 
     def input_of(self, index: int) -> int:
         """Return the index of the input during which an event happened, or -1: itself, if it is one."""
-        entry = self.timeline.events[index]
-        inputs = self.inputs[self.timeline.hosts.index(entry.host)]
+        events = self.timeline.events
+        inputs = self.inputs[events.value(index, HOST)]
         at = bisect_right(inputs, index)
         if not at:
             return -1
         found = inputs[at - 1]
-        if self.timeline.kind(found) != "timer.fired" or not entry.conn:
+        if events.value(found, KIND) != "timer.fired" or events.value(index, CONN) < 0:
             return found
+        entry = events[index]
         # Several timers may have expired at once. Prefer the one of the same connection.
         for other in reversed(inputs[max(0, at - 16) : at]):
-            one = self.timeline.events[other]
-            if one.kind != "timer.fired" or one.record != self.timeline.events[found].record:
+            one = events[other]
+            if one.kind != "timer.fired" or one.record != events[found].record:
                 break
             if one.conn == entry.conn:
                 return other
@@ -226,11 +261,9 @@ class Lookup:
 
     def call_before(self, host: int, before: int) -> int:
         """Return the last call on a host before an event, or -1."""
-        inputs = self.inputs[host]
-        at = bisect_left(inputs, before) - 1
-        while at >= 0 and self.timeline.kind(inputs[at]) != "call":
-            at -= 1
-        return inputs[at] if at >= 0 else -1
+        calls = self.calls[host]
+        at = bisect_left(calls, before)
+        return calls[at - 1] if at else -1
 
     def all(self, kind: str, conn: str) -> list[int]:
         """Return all events of a kind of a connection."""

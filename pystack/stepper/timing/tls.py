@@ -58,17 +58,10 @@ class Handshakes:
         """Return the calls that wrote to a connection: the event, and the bytes that were written after it."""
         if conn not in self._writes:
             found, written = [], 0
-            host = self.timeline.hosts.index(ConnKey.of(conn).host)
-            for at in self.index.inputs[host]:
-                if self.timeline.kind(at) != "call":
-                    continue
+            for at in self.index.all("call", conn):
                 entry = self.timeline.events[at]
                 result = entry.fields.get("result")
-                if (
-                    entry.conn == conn
-                    and isinstance(result, int)
-                    and entry.fields.get("name") in ("send", "connect_fastopen")
-                ):
+                if isinstance(result, int) and entry.fields.get("name") in ("send", "connect_fastopen"):
                     written += result
                     found.append((at, written))
             self._writes[conn] = found
@@ -138,7 +131,7 @@ class Handshakes:
 
 def segment(frame: Frame) -> tuple[str, str, int, int] | None:
     """Return the ends of a TCP segment over IPv4, as keys of connections have them, the number of its first byte and its length; or None."""
-    data = frame.data
+    data = frame.front
     at = C.ETH_HLEN if frame.link == C.LINK_ETHERNET else 0
     if at and data[12:14] != b"\x08\x00":
         return None

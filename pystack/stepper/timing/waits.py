@@ -1,6 +1,6 @@
 """The waits that are open while the walk goes back: what a span was waited for."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from typing import Any
 
 import pystack_c.const as C
@@ -153,9 +153,10 @@ class Waits:
 
     def _sent_before_answer(self, entry: Entry) -> int:
         """Return how many bytes a connection, which a program opens, sends before the first answer."""
-        answer = next((at for at in self.index.all("tcp.data", entry.conn) if at > entry.index), len(self.events))
-        outs = (at for at in self.index.all("tcp.out", entry.conn) if entry.index < at < answer)
-        return sum(self.events[at].fields["length"] for at in outs)
+        answers, outs = self.index.all("tcp.data", entry.conn), self.index.all("text", entry.conn)
+        at = bisect_right(answers, entry.index)
+        end = bisect_left(outs, answers[at]) if at < len(answers) else len(outs)
+        return sum(self.events[at].fields["length"] for at in outs[bisect_right(outs, entry.index) : end])
 
     def on_the_way(self, frame: Frame) -> None:
         """The walk goes back along a frame: what is it for, if it carries no data?"""
@@ -236,11 +237,7 @@ class Waits:
             self.open.extend(waits)
 
     def _data_before(self, conn: str, before: int) -> int:
-        at = before
-        while (at := self.index.last("tcp.out", conn, at)) >= 0:
-            if self.events[at].fields["length"] > 0:
-                return at
-        return -1
+        return self.index.last("text", conn, before)
 
     def departure(self, fired: Entry, since: int) -> int:
         """Return the event from which a pacing timer counts: the departure of the connection's segment before it."""
@@ -302,7 +299,7 @@ def _cut_short(entry: Entry) -> bool:
 
 def frame_wait(frame: Frame) -> tuple[str, str]:
     """Return what a frame is for, if it is no data: (why, text), or ("", "")."""
-    data: Any = frame.data
+    data: Any = frame.front
     if frame.link == C.LINK_ETHERNET:
         if len(data) < C.ETH_HLEN:
             return "", ""
