@@ -137,15 +137,23 @@ class ValueCursor:
 
     def number(self, bits: int = FIELD_BITS) -> int:
         """Return an unsigned number. Raises BadData if it has more than `bits` bits."""
+        data, at, end = self.data, self.at, self.end
         value = shift = 0
         while True:
-            byte = self.byte()
-            value |= (byte & 0x7F) << shift
+            if at >= end:
+                self.missing(1, "a record ends too early")
+            byte = data[at]
+            at += 1
             if byte < 0x80:
                 break
+            value |= (byte & 0x7F) << shift
             shift += 7
             if shift >= bits:
                 raise BadData("a number without an end")
+        self.at = at
+        if not shift:
+            return byte
+        value |= byte << shift
         if value >> bits:
             raise BadData(f"a number of more than {bits} bits")
         return value
@@ -153,17 +161,18 @@ class ValueCursor:
     def signed(self, bits: int = FIELD_BITS) -> int:
         """Return a signed number (zigzag). Raises BadData if it has more than `bits` bits."""
         value = self.number(bits)
-        return value >> 1 if not value & 1 else -((value + 1) >> 1)
+        return -((value + 1) >> 1) if value & 1 else value >> 1
 
     def bytes(self, most: int = MAX_CHUNK) -> bytes:
         """Return the bytes after their length. Raises BadData if there are more than `most`."""
         length = self.number()
         if length > most:
             raise BadData(f"{length} bytes, but at most {most} are allowed")
-        if length > self.end - self.at:
+        begin = self.at
+        if length > self.end - begin:
             self.missing(length, "bytes longer than their chunk")
-        self.at += length
-        return self.data[self.at - length : self.at]
+        self.at = end = begin + length
+        return self.data[begin:end]
 
     def text(self) -> str:
         """Return a string in UTF-8."""
@@ -188,15 +197,19 @@ class ValueCursor:
         self.values += 1
         if self.values > MAX_VALUES:
             raise BadData(f"a record of more than {MAX_VALUES} values")
-        tag = self.byte()
-        if tag < 3:
-            return (None, False, True)[tag]
+        at = self.at
+        if at >= self.end:
+            self.missing(1, "a record ends too early")
+        tag = self.data[at]
+        self.at = at + 1
         if tag == 3:
             return self.signed(VALUE_BITS)
-        if tag == 4:
-            return self.bytes()
         if tag == 5:
             return self.text()
+        if tag < 3:
+            return (None, False, True)[tag]
+        if tag == 4:
+            return self.bytes()
         if tag == 6:
             raw = bytes(self.byte() for _ in range(8))
             return struct.unpack(">d", raw)[0]
