@@ -165,7 +165,7 @@ def packed_dicts(column: Sequence[dict[str, Any]]) -> Any:
 
 
 class Block:
-    """An unpacked block of a Columns, by columns. Objects and rows are made when somebody asks for them.
+    """An unpacked block of PackedColumns. Objects and rows are made when somebody asks for them.
 
     columns  the values of each column; the one with the dicts is missing
     made     the objects that were made of rows, by their place in the block
@@ -205,7 +205,7 @@ class Block:
         )
 
 
-class Columns(Packed[T]):
+class PackedColumns(Packed[T]):
     """A Packed whose rows have the same columns. `make(index, row)` turns a row into an object on access.
 
     A block is packed by columns. So it is unpacked to a few tuples, not to some for each row, and reading one value makes no row.

@@ -20,7 +20,7 @@ from pystack.stepper.keys import ConnKey
 from pystack.stepper.links import link
 from pystack.stepper.records import Entry, Frame, Kind
 from pystack.stepper.sniff import foreign, is_capture
-from pystack.stepper.store import Columns
+from pystack.stepper.store import PackedColumns
 from pystack.trace import format as fmt
 from pystack.trace.errors import TraceError
 from pystack.trace.replay import ReplayMismatch
@@ -57,8 +57,8 @@ class Timeline:
         self.hosts: list[str] = []
         self.boxes: list[str] = []  # the names of the middleboxes among the hosts
         self.peer = ""
-        self.events: Columns[Entry] = Columns(self._entry, dicts=FIELDS)
-        self.frames: Columns[Frame] = Columns(self._frame, 128, long=DATA)
+        self.events: PackedColumns[Entry] = PackedColumns(self._entry, dicts=FIELDS)
+        self.frames: PackedColumns[Frame] = PackedColumns(self._frame, 128, long=DATA)
         #: the indices of the events at which a frame was sent or arrived
         self.frame_events = array("q")
         #: by the number of a connection, the indices of the events at which a round trip ended

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 from zlib import crc32
 
-from pystack.stepper.store import Columns
+from pystack.stepper.store import PackedColumns
 
 #: how many arrivals that are to come are remembered
 PENDING = 1 << 16
@@ -61,7 +61,7 @@ class Ways:
         #: index of a call's event -> number of the step that made it
         self.step_of: dict[int, int] = {}
         #: the passages by their number - 1
-        self.passages: Columns[Passage] = Columns(lambda index, row: Passage(*row))
+        self.passages: PackedColumns[Passage] = PackedColumns(lambda index, row: Passage(*row))
         #: index of a frame -> the passages that begin with it (several, if its device cut it)
         self.of_frame: dict[int, list[int]] = {}
         #: number of a passage -> the passages by which a switch sent the frame on
