@@ -1,7 +1,8 @@
 """A critical path: the spans from the beginning of a request to its end."""
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 #: causes of spans in which a frame is carried
@@ -51,7 +52,7 @@ class Path:
     begin, end  in ns of the recording's time
     conn        key of the connection that was asked for, or ""
     first, last indices of the events at both ends
-    ties        numbers of frames on other paths that end at the same time (see ties.py): each of them may be the cause
+    find_ties   returns `ties`
     """
 
     begin: int
@@ -60,7 +61,15 @@ class Path:
     first: int
     last: int
     spans: list[Span]
-    ties: list[int]
+    find_ties: Callable[[], list[int]] = field(compare=False, repr=False)
+
+    @cached_property
+    def ties(self) -> list[int]:
+        """The numbers of frames on other paths that end at the same time (see ties.py): each of them may be the cause.
+
+        To find them takes longer than to find the path, so it is done when somebody asks for them.
+        """
+        return self.find_ties()
 
     @property
     def elapsed(self) -> int:
