@@ -154,6 +154,7 @@ COMPILED = [
     "pystack_c/tcp/challenge.py",
     "pystack_c/tcp/opening/repeat.py",
     "pystack_c/tcp/timewait.py",
+    "pystack_c/tcp/shown.py",
     "pystack_c/tcp/input.py",
     "pystack/phy/tapio.py",
     "pystack_c/services/session.py",

@@ -22,6 +22,7 @@ from pystack_c.base.address import addr_text
 from pystack_c.endpoint import Endpoint
 from pystack_c.iface import Iface
 from pystack_c.probe import Event
+from pystack_c.tcp.shown import shown
 from pystack_c.tcp.tcb import Tcb
 
 #: the most bytes of frames, in all, that are kept in full; of later frames only the first HEAD bytes are kept
@@ -29,6 +30,8 @@ DATA_LIMIT = 256 << 20
 HEAD = 256
 #: indices into an event's row
 TIME, HOST, KIND, SUBJECT, ENDPOINT, REASON, RFC, FIELDS, FRAME, RECORD, CONN = range(11)
+#: the types of most values, which JSON can hold
+PLAIN = frozenset((int, str, bool))
 #: the index of the bytes in a frame's row
 DATA = 3
 _UNA, _NXT = snapshot.FIELDS.index("snd_una"), snapshot.FIELDS.index("snd_nxt")
@@ -186,7 +189,7 @@ class Collector:
 
     def _put(self, number: int, tcb: Any, index: int) -> None:
         """Note a connection's state at an event, and whether a round trip ended there."""
-        values = snapshot.tcp(tcb)
+        values = shown(tcb)
         self.states.put(number, values)
         una, nxt = values[_UNA], values[_NXT]
         target = self.targets.get(number, -1)
@@ -216,7 +219,8 @@ class Collector:
         kind = event.kind
         index = self.events.total
         self.states.event()
-        host.clock = clock_after(event, host.clock)
+        if kind == "clock":
+            host.clock = clock_after(event, host.clock)
         if host.clock is not None:
             event.time = host.clock.true(event.time)
         conn = self._conn(host, event)
@@ -235,12 +239,16 @@ class Collector:
             host.frame = row[FRAME] = -1
             host.announced = []
             host.cause = [index] if kind == "timer.fired" else []
-            row[FIELDS] = {name: plain(value) for name, value in event.fields.items()}
+            row[FIELDS] = {
+                name: value if type(value) in PLAIN else plain(value) for name, value in event.fields.items()
+            }
             if kind == "call":
                 self.ways.call(host.number, index)
                 host.calls.append((row, event))
         else:
-            row[FIELDS] = {name: plain(value) for name, value in event.fields.items()}
+            row[FIELDS] = {
+                name: value if type(value) in PLAIN else plain(value) for name, value in event.fields.items()
+            }
             if kind in OUTGOING:
                 host.announced.append(index)
             elif host.cause:

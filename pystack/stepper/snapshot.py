@@ -1,16 +1,12 @@
-"""The fields that the stepper shows of a connection and of an ARP entry, and how they are read.
+"""The fields that the stepper shows of a connection and of an ARP entry, and how they are read. `shown` reads those of a connection.
 
 Reading an attribute changes nothing, so a probe may do it in the middle of the core's work.
 """
 
-from collections.abc import Callable
-from operator import attrgetter
 from typing import Any
 
 from pystack_c.const import NUD_FAILED, NUD_INCOMPLETE, NUD_NONE
 from pystack_c.link import neighbor
-from pystack_c.probe import TIMER_NAMES
-from pystack_c.tcp.snapshot import PHASES, STATE_NAMES
 
 #: attributes of a Tcb, shown by their names in the core (times are ns, sizes bytes)
 ATTRIBUTES = tuple(
@@ -34,24 +30,6 @@ RECEIVE_SEQUENCE = ("rcv_nxt", "rcv_adv", "snd_wl1")
 UNSET = ("recover", "snd_wl1", "snd_wl2")
 
 ARP_FIELDS = ("state", "mac", "iface", "probes", "waiting", "timers")
-
-_attributes: Callable[[Any], tuple[Any, ...]] = attrgetter(*ATTRIBUTES)
-_timers = attrgetter("rto_timer", "delack_timer", "reorder_timer", "wait_timer", "keep_timer", "pace_timer")
-_queues = attrgetter("sacked_out", "lost_out", "retrans_out")
-
-
-def tcp(tcb: Any) -> tuple[Any, ...]:
-    """Return the values of FIELDS."""
-    sendbuf, recvbuf, listener = tcb.sendbuf, tcb.recvbuf, tcb.listener
-    timers = tuple(
-        (TIMER_NAMES[timer.kind], timer.deadline) for timer in _timers(tcb) if timer is not None and timer.deadline >= 0
-    )
-    half, ready = (0, 0) if listener is None else (len(listener.syn_queue), len(listener.accept_queue))
-    return (
-        STATE_NAMES[tcb.state], PHASES[tcb.ca_state], tcb.rcv_wnd(), tcb.in_flight(), tcb.unsent(),
-        sendbuf.tail - sendbuf.head, recvbuf.used, recvbuf.ooo_bytes, *_queues(tcb.rtxq), half, ready, timers,
-        *_attributes(tcb),
-    )  # fmt: skip
 
 
 def arp(entry: Any) -> tuple[Any, ...]:

@@ -13,7 +13,7 @@ from pystack.stepper.collect import clock_after
 from pystack.stepper.timeline import Timeline
 from pystack.trace.replay import Replay
 from pystack_c.link import neighbor
-from pystack_c.probe import Event, Probe
+from pystack_c.probe import TIMER_NAMES, Event, Probe
 from pystack_c.tcp.tcb import Tcb
 
 
@@ -172,7 +172,7 @@ def read(tcb: Any) -> dict[str, Any]:
     values: dict[str, Any] = {name: getattr(tcb, name) for name in snapshot.ATTRIBUTES}
     values.update((name, value) for name, value in tcb.snapshot().items() if name in snapshot.FIELDS)
     timers = (tcb.rto_timer, tcb.delack_timer, tcb.reorder_timer, tcb.wait_timer, tcb.keep_timer, tcb.pace_timer)
-    values["timers"] = {snapshot.TIMER_NAMES[t.kind]: t.deadline for t in timers if t is not None and t.armed()}
+    values["timers"] = {TIMER_NAMES[t.kind]: t.deadline for t in timers if t is not None and t.armed()}
     return values
 
 

@@ -17,7 +17,17 @@ class Joined(Exception):
     """A walk came to a place where another one has been: what comes before it is known."""
 
 
-class Ties:
+class NoTies:
+    """Where nobody asks for ties."""
+
+    def worked_on(self, cause: int, entry: Entry) -> None:
+        """See Ties."""
+
+    def passed(self, passage: Passage, entry: Entry) -> None:
+        """See Ties."""
+
+
+class Ties(NoTies):
     """Where walks have been, and where other paths branch off: (event, passage, entry, waited), as OtherWalk.follow() takes them.
 
     steps  how many places there are

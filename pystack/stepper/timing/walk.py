@@ -13,7 +13,7 @@ from pystack.stepper.timing.causes import TIMERS
 from pystack.stepper.timing.ends import begin_of, client_of, end_of, only_server
 from pystack.stepper.timing.index import Lookup
 from pystack.stepper.timing.path import CARRIED, Path, PathError, Span
-from pystack.stepper.timing.ties import Joined, Ties
+from pystack.stepper.timing.ties import Joined, NoTies, Ties
 from pystack.stepper.timing.waits import NoWaits, Waits
 from pystack.stepper.ways import Passage
 
@@ -49,12 +49,14 @@ def path(timeline: Timeline, conn: str = "", begin: int = -1, end: int = -1, ind
 class Walk:
     """One walk. `time` and `at` (an event) are the place where it is."""
 
-    def __init__(self, timeline: Timeline, index: Lookup, begin: int, end: int, conn: str):
+    def __init__(
+        self, timeline: Timeline, index: Lookup, begin: int, end: int, conn: str, ties: "NoTies | None" = None
+    ):
         self.timeline = timeline
         self.events = timeline.events
         self.index = index
         self.first, self.last = begin, end
-        self.ties = Ties(timeline, index)
+        self.ties = NoTies() if ties is None else ties
         self.begin = timeline.events[begin].time
         self.conn = conn
         self.client = timeline.peer if only_server(timeline, index, conn) else timeline.events[begin].host
@@ -64,6 +66,14 @@ class Walk:
 
     def run(self) -> Path:
         """Walk, and return the path."""
+        self.go()
+        end = self.events[self.last].time
+        ends = self.first, self.last, self.conn
+        timeline, index = self.timeline, self.index
+        return Path(self.begin, end, self.conn, self.first, self.last, self.spans, lambda: tied(timeline, index, *ends))
+
+    def go(self) -> None:
+        """Walk, and note the spans."""
         self.waits.at_end(self.events[self.last])
         at = self.last
         while self.time > self.begin:
@@ -73,9 +83,6 @@ class Walk:
             at = before
         self.span(self.begin, "unknown", self.client, 0, self.last, "the recording does not say what was waited for")
         self.spans.reverse()
-        end = self.events[self.last].time
-        self.ties.first = False
-        return Path(self.begin, end, self.conn, self.first, self.last, self.spans, lambda: tied(self))
 
     def span(
         self, start: int, cause: str, host: str, frame: int, event: int, text: str, inferred: bool = False
@@ -325,8 +332,7 @@ class OtherWalk(Walk):
     """A walk along another path that ends at the same time as the first one. It only collects the frames, and ends where it joins a known path."""
 
     def __init__(self, first: Walk):
-        super().__init__(first.timeline, first.index, first.first, first.last, first.conn)
-        self.ties = first.ties
+        super().__init__(first.timeline, first.index, first.first, first.last, first.conn, first.ties)
         self.waits = NoWaits(first.waits)
         self.frames: set[int] = set()
 
@@ -357,10 +363,13 @@ class OtherWalk(Walk):
             pass
 
 
-def tied(walk: Walk) -> set[int]:
+def tied(timeline: Timeline, index: Lookup, begin: int, end: int, conn: str) -> set[int]:
     """Return the frames of all other paths that decide at the same time as the path of a walk, within the ns to which links round."""
     found: set[int] = set()
-    ties = walk.ties
+    ties = Ties(timeline, index)
+    walk = Walk(timeline, index, begin, end, conn, ties)
+    walk.go()
+    ties.first = False
     while ties.others and ties.steps < MOST_STEPS:
         other = OtherWalk(walk)
         other.follow(*ties.others.pop())
