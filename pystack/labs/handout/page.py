@@ -137,7 +137,7 @@ def _value(value: LabValue, question: str, solutions: bool) -> str:
 
 
 def _code(text: str) -> str:
-    """Return the question of a value as HTML. What is between backquotes is code, and nothing else is markup, because formulas have stars."""
+    """Return the question of a value as HTML. Text between backquotes is code, and nothing else is markup, because formulas have stars."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
