@@ -16,7 +16,7 @@ import pystack
 from pystack.labs.course.files import LearnerFiles, version
 from pystack.labs.course.host import grade_text, measure_apart, record_apart
 from pystack.labs.course.measuring import measured
-from pystack.labs.course.service import CourseService, recorded
+from pystack.labs.course.service import CourseService, recorded, stepper
 from pystack.labs.folders import LONGEST, LabError, lab_of, labs
 from pystack.labs.looks import LabLook
 from pystack.labs.progress import LabProgress
@@ -185,6 +185,18 @@ def test_the_stepper_begins_at_the_key_moment(record):
         assert begin == cursor.position and overview["events"] == len(timeline.events) > 20
         assert 'data-layout="beginner"' in text and "Content-Security-Policy" in text
         assert service.step(name)["html"] is text  # kept
+
+
+def test_a_long_run_is_cut_to_the_frames_around_its_key_moment():
+    timeline, cursor, _ = LabLook("", "loss-fast-retransmit").open()
+    whole = begin_of(stepper(timeline, LabLook("", "loss-fast-retransmit"), cursor.position))[1]
+    assert not whole["part"] and len(timeline.frames) > 10
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pystack.labs.course.service.MOST_EVENTS", 10)
+        patch.setattr("pystack.labs.course.service.AROUND", 3)
+        begin, part = begin_of(stepper(timeline, LabLook("", "loss-fast-retransmit"), cursor.position))
+    assert part["part"] and begin + part["firstEvent"] == cursor.position
+    assert part["note"].startswith("frames ") and part["events"] < whole["events"]
 
 
 def test_what_is_no_scenario(service):

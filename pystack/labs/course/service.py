@@ -6,6 +6,7 @@ between the two is given to the constructor: how a file is graded, where an expe
 
 import re
 import threading
+from bisect import bisect_right
 from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
@@ -22,6 +23,9 @@ from pystack.labs.values import EXTRAS
 
 #: how many runs of scenarios and pages of the stepper are kept, because making one takes a second
 MOST_KEPT = 4
+#: A run with more events is cut to so many frames before and after its key moment, because a page of it all takes a minute.
+MOST_EVENTS = 3000
+AROUND = 60
 #: the plots of a lab's first look, besides its own: pystack.stepper.plot.figures has their names
 PLOTS = ("ladder", "waterfall")
 STATES = (("solved", "solved"), ("started", "file"), ("run", "run"))
@@ -186,12 +190,8 @@ class CourseService:
             raise LabError("there is no such scenario")
         with self._making:
             if scenario not in self._pages:
-                from pystack.stepper.export import page
-                from pystack.stepper.web.data import Trace
-
                 look, timeline = look_of(scenario)[0], self._timeline(scenario)
-                begin = look.moment(timeline).position
-                _keep(self._pages, scenario, page(Trace(timeline, look.scenario), begin, "beginner"))
+                _keep(self._pages, scenario, stepper(timeline, look, look.moment(timeline).position))
             return {"html": self._pages[scenario]}
 
     def _timeline(self, name: str) -> Any:
@@ -280,6 +280,20 @@ def look_of(name: str) -> tuple[LabLook, LabFolder | None, int]:
     elif scenarios.known(name):
         return LabLook(scenarios.get(name).title, name), None, 0
     raise LabError(f"there is no scenario {name[:40]!r}")
+
+
+def stepper(timeline: Any, look: LabLook, begin: int) -> str:
+    """Return the stepper's page of a run, which begins at an event. A long run is cut to the frames around that event."""
+    from pystack.stepper.export import page
+    from pystack.stepper.web.data import Trace
+    from pystack.stepper.web.excerpt import Excerpt
+
+    if len(timeline.events) <= MOST_EVENTS:
+        return page(Trace(timeline, look.scenario), begin, "beginner")
+    moment = bisect_right([frame.event for frame in timeline.frames], begin)
+    first, last = max(moment - AROUND, 1), min(moment + AROUND, len(timeline.frames))
+    part = Excerpt(timeline, look.scenario, first, last)
+    return page(part, begin - part.bounds()[0], "beginner")
 
 
 def drawn(look: LabLook, more: tuple[str, ...]) -> list[LabLook]:
