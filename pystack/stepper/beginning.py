@@ -9,7 +9,7 @@ from pystack.stepper.timeline import Timeline
 from pystack.trace.errors import TraceError
 
 #: a file of more bytes is shown before all of it is read: its first bytes, as many as this
-BEGINNING = 1 << 20
+BEGINNING = 1 << 19
 
 
 class StoppedError(Exception):
