@@ -115,9 +115,9 @@ def _requests(timeline: "Timeline", conn: str) -> None:
     """List the requests of a connection of a capture, if it had several."""
     from pystack.stepper.timing import text
     from pystack.stepper.timing.index import Lookup
-    from pystack.stepper.timing.talk import Talk, turns
+    from pystack.stepper.timing.talk import CapturedTalk, turns
 
-    found = turns(Talk(timeline, Lookup(timeline), conn))
+    found = turns(CapturedTalk(timeline, Lookup(timeline), conn))
     if len(found) > 1:
         echo("")
         echo("requests, from the first byte of each to the last of its answer:")

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from markdown_it import MarkdownIt
 
 #: a link to the page of another lab
-_LAB = re.compile(r"lab_(\d\d)_[a-z0-9_]+/page\.md")
+_LAB = re.compile(r"lab_(\d\d)_[a-z0-9_]+")
 _WEB = ("https://", "http://")
 
 
@@ -65,6 +65,8 @@ def _where(target: str) -> str:
     """Return what comes after the text of a link to this target."""
     if target.startswith(_WEB):
         return "</a>"
-    if lab := _LAB.search(target):
+    folder, _, file = target.rpartition("/")
+    lab = _LAB.fullmatch(folder.rpartition("/")[2])
+    if lab and file.partition("#")[0] == "page.md":
         return f" (<code>pystack lab show {int(lab[1])}</code>)"
     return "" if target.startswith("#") else f" (<code>{escape(target.lstrip('./'))}</code>)"

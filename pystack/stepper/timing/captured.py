@@ -11,7 +11,7 @@ from pystack.stepper.keys import ConnKey
 from pystack.stepper.timeline import Timeline
 from pystack.stepper.timing.index import Lookup
 from pystack.stepper.timing.path import Path, PathError, Span
-from pystack.stepper.timing.talk import AGAIN, CLIENT, SEARCHED, SERVER, Seen, Talk, talk_of
+from pystack.stepper.timing.talk import AGAIN, CLIENT, SEARCHED, SERVER, CapturedTalk, TalkSegment, talk_of
 from pystack.stepper.timing.tls import Handshakes
 
 MS = 1_000_000
@@ -27,7 +27,7 @@ THINKING = ("client thinking", "server thinking")
 class CaptureWalk:
     """A walk back from a segment of a capture. `time` is where it is, and `waits` are those that are open: (since, why, words)."""
 
-    def __init__(self, talk: Talk, begin: int):
+    def __init__(self, talk: CapturedTalk, begin: int):
         self.talk = talk
         self.seen = talk.seen
         self.begin = begin
@@ -49,7 +49,7 @@ class CaptureWalk:
         self.spans.reverse()
         return self.spans
 
-    def span(self, start: int, cause: str, one: Seen, text: str) -> None:
+    def span(self, start: int, cause: str, one: TalkSegment, text: str) -> None:
         """Add the spans from `start` to where the walk is. A wait that opened in between cuts them."""
         start = max(start, self.begin)
         while self.time > start:
@@ -112,7 +112,7 @@ class CaptureWalk:
         self.span(found.time, "on the way", one, trip)
         return place
 
-    def handshake(self, at: int, one: Seen) -> int:
+    def handshake(self, at: int, one: TalkSegment) -> int:
         """Go back from a SYN: a copy waited for its timer, and that of the server for the client's."""
         first = next(
             (place for place in range(at) if self.seen[place].side == one.side and self.seen[place].flags & SYN), -1
@@ -134,7 +134,7 @@ class CaptureWalk:
             at, asked, "peer", "the listener's host took time to answer, or the frames waited on their way"
         )
 
-    def acknowledgement(self, at: int, one: Seen) -> int:
+    def acknowledgement(self, at: int, one: TalkSegment) -> int:
         """Go back from a segment without data to what it acknowledges, or to what else opened the window."""
         asked = self.answered(at)
         if asked < 0:
@@ -167,7 +167,7 @@ class CaptureWalk:
             found, place = place, self.talk.before[side][place]
         return found
 
-    def probe(self, at: int, one: Seen) -> int:
+    def probe(self, at: int, one: TalkSegment) -> int:
         """Go back from a probe of a closed window, or of an idle connection, to the last segment before it."""
         # A probe may repeat the last byte that was sent, as a keep-alive does.
         window = "zero_window_probe" in one.found or self.closed_by(at, 1 - one.side) >= 0
@@ -178,7 +178,7 @@ class CaptureWalk:
         self.span(self.seen[before].time, why, one, f"the timer was running until frame {one.frame + 1}")
         return before
 
-    def again(self, at: int, one: Seen) -> int:
+    def again(self, at: int, one: TalkSegment) -> int:
         """Go back from a repeated segment: a timer expired, or an acknowledgement let it go."""
         first, last = self.copies(at, one)
         asked = self.answered(at)
@@ -236,13 +236,13 @@ class CaptureWalk:
             at, since, name, f"nobody acknowledged the bytes of frame {one.frame + 1} until the timer expired"
         )
 
-    def too_large(self, one: Seen, last: int) -> bool:
+    def too_large(self, one: TalkSegment, last: int) -> bool:
         """Return True if ICMP said, since the last copy of a segment, that it was too large (type 3, code 4: RFC 1191 4)."""
         frames = self.talk.timeline.frames
         first = max(self.seen[last].frame if last >= 0 else one.frame, one.frame - NEARBY)
         return any(_needs_fragments(frames[number].data, frames[number].link) for number in range(first, one.frame))
 
-    def copies(self, at: int, one: Seen) -> tuple[int, int]:
+    def copies(self, at: int, one: TalkSegment) -> tuple[int, int]:
         """Return the first and the last segment before one that carried its first byte, or -1, -1."""
         first = last = -1
         chain, place = self.talk.data_before[one.side], self.talk.data_before[one.side][at]
@@ -277,7 +277,7 @@ class CaptureWalk:
             place = before
         return -1
 
-    def data(self, at: int, one: Seen) -> int:
+    def data(self, at: int, one: TalkSegment) -> int:
         """Go back from new data: to the data that it answers, to the acknowledgement that made room, or to the segment before it."""
         talk, host = self.talk, ConnKey.of(self.talk.keys[one.side]).host
         mine, theirs = talk.data_before[one.side][at], self.answered(at, data=True)
@@ -344,7 +344,7 @@ class CaptureWalk:
             return "Nagle"
         return "congestion window"
 
-    def of_tls(self, one: Seen) -> bool:
+    def of_tls(self, one: TalkSegment) -> bool:
         """Return True if a segment carries bytes of a handshake of TLS, and no others."""
         return self.tls.of_bytes(
             self.talk.keys[one.side], self.talk.timeline.events[one.event].fields["seq"], one.length
@@ -359,7 +359,7 @@ def _needs_fragments(data: bytes, link: int) -> bool:
     return data[at : at + 2] == b"\x03\x04"
 
 
-def end_of(talk: Talk) -> int:
+def end_of(talk: CapturedTalk) -> int:
     """Return the last data of the server; without any, the acknowledgement of the last data of the client."""
     answers = [place for place, one in enumerate(talk.seen) if one.length and one.side == SERVER]
     if answers:

@@ -17,7 +17,7 @@ AGAIN = ("retransmission", "fast_retransmission", "spurious_retransmission")
 CLIENT, SERVER = 0, 1
 
 
-class Seen(NamedTuple):
+class TalkSegment(NamedTuple):
     """A segment of the connection: side (CLIENT or SERVER), numbers relative to the first ones, and the findings of the capture."""
 
     frame: int
@@ -32,7 +32,7 @@ class Seen(NamedTuple):
     found: tuple[str, ...]
 
 
-class Turn(NamedTuple):
+class CapturedTurn(NamedTuple):
     """A request and its answer: the numbers of their first and last frames, when they were captured, and the request's first line."""
 
     first: int
@@ -42,7 +42,7 @@ class Turn(NamedTuple):
     name: str
 
 
-class Talk:
+class CapturedTalk:
     """The segments of one connection, and the shortest round trips from the place of the capture through each side."""
 
     def __init__(self, timeline: Timeline, index: Lookup, conn: str):
@@ -79,7 +79,7 @@ class Talk:
                 break
         return [client, other if client == conn else conn]
 
-    def _seen(self, at: int, side: int) -> Seen:
+    def _seen(self, at: int, side: int) -> TalkSegment:
         entry = self.timeline.events[at]
         fields = entry.fields
         names = []
@@ -89,7 +89,7 @@ class Talk:
         seq, length, flags = fields["relative_seq"], fields["length"], fields["flags"]
         end = seq + length + bool(flags & SYN) + bool(flags & FIN)
         ack = fields["relative_ack"] if flags & ACK else -1
-        return Seen(entry.frame, entry.index, entry.time, side, flags, seq, end, ack, length, tuple(names))
+        return TalkSegment(entry.frame, entry.index, entry.time, side, flags, seq, end, ack, length, tuple(names))
 
     def _trips(self) -> list[int]:
         """Return the shortest round trip through the client and through the server; 0 for the side at which the capture was made."""
@@ -109,9 +109,9 @@ class Talk:
         return next((place for place in range(len(self.seen) - 1, -1, -1) if self.seen[place].frame <= frame), -1)
 
 
-def turns(talk: Talk) -> list[Turn]:
+def turns(talk: CapturedTalk) -> list[CapturedTurn]:
     """Return the requests of a connection: data of the client up to the last data of the server before the client sends more."""
-    found: list[Turn] = []
+    found: list[CapturedTurn] = []
     first = last = -1
     for place, one in enumerate(talk.seen):
         if not one.length or any(name in AGAIN for name in one.found):
@@ -127,17 +127,17 @@ def turns(talk: Talk) -> list[Turn]:
     return found
 
 
-def _turn(talk: Talk, first: int, last: int) -> Turn:
+def _turn(talk: CapturedTalk, first: int, last: int) -> CapturedTurn:
     one, two = talk.seen[first], talk.seen[last]
     data = talk.timeline.frames[one.frame].data[-one.length :][:200]
     line = data.partition(b"\r\n")[0]
     method, _, rest = line.partition(b" ")
     http = rest.endswith((b" HTTP/1.1", b" HTTP/1.0")) and method.isalpha() and method.isupper()
     name = line.decode("latin-1").rpartition(" ")[0] if http else ""
-    return Turn(one.frame + 1, two.frame + 1, one.time, two.time, name)
+    return CapturedTurn(one.frame + 1, two.frame + 1, one.time, two.time, name)
 
 
-def talk_of(timeline: Timeline, index: Lookup, conn: str) -> Talk:
+def talk_of(timeline: Timeline, index: Lookup, conn: str) -> CapturedTalk:
     """Return the connection with this key, or the first one with data. PathError: there is none."""
     if not conn:
         chosen = [key for key in timeline.connections if index.all("tcp.out", key)]
@@ -147,4 +147,4 @@ def talk_of(timeline: Timeline, index: Lookup, conn: str) -> Talk:
         conn = next(with_data, chosen[0] if chosen else "")
         if not conn:
             raise PathError("there is no TCP connection in the capture")
-    return Talk(timeline, index, conn)
+    return CapturedTalk(timeline, index, conn)

@@ -15,7 +15,7 @@ from pystack.stepper.scenarios.base import Scenario, finish, listener, pair, str
 from pystack.stepper.timing import CAUSES, WHYS, PathError, path
 from pystack.stepper.timing.index import Lookup
 from pystack.stepper.timing.requests import Requests
-from pystack.stepper.timing.talk import Talk, turns
+from pystack.stepper.timing.talk import CapturedTalk, turns
 from pystack.trace.errors import TraceError
 from pystack.trace.pcapng import PcapngReader
 from tests.stepper.capture import corpus
@@ -75,7 +75,7 @@ def test_the_client_of_a_known_run_infers_its_causes(case):
     for cause in TIMED:
         assert sums.get(cause, 0) == right.get(cause, 0)
     # Thinking is exact up to what a frame met on its way, because this happened where nobody captured.
-    talk = Talk(capture, Lookup(capture), found.conn)
+    talk = CapturedTalk(capture, Lookup(capture), found.conn)
     met = sum(right.get(cause, 0) for cause in ("serialization", "queueing", "jitter", "shaping"))
     relayed = (
         sum(time for (_, why), time in known.totals().items() if why == "proxy buffer") if "proxy" in case.name else 0
@@ -248,7 +248,7 @@ def test_a_connection_is_chosen_as_in_a_recording(file):
 def test_control_one_request_has_no_list():
     timeline = captured(scenarios.get("http-get").timeline(), "a")
     found = path(timeline)
-    assert len(turns(Talk(timeline, Lookup(timeline), found.conn))) <= 1
+    assert len(turns(CapturedTalk(timeline, Lookup(timeline), found.conn))) <= 1
 
 
 def test_the_waterfall_of_a_capture_can_be_drawn(file, tmp_path):

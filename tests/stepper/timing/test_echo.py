@@ -11,7 +11,7 @@ from pystack.stepper import Timeline
 from pystack.stepper.scenarios.base import Scenario, finish, listener, pair, stream
 from pystack.stepper.timing.echo import timestamps
 from pystack.stepper.timing.index import Lookup
-from pystack.stepper.timing.talk import CLIENT, SERVER, Talk
+from pystack.stepper.timing.talk import CLIENT, SERVER, CapturedTalk
 from tests.stepper.capture import corpus
 
 MARKS = 0x01020304, 0x0A0B0C0D
@@ -76,7 +76,7 @@ def test_a_round_trip_that_no_acknowledgement_of_data_shows():
 
     timeline = Scenario("slow handshake", run, "", "", (), "").timeline()
     capture = Timeline.of(corpus.pcapng(corpus.seen_by(timeline, "b")), "lan.pcapng")
-    talk = Talk(capture, Lookup(capture), capture.connections[0])
+    talk = CapturedTalk(capture, Lookup(capture), capture.connections[0])
     samples = [entry.fields["sample"] for entry in capture.events if entry.kind == "tcp.rtt"]
     assert min(sample for sample in samples if sample) >= 40 * MS  # what acknowledgements show
     assert talk.trips[CLIENT] == 10 * MS and talk.trips[SERVER] == 0
