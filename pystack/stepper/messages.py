@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 #: how many frames are looked at, and how many fields all messages have together
 MOST_FRAMES, MOST_NODES = 50_000, 300_000
+#: how many bytes the values of these fields have together. A few compressed bytes can become many.
+MOST_VALUES = 128 << 20
+#: these limits are looked at after so many bytes of a segment
+SLICE = 8 << 10
 #: a frame's bytes may be readable only after later frames, because earlier bytes are missing; after how many at most
 LATER = 200
 #: how many messages of one frame are shown, and how many of them beside its arrow
@@ -79,7 +83,7 @@ class Messages:
         self.keys = read_keys(timeline.secrets)
         self.most = min(len(timeline.frames), MOST_FRAMES)
         self.done = 0
-        self.nodes = 0
+        self.nodes = self.values = 0
         self.places: dict[int, _Place] = {}
         self.open: dict[frozenset[str], _Connection] = {}
         self.connections: list[tuple[_Connection, str]] = []
@@ -109,17 +113,34 @@ class Messages:
             flow.total += len(data)
             flow.ends.append(flow.total)
             flow.frames.append(number)
-            if self.nodes >= MOST_NODES:
-                connection.talk.stop()
-            for message in connection.talk.take(way, data):
-                message.known = frame.index
-                self.nodes += sum(1 for node in message.nodes for _ in node.walk()) + 1
-                owner = connection.flows[message.way]
-                owner.messages.append(message)
-                owner.message_ends.append(message.end)
+            for at in range(0, len(data), SLICE):
+                if self.full:
+                    connection.talk.stop()
+                for message in connection.talk.take(way, data[at : at + SLICE]):
+                    message.known = frame.index
+                    self._count(message)
+                    owner = connection.flows[message.way]
+                    owner.messages.append(message)
+                    owner.message_ends.append(message.end)
         if found.data:
             away = (found.seq - flow.side.next + 0x80000000 & 0xFFFFFFFF) - 0x80000000
             self.places[frame.index] = _Place(flow, flow.total + away, len(found.data), connection.talk.protocol)
+
+    def _count(self, message: StreamMessage) -> None:
+        """Count the fields of a message, and the bytes of their values. Two fields may have the same bytes."""
+        self.nodes += 1
+        seen: dict[int, int] = {}
+        for top in message.nodes:
+            for node in top.walk():
+                self.nodes += 1
+                if isinstance(node.value, bytes):
+                    seen[id(node.value)] = len(node.value)
+        self.values += sum(seen.values())
+
+    @property
+    def full(self) -> bool:
+        """True if no further messages are kept."""
+        return self.nodes >= MOST_NODES or self.values >= MOST_VALUES
 
     def _connection(self, found: Payload) -> _Connection | None:
         """Return the connection of a segment. A SYN with a new number begins another one between the same ends."""
@@ -173,7 +194,7 @@ class Messages:
     @property
     def why_not_all(self) -> str:
         """The reason why there may be more messages than these, or ""."""
-        if self.nodes >= MOST_NODES:
+        if self.full:
             return "there are more messages than are kept"
         if self.done >= MOST_FRAMES:
             return f"only the first {MOST_FRAMES} frames are looked at"

@@ -1,5 +1,6 @@
 """Conversations and what their two sides said: the bytes of TCP in order and once, or the datagrams of UDP."""
 
+import heapq
 import ipaddress
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -102,34 +103,55 @@ def conversations(timeline: "Timeline", first: int = 0, last: "int | None" = Non
 
 
 class StreamSide:
-    """The bytes of one direction: each once, and in order."""
+    """The bytes of one direction: each once, and in order.
+
+    The work for one frame does not grow with the number of segments that wait, because a capture can have many of both.
+    """
 
     def __init__(self) -> None:
-        self.next = -1
-        self.early: dict[int, tuple[int, bytes]] = {}
+        self.next = -1  # the sequence number of the next byte
+        self.begin = -1  # the one of the first byte, from the SYN
+        self.place = 0  # how far the side is, in bytes. It does not wrap.
+        self.early: dict[int, tuple[int, bytes]] = {}  # by the place of the first byte
+        self.order: list[int] = []  # a heap of these places
         self.held = 0
 
     def take(self, found: Payload, frame: int) -> list[tuple[int, bytes]]:
         """Return what can be read now, with the frames that brought it."""
-        if self.next < 0 or found.syn:
-            self.next = found.seq
+        if self.next < 0 or (found.syn and found.seq != self.begin):
+            self.next, self.begin = found.seq, found.seq if found.syn else self.begin
+            self.early, self.order, self.held = {}, [], 0
+        ahead = ((found.seq - self.next + 0x80000000) & 0xFFFFFFFF) - 0x80000000
+        if ahead > 0:
+            self._keep(self.place + ahead, found.data, frame)
+            return []
         ready: list[tuple[int, bytes]] = []
-        due = (self.next - found.seq) & 0xFFFFFFFF < 0x80000000
-        room = due or (self.held + len(found.data) <= MOST_EARLY and len(self.early) < MOST_EARLY_SEGMENTS)
-        if found.data and found.seq not in self.early and room:
-            self.early[found.seq] = (frame, found.data)
-            self.held += len(found.data)
-        while True:
-            # a piece that begins at or before the next byte, and ends after it
-            fit = next((seq for seq in self.early if (self.next - seq) & 0xFFFFFFFF < 0x80000000), None)
-            if fit is None:
-                return ready
-            number, data = self.early.pop(fit)
+        if len(found.data) > -ahead:
+            self._read(ready, frame, found.data[-ahead:])
+        while self.order and self.order[0] <= self.place:
+            place = heapq.heappop(self.order)
+            number, data = self.early.pop(place)
             self.held -= len(data)
-            skip = (self.next - fit) & 0xFFFFFFFF
-            if skip < len(data):
-                ready.append((number, data[skip:]))
-                self.next = (self.next + len(data) - skip) & 0xFFFFFFFF
+            if self.place - place < len(data):
+                self._read(ready, number, data[self.place - place :])
+        return ready
+
+    def _keep(self, place: int, data: bytes, frame: int) -> None:
+        """Keep a segment that came too early. Of two that begin at the same place, the longer one stays."""
+        known = len(self.early[place][1]) if place in self.early else 0
+        if len(data) <= known or self.held + len(data) - known > MOST_EARLY:
+            return
+        if not known:
+            if len(self.early) >= MOST_EARLY_SEGMENTS:
+                return
+            heapq.heappush(self.order, place)
+        self.early[place] = (frame, data)
+        self.held += len(data) - known
+
+    def _read(self, ready: list[tuple[int, bytes]], frame: int, data: bytes) -> None:
+        ready.append((frame, data))
+        self.place += len(data)
+        self.next = (self.next + len(data)) & 0xFFFFFFFF
 
 
 def follow(timeline: "Timeline", talk: StreamTalk, last: "int | None" = None) -> tuple[list[SaidPiece], bool]:

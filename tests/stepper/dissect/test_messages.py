@@ -25,6 +25,7 @@ from pystack.stepper.dissect.messages.bson import Damaged, Document
 from pystack.stepper.dissect.messages.http1 import Http1
 from pystack.stepper.dissect.messages.tls13 import read_keys
 from pystack.stepper.search import search
+from pystack.stepper.streams import Payload, StreamSide
 from pystack.stepper.tui import ladder
 from pystack.stepper.tui.session import TerminalSession
 from pystack.stepper.web.data import Trace
@@ -604,6 +605,22 @@ def test_a_compressed_message_is_decompressed_up_to_a_limit():
     assert [one.line for one in talk.take(1, b"\xc1\x02\xca\x00")] == ["WebSocket Text: 2 bytes, compressed"]
 
 
+def test_many_compressed_messages_are_kept_up_to_a_limit(monkeypatch):
+    """Each of them may become 64 KiB from less than 100 bytes, so their number is no limit."""
+    monkeypatch.setattr(messages, "MOST_VALUES", 4 << 20)
+    pack = zlib.compressobj(9, wbits=-15)
+    bombs = b""
+    for _ in range(400):
+        packed = (pack.compress(bytes(65_000)) + pack.flush(zlib.Z_SYNC_FLUSH))[:-4]
+        bombs += bytes((0xC2, len(packed))) + packed
+    answer = b"HTTP/1.1 101 X\r\nUpgrade: websocket\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
+    timeline = wires.timeline([(0, 0, GET), (0, 1, answer), (0, 1, bombs)], 80)
+    found = [said.message for said in messages.messages_of(timeline).all(timeline)]
+    # the limit, and what 8 KiB of the stream can hold
+    assert 60 < len(found) < 200 and sum(len(one.nodes[-1].value) for one in found[2:]) < 12 << 20
+    assert list(messages.lines(timeline))[-1] == "(there are more messages than are kept)"
+
+
 def test_deep_documents_end():
     inner = b"\x05\0\0\0\0"
     for _ in range(2000):
@@ -649,6 +666,39 @@ def test_segments_in_another_order(talks):
     mixed = [frame for frame in frames for _ in range(1 + (chooser.random() < 0.2))]
     timeline = Timeline.of(wires.pcapng(mixed))
     assert sorted(lines(timeline, 0)) == sorted(lines(wires.timeline(talks("h2"), 80), 0))
+
+
+def test_the_longer_one_of_two_early_segments_is_read():
+    def early(seq, data, syn=False):
+        return Payload("10.0.0.1:1", "10.0.0.2:2", "TCP", data, seq, syn, 0)
+
+    near_the_wrap = 0xFFFFFFFE
+    side = StreamSide()
+    assert side.take(early(near_the_wrap, b"", True), 0) == []
+    assert side.take(early(2, b"e"), 1) == side.take(early(2, b"efgh"), 2) == side.take(early(2, b"ef"), 3) == []
+    assert side.take(early(near_the_wrap, b"", True), 4) == []  # the same SYN begins nothing
+    assert side.take(early(near_the_wrap, b"abcde"), 5) == [(5, b"abcde"), (2, b"fgh")]
+    assert side.take(early(4, b"ghij"), 6) == [(6, b"ij")]
+    assert (side.early, side.order, side.held, side.next, side.place) == ({}, [], 0, 8, 10)
+
+
+def test_the_work_for_a_frame_does_not_grow_with_the_segments_that_wait():
+    class Counted(dict):
+        looked = 0
+
+        def __iter__(self):
+            for key in super().__iter__():
+                Counted.looked += 1
+                yield key
+
+    side = StreamSide()
+    side.early = Counted()
+    for number in range(1000):
+        side.take(Payload("a", "b", "TCP", b"x", 10 + 2 * number if number else 1, False, 0), number)
+    assert len(side.early) == 999
+    for number in range(1000):
+        side.take(Payload("a", "b", "TCP", b"", 2, False, 0), 1000 + number)
+    assert Counted.looked == 0 and len(side.early) == 999
 
 
 def test_a_hole_is_reported(talks):
