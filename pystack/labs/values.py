@@ -1,5 +1,6 @@
 """What an experiment measures: a value with its question, its formula, and the result that the formula gives."""
 
+import math
 import shutil
 import sys
 from dataclasses import dataclass
@@ -90,6 +91,8 @@ class LabValue:
         scale = SCALES.get(self.unit, 1)
         try:
             numbers = [round(float(part) * scale, 6) for part in text.split(",")]
+            if not all(map(math.isfinite, numbers)):  # JSON has no name for them, so the course could not show them
+                raise ValueError
         except ValueError:
             raise ValueError(f"{text[:40]!r} is not a number: write for example {self.example()}") from None
         if isinstance(self.expected, list):

@@ -177,6 +177,11 @@ def test_nonsense_is_refused(served, path, body):
     assert status in (400, 404) and b"Traceback" not in data
 
 
+def test_an_address_with_a_number_of_thousands_of_digits_is_refused(served):
+    """Python refuses to read such a number, so the routes must not try."""
+    assert served.ask("GET", f"api/page/{'9' * 5000}")[0] == 414
+
+
 def test_nonsense_for_a_run_or_a_check_is_its_result(served):
     assert job(served, "api/run/17", {"predictions": {"x": "1"}}) == [{"error": "lab 17 has no value 'x'"}]
     assert "error" in job(served, "api/check/17", {"text": 5})[0]

@@ -109,6 +109,9 @@ def test_a_value_reads_predictions_and_compares_them():
     for wrong in ("", "many", "1, 2, 3", "nan ms"):
         with pytest.raises(ValueError, match="write"):
             rounds.parse(wrong)
+    for endless in ("nan", "-inf", "1e999", "1e308"):  # in ns, the last one is too large as well
+        with pytest.raises(ValueError, match="is not a number"):
+            value.parse(endless)
     with pytest.raises(ValueError, match="write one number"):
         value.parse("1, 2")
 

@@ -18,6 +18,8 @@ from starlette.responses import PlainTextResponse, Response
 
 #: a request holds a position and a few expressions
 MOST_BODY = 100_000
+#: the longest path of a page's own requests has less than 100 characters
+LONGEST_PATH = 1000
 HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -76,6 +78,8 @@ class Guard:
         first = request.url.path.split("/", 2)[1]
         if not secrets.compare_digest(first.encode(), self.secret.encode()):
             return PlainTextResponse(f"pystack: open the address that `{self.command}` printed\n", 404)
+        if len(request.url.path) > LONGEST_PATH:  # Python refuses to read a number of so many digits.
+            return PlainTextResponse("pystack: the address is too long\n", 414)
         return None
 
 
