@@ -252,8 +252,10 @@ class PackedColumns(Packed[T]):
         """Yield the index of each block's first row, and the block. This reads everything most quickly, and leaves the unpacked blocks alone."""
         for number, block in enumerate(self.blocks):
             yield number * self.block, self._opened(marshal.loads(zlib.decompress(block)))
-        if self.tail:
-            yield len(self.blocks) * self.block, self._opened(self._flat(self.tail))
+        done = len(self.blocks) * self.block
+        # The rows of one record stay unpacked until its end, and they may be more than a block can number.
+        for start in range(0, len(self.tail), self.block):
+            yield done + start, self._opened(self._flat(self.tail[start : start + self.block]))
 
     def _flat(self, rows: list[list[Any]]) -> Any:
         columns = zip(*rows, strict=True)
