@@ -605,6 +605,20 @@ def test_a_compressed_message_is_decompressed_up_to_a_limit():
     assert [one.line for one in talk.take(1, b"\xc1\x02\xca\x00")] == ["WebSocket Text: 2 bytes, compressed"]
 
 
+def test_a_very_large_frame_of_http2_has_its_whole_size():
+    """Only its first 64 KiB are kept, and a block of headers that goes on after them is not taken for a damaged one."""
+    larger = b"\0\0\6\4\0\0\0\0\0\0\5\0\x10\0\0"  # the server takes frames of 1 MiB
+    padded = (100_003).to_bytes(3) + b"\0\x08\0\0\0\1\x02" + b"x" * 100_002
+    data = (100_000).to_bytes(3) + b"\0\1\0\0\0\1" + b"x" * 100_000
+    headers = (70_000).to_bytes(3) + b"\1\4\0\0\0\3" + b"\x82" * 70_000
+    found = heard((0, H2), (1, larger), (0, padded + data + headers))
+    said = [one.line for one in found[-3:]]
+    assert (
+        "100000 bytes" in said[0] and said[0].endswith("bytes") and said[1].endswith("100000 bytes, end of the stream")
+    )
+    assert said[2].endswith("malformed: a header block has more than 65536 bytes")
+
+
 def test_many_compressed_messages_are_kept_up_to_a_limit(monkeypatch):
     """Each of them may become 64 KiB from less than 100 bytes, so their number is no limit."""
     monkeypatch.setattr(messages, "MOST_VALUES", 4 << 20)

@@ -190,14 +190,14 @@ class Http2(StreamParser):
 
     def _data(self, flags: int, fields: FieldReader) -> str:
         pad = _pad_length(flags, fields)
-        size = fields.left - pad
+        size = fields.left + _missing(fields) - pad
         if size < 0:
             fields.nodes.append(t.wrong("more padding than payload (RFC 9113 6.1)", HEAD, HEAD + 1))
             fields.rest("http2.data.data")
             return "malformed"
         if size:
             fields.raw(size, "http2.data.data", "Data")
-        if pad:
+        if pad and fields.left:
             fields.raw(pad, "http2.data.padding", "Padding")
         return size_text(size) + (", end of the stream" if flags & END_STREAM else "")
 
@@ -227,7 +227,7 @@ class Http2(StreamParser):
                 return "malformed"
             fragment = before[1] + fragment
         self.blocks[way] = None
-        if len(fragment) > MOST_BLOCK:
+        if len(fragment) > MOST_BLOCK or _missing(fields):
             self.headers[way].why = self.headers[way].why or f"a header block has more than {MOST_BLOCK} bytes"
         elif not flags & END_HEADERS:
             self.blocks[way] = (stream, fragment)
@@ -299,6 +299,11 @@ def _flags(data: bytes, kind: int) -> Node:
     return Node(
         "Flags", "http2.flags", 32, 8, data[4], f"0x{data[4]:02x}" + (f" ({names})" if names else ""), "", parts
     )
+
+
+def _missing(fields: FieldReader) -> int:
+    """Return how many bytes of the frame are not kept, because it is very large (base.KEPT)."""
+    return HEAD + int.from_bytes(fields.data[:3], "big") - len(fields.data)
 
 
 def _pad_length(flags: int, fields: FieldReader) -> int:
