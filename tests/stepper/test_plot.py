@@ -1,13 +1,16 @@
 """Plots: the numbers in them are the run's, and the files show them."""
 
+import struct
+
 import pytest
 from click.testing import CliRunner
 
 from pystack.cli.main import cli
-from pystack.stepper import scenarios
+from pystack.stepper import Timeline, scenarios
 from pystack.stepper.plot import arrows, data
-from pystack.stepper.plot.figures import KINDS, draw, frame_range
+from pystack.stepper.plot.figures import KINDS, draw, frame_range, svg
 from pystack.stepper.plot.ladder import gaps, ladder, spread
+from tests.stepper.dissect import wires
 
 pytest.importorskip("matplotlib")
 
@@ -221,3 +224,13 @@ def test_the_command_draws(name, tmp_path):
     result = CliRunner().invoke(cli, argv)
     assert result.exit_code == 0, result.output
     assert path.stat().st_size > 5000 and path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_capture_whose_clock_stood_still_has_a_plot():
+    """All round trips are 0 then, and an axis from 0 to 0 gives a warning in the terminal."""
+    frames = wires.frames([(0, 0, b"GET / HTTP/1.1\r\n\r\n"), (0, 1, b"HTTP/1.1 204 No Content\r\n\r\n")], 80)
+    head = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1)
+    still = Timeline.of(head + b"".join(struct.pack("<IIII", 9, 0, len(one), len(one)) + one for one in frames))
+    assert {sample[1] for sample in data.rtt(still, data.find_connection(still, None)).samples} == {0}
+    assert "<svg" in svg(still, "rtt")

@@ -191,7 +191,7 @@ def _rtt(axes: Any, timeline: "Timeline", key: str) -> None:
     # picture.
     first = rtt.samples[0][0]
     tops = [s[1] for s in rtt.samples] + [value for time, value in zip(*rtt.rto) if time >= first]
-    axes.set_ylim(0, max(tops) / 1e6 * 1.12)
+    axes.set_ylim(0, max(*tops, 1) / 1e6 * 1.12)
     axes.set_xlabel("time in s")
     axes.set_ylabel("ms")
     _legend(axes)
