@@ -133,6 +133,7 @@ SPREAD = {
     "tests/stepper/test_course.py": ("compiled", "what the scenarios suggest does not depend on the build"),
     "tests/stepper/test_plot.py": ("once", "the drawing does not depend on the build or on Python's version"),
     "tests/stepper/test_post.py": ("compiled", "two dozen long runs, which are the same on both builds"),
+    "tests/stepper/test_store.py": ("compiled", "the packed lists do not use the core"),
     "tests/stepper/test_scenarios.py": ("compiled", "simulations, which are the same on both builds"),
     "tests/stepper/test_tls_records.py": ("once", "it uses no stack"),
     "tests/stepper/timing": ("once", "it computes from recordings, which are the same on both builds"),
