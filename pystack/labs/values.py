@@ -78,6 +78,8 @@ class LabValue:
         if result is None:
             return "-"
         numbers = result if isinstance(result, list) else [result]
+        if not numbers:
+            return "none"
         scale = SCALES.get(self.unit, 1)
         return ", ".join(
             f"{number / scale:.10g}" if scale > 1 else f"{number:{'' if isinstance(number, int) else 'g'}}"

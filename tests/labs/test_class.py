@@ -157,6 +157,8 @@ def test_watch_grades_at_each_save_and_ends_with_ctrl_c(tmp_path):
         assert until("lab 17: right") and until("Waiting until you save")
         path.write_text(SOLUTION + "    1 / 0\n")
         assert until("ZeroDivisionError") and until("Waiting until you save")
+        path.write_bytes("caf\xe9 = 1\n".encode("latin-1"))
+        assert until("lab 17: unreadable") and until("is not a text in UTF-8") and until("Waiting until you save")
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
     finally:
@@ -164,6 +166,15 @@ def test_watch_grades_at_each_save_and_ends_with_ctrl_c(tmp_path):
         process.kill()
         process.wait()
         process.stdout.close()
+    states = {row["lab"]: row["state"] for row in json.loads(lab("list", "--json").output)}
+    assert states[17] == "solved"
+
+
+def test_watch_remembers_what_is_right_when_it_begins(tmp_path, monkeypatch):
+    path = tmp_path / "lab_17_nagle.py"
+    path.write_text(SOLUTION)
+    monkeypatch.setattr(watching, "saves", lambda paths: iter([None]))
+    assert "lab 17: right" in lab("watch", str(path)).output
     states = {row["lab"]: row["state"] for row in json.loads(lab("list", "--json").output)}
     assert states[17] == "solved"
 

@@ -257,9 +257,10 @@ class CourseService:
             kept = self.files.keep(lab, progress)
             if kept:
                 self.files.write(lab, progress, starter)
+            now = version(self.files.read(lab, progress))
             progress.forget(lab)
             progress.save()
-        return {"text": starter, "version": version(starter if kept else None), "kept": kept}
+        return {"text": starter, "version": now, "kept": kept}
 
 
 def _keep(kept: dict[str, Any], name: str, value: Any) -> None:

@@ -203,6 +203,11 @@ export class Exercise {
   }
 
   private async reset(): Promise<void> {
+    if (this.inConflict) { // There are two texts, and a copy would be made of one alone.
+      this.conflict.querySelector("button")!.focus();
+      this.saved.textContent = "not saved: first choose which text shall stay";
+      return;
+    }
     if (!(await confirmed("Begin again with the starter file? The lab counts as not begun then. Your text stays in a copy.", "Begin again"))) return;
     await this.save();
     const { text, version, kept } = await this.source.reset(this.page.number);
