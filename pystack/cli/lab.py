@@ -157,7 +157,7 @@ def _row(result: "LabResult", prediction: Any, predicted: bool) -> None:
         fits = "" if prediction is None else "  (right)" if value.fits(prediction) else "  (not so)"
         echo(f"    predicted  {value.text(prediction)}{fits}")
     echo(f"    measured   {value.text(result.measured)}" if not result.skipped else f"    skipped    {result.skipped}")
-    echo(f"    formula    {value.formula} = {value.text(value.expected)}")
+    echo(f"    formula    {value.formula} = {value.wanted()}")
 
 
 @lab.command("run")

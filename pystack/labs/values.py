@@ -86,6 +86,10 @@ class LabValue:
             for number in numbers
         ) + (f" {self.unit}" if self.unit else "")
 
+    def wanted(self) -> str:
+        """Return what the formula gives, for reading, and how far from it a result may be."""
+        return self.text(self.expected) + (f" (within {self.text(self.tolerance)})" if self.tolerance else "")
+
     def parse(self, text: str) -> Any:
         """Read a prediction such as "60", "60 ms" or "10, 20, 40". ValueError says what is wrong."""
         text = text.strip().removesuffix(self.unit).strip() if self.unit else text.strip()

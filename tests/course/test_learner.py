@@ -258,6 +258,20 @@ def test_two_tabs_keep_both_texts(browser, served, state):
         assert path.read_text() == "# one again\n"
 
 
+def test_the_explanation_comes_after_the_run_also_if_the_exercise_was_begun(browser, served):
+    with CoursePage(browser, served.address + "#lab=17") as page:
+        page.at(17)
+        page.write("# mine\n")
+        page.until("() => document.querySelector('#saved').textContent.startsWith('saved in')")
+        page.page.reload()
+        page.at(17)
+        assert page.page.locator("#explanation").count() == 0
+        page.run()
+        page.page.reload()
+        page.at(17)
+        assert "Explanation" in page.text("#explanation")
+
+
 def test_a_text_that_is_not_saved_is_there_when_the_learner_comes_back(browser, served, state):
     """Two tabs have two texts. In one of them, the learner leaves the lab, or presses "Begin again", before saying which one shall stay."""
     path = state / "pystack" / "exercises" / "lab_17_nagle.py"

@@ -208,6 +208,13 @@ def test_a_lab_that_is_started_anew_elsewhere_names_the_first_file():
     assert "until now" not in lab("start", "17", "one").output
 
 
+def test_a_value_that_needs_not_be_exact_says_how_far_it_may_be():
+    """Otherwise 281.6 ms and 282.4 ms look like a mistake, and the line below says that they are the same."""
+    ran = lab("run", "35", "--no-predict").output
+    assert "formula    R + 100 F / rate + s = 282.4096 ms (within 2.4224 ms)\n" in ran
+    assert "formula    none = 0 segments\n" in ran
+
+
 def test_a_list_without_numbers_is_none():
     value = LabValue("x", "Which drops?", "none", [])
     assert value.text([]) == "none" and value.text([1_000_000]) == "1 ms"

@@ -120,6 +120,7 @@ class CourseService:
             "version": version(answer),
             "file": lab.exercise,
             "hints": len(hints),
+            "ran": bool(progress.of(lab).get("run")),
             "hints_seen": list(hints[: progress.hints(lab)]),
             "next": following(lab),
             "scenarios": sights(lab),
@@ -369,7 +370,7 @@ def row(result: LabResult, prediction: Any = None) -> dict[str, Any]:
         "predicted_right": None if prediction is None else value.fits(prediction),
         "measured": "" if result.skipped else value.text(result.measured),
         "formula": value.formula,
-        "expected": value.text(value.expected),
+        "expected": value.wanted(),
         "right": result.right,
         "skipped": result.skipped,
     }

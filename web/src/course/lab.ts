@@ -44,7 +44,7 @@ export class LabView {
     if (before) this.show(before);
     else {
       this.verdict.textContent = "Run the lab first. Then this part shows what you predicted beside what was measured.";
-      if (page.state !== "open") this.explain(page.explanation);
+      if (page.ran) this.explain(page.explanation);
     }
   }
 
