@@ -64,10 +64,16 @@ def _progress() -> "LabProgress":
 
 
 def _remember(one: "LabFolder", **entry: Any) -> None:
-    """Keep something about a lab. Another terminal or the page of the course may have changed the file meanwhile, so it is read anew."""
+    """Keep something about a lab. Another terminal or the page of the course may have changed the file meanwhile, so it is read anew.
+
+    If it cannot be kept, a line says so, and the command goes on, because its result matters more.
+    """
     progress = _progress()
     progress.of(one).update(entry)
-    progress.save()
+    try:
+        progress.save()
+    except OSError as error:
+        echo(f"your progress is not saved: {progress.path}: {error.strerror}", err=True)
 
 
 @lab.command("list")
@@ -388,8 +394,7 @@ def hint(number: str) -> None:
     seen = min(progress.hints(one) + 1, len(hints))
     for index, text in enumerate(hints[:seen], 1):
         echo(f"{index}/{len(hints)}  " + _filled(text).replace("\n", "\n     "))
-    progress.of(one)["hints"] = seen
-    progress.save()
+    _remember(one, hints=seen)
 
 
 @lab.command()

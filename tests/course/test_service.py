@@ -344,6 +344,14 @@ def test_begin_again(service):
     assert (page["state"], page["hints_seen"], page["answer"]) == ("open", [], starter)
 
 
+def test_a_grade_is_there_also_if_the_progress_cannot_be_saved(service, tmp_path):
+    service.progress = lambda: LabProgress(Path("/proc/none/labs.json"))
+    found = service.check(17, service.solution(17)["text"])
+    assert found["verdict"] == "right"
+    assert found["text"] == "Your progress is not saved: /proc/none/labs.json: No such file or directory"
+    assert service.run(17, {})["right"] and service.hint(17, 1)["of"] == 3
+
+
 def test_begin_again_twice_keeps_every_text(service):
     """The second click comes when the file is the starter again, and must not put the starter over the copy."""
     path = Path(service.save(17, "mine", "")["file"])

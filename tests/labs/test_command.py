@@ -185,6 +185,18 @@ def test_another_terminal_may_change_the_progress_meanwhile(monkeypatch):
     assert LabProgress().labs == {"9": solved, "17": {"run": True, **solved}, "3": solved}
 
 
+def test_a_result_is_there_also_if_the_progress_cannot_be_saved(monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", "/proc/none")
+    with open("lab_17_nagle.py", "w") as file:
+        file.write(SOLUTION)
+    unsaved = "your progress is not saved: /proc/none/pystack/labs.json: No such file or directory\n"
+    done = lab("check", "lab_17_nagle.py")
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "lab 17: right\n", unsaved)
+    assert lab("run", "17", "--no-predict").exit_code == 0
+    done = lab("hint", "17")
+    assert done.exit_code == 0 and done.stdout.startswith("1/3") and done.stderr == unsaved
+
+
 def test_a_file_that_is_gone_does_not_keep_others_from_their_grades():
     for number in ("9", "17", "18"):
         lab("start", number)
