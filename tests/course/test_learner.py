@@ -431,3 +431,12 @@ def test_a_phone_scrolls_in_one_direction(browser, shared, lab):
         assert page.page.evaluate(width) == [375, 375, 375]
         for button in ("#run", "#check", "#hint"):
             assert page.page.locator(button).bounding_box()["height"] >= 36
+        # the network is large enough to be read, and is moved inside its frame
+        assert page.page.evaluate(
+            "(([image]) => image.width === image.naturalWidth)(document.querySelectorAll('.drawing img'))"
+        )
+        page.open(36)
+        page.page.focus(".drawing")
+        page.page.keyboard.press("ArrowRight")
+        page.until("() => document.querySelector('.drawing').scrollLeft > 0")
+        assert page.page.evaluate(width) == [375, 375, 375]
