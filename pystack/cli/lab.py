@@ -63,6 +63,19 @@ def _progress() -> "LabProgress":
     return LabProgress()
 
 
+def _remember(one: "LabFolder", **entry: Any) -> None:
+    """Keep something about a lab. Another terminal or the page of the course may have changed the file meanwhile, so it is read anew.
+
+    If it cannot be kept, a line says so, and the command goes on, because its result matters more.
+    """
+    progress = _progress()
+    progress.of(one).update(entry)
+    try:
+        progress.save()
+    except OSError as error:
+        echo(f"your progress is not saved: {progress.path}: {error.strerror}", err=True)
+
+
 @lab.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 def list_labs(as_json: bool) -> None:
@@ -150,7 +163,7 @@ def _row(result: "LabResult", prediction: Any, predicted: bool) -> None:
         fits = "" if prediction is None else "  (right)" if value.fits(prediction) else "  (not so)"
         echo(f"    predicted  {value.text(prediction)}{fits}")
     echo(f"    measured   {value.text(result.measured)}" if not result.skipped else f"    skipped    {result.skipped}")
-    echo(f"    formula    {value.formula} = {value.text(value.expected)}")
+    echo(f"    formula    {value.formula} = {value.wanted()}")
 
 
 @lab.command("run")
@@ -192,7 +205,7 @@ def run_lab(
         one.write(Path(write))
     if plot and chosen:
         labpages.draw(chosen, plot)
-    progress = _progress()
+    _progress()  # says now if the file is damaged
     asks = not (no_predict or as_json)
     if asks:
         echo(_filled(one.section("Question")) + "\n")
@@ -218,8 +231,7 @@ def run_lab(
         )
         echo("\n" + words + (f" ({skipped} skipped)." if skipped else "."))
         echo("\n" + _filled(one.section("Explanation")))
-    progress.of(one)["run"] = True
-    progress.save()
+    _remember(one, run=True)
     if serve and chosen:
         echo(f"\n{chosen.title}:")
         timeline, cursor, scenario = labpages.opened(chosen)
@@ -240,9 +252,10 @@ def start(number: str, folder: str) -> None:
     else:
         shutil.copyfile(one.starter, target)
         echo(f"{target} is yours now: change it, and then call `pystack lab check {one.number}`")
-    progress = _progress()
-    progress.of(one)["file"] = str(target.resolve())
-    progress.save()
+    before = _progress().file(one)
+    _remember(one, file=str(target.resolve()))
+    if before and before.exists() and before.resolve() != target.resolve():
+        echo(f"{before} was your file until now. It stays as it is, and `pystack lab check {before}` grades it.")
     echo("\n" + _filled(one.section("Exercise")))
 
 
@@ -264,6 +277,20 @@ def _chosen(what: str | None, progress: "LabProgress") -> "list[tuple[LabFolder,
     return [(one, path)]
 
 
+def _graded(one: "LabFolder", path: Path) -> "LabGrade":
+    """Grade a file, and remember at once if it is right. A file that cannot be read has a grade, too, because others wait for theirs."""
+    from pystack.labs.folders import LabError
+    from pystack.labs.grading import LabGrade, grade
+
+    try:
+        result = grade(one, path)
+    except LabError as error:
+        return LabGrade(one.number, "unreadable", str(error))
+    if result.right:
+        _remember(one, solved=True)
+    return result
+
+
 def _say(result: "LabGrade") -> None:
     """Print a grade for the learner."""
     if result.output:
@@ -280,28 +307,21 @@ def watch(what: str | None) -> None:
 
     This needs the extra `watch`.
     """
-    from pystack.labs.grading import grade
     from pystack.labs.watching import saves
 
-    progress = _progress()
-    chosen = {path: one for one, path in _chosen(what, progress)}
+    chosen = {path: one for one, path in _chosen(what, _progress())}
     waiting = saves(list(chosen))
     try:
         next(waiting, None)  # From here on, no save is missed.
         for path in chosen:
             if path.is_file():
-                _say(grade(chosen[path], path))
+                _say(_graded(chosen[path], path))
         while True:
             echo("\nWaiting until you save. Ctrl-C ends this.")
             saved = next(waiting, None)
             if saved is None:
                 return
-            result = grade(chosen[saved], saved)
-            _say(result)
-            if result.right:
-                progress = _progress()
-                progress.of(chosen[saved])["solved"] = True
-                progress.save()
+            _say(_graded(chosen[saved], saved))
     except KeyboardInterrupt:
         return
 
@@ -326,8 +346,7 @@ def check(what: str | None, as_json: bool, junit: str | None, itself: bool, jobs
     A file is graded in a process of its own, with limits of time and memory. The exit status is 1 if a file is not right.
     """
     from pystack.labs.checking import check_all
-    from pystack.labs.folders import labs
-    from pystack.labs.grading import grade
+    from pystack.labs.folders import LabError, labs
 
     records: list[dict[str, Any]] = []
     if what == "all" or itself:
@@ -347,16 +366,15 @@ def check(what: str | None, as_json: bool, junit: str | None, itself: bool, jobs
                 skipped = f" (without its grader, which {found.lacks})" if found.lacks else ""
                 echo(f"lab {found.lab}: {text or 'right'}{skipped}, {found.seconds:.1f} s ({found.processor:.1f} s)")
     else:
-        progress = _progress()
-        for one, path in _chosen(what, progress):
+        for one, path in _chosen(what, _progress()):
             began = time.monotonic()
-            result = grade(one, path)
+            result = _graded(one, path)
+            if what is not None and result.verdict == "unreadable":
+                raise LabError(result.text)
             seconds = round(time.monotonic() - began, 3)
             records.append({**vars(result), "file": str(path), "seconds": seconds})
-            progress.of(one)["solved"] = result.right or bool(progress.of(one).get("solved"))
             if not as_json:
                 _say(result)
-        progress.save()
     if junit:
         from pystack.labs.junit import write
 
@@ -376,8 +394,7 @@ def hint(number: str) -> None:
     seen = min(progress.hints(one) + 1, len(hints))
     for index, text in enumerate(hints[:seen], 1):
         echo(f"{index}/{len(hints)}  " + _filled(text).replace("\n", "\n     "))
-    progress.of(one)["hints"] = seen
-    progress.save()
+    _remember(one, hints=seen)
 
 
 @lab.command()

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,6 +54,15 @@ def draw(look: "LabLook", path: str) -> None:
         look.draw(path)
 
 
+def _folder(output: str | None, formats: tuple[str, ...]) -> Path:
+    """Return the folder for files, and make it. A name with the ending of another kind of file means a file, and no folder."""
+    folder = Path(output or ".")
+    if re.fullmatch(r"\.[A-Za-z]{3,4}", folder.suffix) and not folder.is_dir():
+        raise click.UsageError(f"{output}: the file's name must end in {', '.join(formats[:-1])} or {formats[-1]}")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def server() -> Callable[..., None]:
     """Return the function that serves the stepper."""
     try:
@@ -79,7 +89,7 @@ def opened(look: "LabLook") -> Any:
     metavar="PATH",
     help="The file to write (.svg, .png or .pdf), or a folder.  [default: this folder]",
 )
-@click.option("--look", type=int, metavar="K", help="Draw only the K-th run of the lab.  [default: all]")
+@click.option("--look", type=click.IntRange(1), metavar="K", help="Draw only the K-th run of the lab.  [default: all]")
 def plot(number: str, output: str | None, look: int | None) -> None:
     """Draw the plots of lab N, or of all labs, as SVG for slides: lab_17_nagle.svg, lab_17_nagle_2.svg and so on.
 
@@ -93,8 +103,7 @@ def plot(number: str, output: str | None, look: int | None) -> None:
         draw(look_of(lab_of(number), look or 1), output)
         echo(f"wrote {output}")
         return
-    folder = Path(output or ".")
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = _folder(output, FORMATS)
     for one in labs() if number == "all" else [lab_of(number)]:
         if number == "all" and not one.looks():
             echo(f"lab {one.number} has no plot: {one.no_looks()}")
@@ -154,8 +163,7 @@ def handout(number: str, solutions: bool, as_pdf: bool, paper: str | None, outpu
         as_pdf = ending == ".pdf"
         _write_handout(lab_of(number), solutions, as_pdf, paper, Path(str(output)))
         return
-    folder = Path(output or ".")
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = _folder(output, (".html", ".pdf"))
     for one in labs() if number == "all" else [lab_of(number)]:
         name = one.path.name + ("_solutions" if solutions else "") + (".pdf" if as_pdf else ".html")
         _write_handout(one, solutions, as_pdf, paper, folder / name)

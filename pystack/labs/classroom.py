@@ -20,6 +20,11 @@ COLUMNS = ("learner", "lab", "file", "verdict", "text", "seconds")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
+def written(text: str) -> str:
+    """Return a text as UTF-8 can write it. The bytes of a file's name that are none, such as of an old ZIP archive, become \\xe9 and so on."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 @dataclass(frozen=True)
 class Submission:
     """A file, its learner, and its lab, which is None if the name says none."""
@@ -42,11 +47,11 @@ class SubmissionGrade:
         """Return the columns of the CSV."""
         one = self.submission
         cells = {
-            "learner": one.learner,
+            "learner": written(one.learner),
             "lab": one.lab.number if one.lab else "",
-            "file": one.path.relative_to(folder).as_posix(),
+            "file": written(one.path.relative_to(folder).as_posix()),
             "verdict": self.grade.verdict,
-            "text": self.grade.text,
+            "text": written(self.grade.text),
             "seconds": f"{self.seconds:.1f}",
         }
         return {name: f"'{cell}" if str(cell).startswith(FORMULA) else cell for name, cell in cells.items()}

@@ -103,7 +103,10 @@ def _result(lab: LabFolder, status: int, late: bool, result: str, output: str, l
         return LabGrade(lab.number, "stopped", text, output)
     try:
         found = json.loads(result)
-        return LabGrade(lab.number, found["verdict"], found["text"], output)
-    except (ValueError, KeyError, TypeError):
+        text = (
+            found["text"].encode("utf-8", "backslashreplace").decode()
+        )  # An exception's text may have half of a pair.
+        return LabGrade(lab.number, found["verdict"], text, output)
+    except (ValueError, KeyError, TypeError, AttributeError):
         text = f"The process of your file ended with status {status} before the grader had a result."
         return LabGrade(lab.number, "stopped", text, output)

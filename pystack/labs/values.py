@@ -79,11 +79,17 @@ class LabValue:
         if result is None:
             return "-"
         numbers = result if isinstance(result, list) else [result]
+        if not numbers:
+            return "none"
         scale = SCALES.get(self.unit, 1)
         return ", ".join(
             f"{number / scale:.10g}" if scale > 1 else f"{number:{'' if isinstance(number, int) else 'g'}}"
             for number in numbers
         ) + (f" {self.unit}" if self.unit else "")
+
+    def wanted(self) -> str:
+        """Return what the formula gives, for reading, and how far from it a result may be."""
+        return self.text(self.expected) + (f" (within {self.text(self.tolerance)})" if self.tolerance else "")
 
     def parse(self, text: str) -> Any:
         """Read a prediction such as "60", "60 ms" or "10, 20, 40". ValueError says what is wrong."""

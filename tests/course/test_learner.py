@@ -258,6 +258,49 @@ def test_two_tabs_keep_both_texts(browser, served, state):
         assert path.read_text() == "# one again\n"
 
 
+def test_the_explanation_comes_after_the_run_also_if_the_exercise_was_begun(browser, served):
+    with CoursePage(browser, served.address + "#lab=17") as page:
+        page.at(17)
+        page.write("# mine\n")
+        page.until("() => document.querySelector('#saved').textContent.startsWith('saved in')")
+        page.page.reload()
+        page.at(17)
+        assert page.page.locator("#explanation").count() == 0
+        page.run()
+        page.page.reload()
+        page.at(17)
+        assert "Explanation" in page.text("#explanation")
+
+
+def test_a_text_that_is_not_saved_is_there_when_the_learner_comes_back(browser, served, state):
+    """Two tabs have two texts. In one of them, the learner leaves the lab, or presses "Begin again", before saying which one shall stay."""
+    path = state / "pystack" / "exercises" / "lab_17_nagle.py"
+    with CoursePage(browser, served.address + "#lab=17") as one, CoursePage(browser, served.address + "#lab=17") as two:
+        one.at(17), two.at(17)
+        one.write("# one\n")
+        one.until("() => document.querySelector('#saved').textContent.startsWith('saved in')")
+        two.write("# two\n")
+        two.page.wait_for_selector("#keep-mine")
+        two.page.click("#reset")
+        two.until("() => document.querySelector('#saved').textContent.includes('first choose')")
+        assert two.editor == "# two\n"
+        two.open(9)
+        two.open(17)
+        assert two.editor == "# two\n"
+        two.page.wait_for_selector("#keep-mine")
+        asked = []
+        two.page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+        two.page.reload()
+        two.at(17)
+        assert asked == ["beforeunload"] and two.editor == "# two\n" and path.read_text() == "# one\n"
+        two.page.click("#keep-mine")
+        two.until("() => document.querySelector('#saved').textContent.startsWith('saved in')")
+        assert path.read_text() == "# two\n"
+        two.page.reload()
+        two.at(17)
+        assert asked == ["beforeunload"] and two.editor == "# two\n" and two.page.locator("#keep-mine").count() == 0
+
+
 def test_a_text_that_an_editor_saves_appears(browser, served, state):
     with CoursePage(browser, served.address + "#lab=17") as page:
         page.at(17)
@@ -388,3 +431,12 @@ def test_a_phone_scrolls_in_one_direction(browser, shared, lab):
         assert page.page.evaluate(width) == [375, 375, 375]
         for button in ("#run", "#check", "#hint"):
             assert page.page.locator(button).bounding_box()["height"] >= 36
+        # the network is large enough to be read, and is moved inside its frame
+        assert page.page.evaluate(
+            "(([image]) => image.width === image.naturalWidth)(document.querySelectorAll('.drawing img'))"
+        )
+        page.open(36)
+        page.page.focus(".drawing")
+        page.page.keyboard.press("ArrowRight")
+        page.until("() => document.querySelector('.drawing').scrollLeft > 0")
+        assert page.page.evaluate(width) == [375, 375, 375]

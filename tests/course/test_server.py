@@ -102,6 +102,12 @@ def test_a_lab_from_its_page_to_its_solution(served):
     assert served.json("api/reset/18", {})["text"] == starter
 
 
+def test_a_text_that_is_no_unicode_is_a_grade(served):
+    """Half of a pair of UTF-16 in an exception ended the answer in the middle, without a verdict."""
+    result = job(served, "api/check/17", {"text": "raise ValueError('\\ud800 half')\n"})[-1]["result"]
+    assert (result["verdict"], result["text"]) == ("error", r"Your file raised ValueError in line 1: \ud800 half")
+
+
 def test_the_stepper_is_a_page_in_a_sandbox(served):
     assert served.ask("GET", "step/17.2")[0] == 200
     status, data, headers = served.ask("GET", "step/nagle")

@@ -344,6 +344,28 @@ def test_begin_again(service):
     assert (page["state"], page["hints_seen"], page["answer"]) == ("open", [], starter)
 
 
+def test_a_grade_is_there_also_if_the_progress_cannot_be_saved(service, tmp_path):
+    service.progress = lambda: LabProgress(Path("/proc/none/labs.json"))
+    found = service.check(17, service.solution(17)["text"])
+    assert found["verdict"] == "right"
+    assert found["text"] == "Your progress is not saved: /proc/none/labs.json: No such file or directory"
+    assert service.run(17, {})["right"] and service.hint(17, 1)["of"] == 3
+
+
+def test_begin_again_twice_keeps_every_text(service):
+    """The second click comes when the file is the starter again, and must not put the starter over the copy."""
+    path = Path(service.save(17, "mine", "")["file"])
+    assert service.reset(17)["kept"] == f"{path}~"
+    starter = lab_of("17").starter.read_text()
+    assert service.reset(17) == {"text": starter, "version": version(starter), "kept": ""}
+    assert Path(f"{path}~").read_text() == "mine"
+    service.save(17, "other", version(starter))
+    assert service.reset(17)["kept"] == f"{path}~2"
+    service.save(17, "mine", version(starter))
+    assert service.reset(17)["kept"] == f"{path}~"
+    assert [Path(f"{path}{end}").read_text() for end in ("~", "~2", "")] == ["mine", "other", starter]
+
+
 def test_another_program_may_change_the_progress_meanwhile(service):
     """`pystack lab` writes the same file."""
     service.run(17, {})

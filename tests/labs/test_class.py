@@ -56,6 +56,7 @@ def test_a_folder_becomes_a_csv_and_hostile_files_are_stopped(tmp_path):
             "fred/lab_17_nagle.py": "import socket\nsocket.create_connection(('127.0.0.1', 9))\n",
             "=cmd()/lab_17_nagle.py": SOLUTION,
             "gina/mine.py": SOLUTION,
+            "ida/lab_17_nagle.py": "raise ValueError('\\ud800 half')\n",
             ".hidden/lab_17_nagle.py": SOLUTION,
         },
     )
@@ -65,7 +66,7 @@ def test_a_folder_becomes_a_csv_and_hostile_files_are_stopped(tmp_path):
     assert "anna/lab_17_nagle.py: right" in done.output
     rows = list(csv.DictReader(Path("grades.csv").read_text().splitlines()))
     found = {row["learner"]: (row["verdict"], row["text"]) for row in rows}
-    assert list(found) == ["'=cmd()", "anna", "bert", "cleo", "dora", "emil", "fred", "gina", "hans"]
+    assert list(found) == ["'=cmd()", "anna", "bert", "cleo", "dora", "emil", "fred", "gina", "hans", "ida"]
     assert found["'=cmd()"] == found["anna"] == ("right", "")
     assert found["bert"][0] == "wrong" and found["bert"][1].startswith("An exchange took 60 ms")
     assert found["cleo"] == (
@@ -76,8 +77,24 @@ def test_a_folder_becomes_a_csv_and_hostile_files_are_stopped(tmp_path):
     assert found["emil"][0] == "refused" and "tried to open" in found["emil"][1]
     assert found["fred"][0] == "refused" and "tried to use a socket of this machine" in found["fred"][1]
     assert found["gina"][0] == "unreadable" and "does not say to which lab" in found["gina"][1]
+    assert found["ida"] == ("error", r"Your file raised ValueError in line 1: \ud800 half")
     assert found["hans"] == ("unreadable", "It is a symbolic link, which the grader does not follow.")
     assert {row["lab"] for row in rows} == {"17", ""} and all(float(row["seconds"]) >= 0 for row in rows)
+
+
+@pytest.mark.parametrize("out", [(), ("--out", "grades.csv")])
+def test_a_name_that_is_no_utf8_does_not_end_the_grading(tmp_path, out):
+    """Archives of other systems have such names. The grades after it were lost."""
+    place = tmp_path / "class"
+    place.mkdir()
+    for name in (b"zo\xeb_lab_17_nagle.py", "zoë_lab_17_nagle.py".encode()):
+        with open(os.path.join(os.fsencode(place), name), "w") as file:
+            file.write(SOLUTION)
+    done = lab("grade", str(place), *out)
+    assert done.exit_code == 0, done.output
+    rows = list(csv.DictReader((Path("grades.csv").read_text() if out else done.output).splitlines()))
+    assert [(row["learner"], row["verdict"]) for row in rows] == [("zoë", "right"), (r"zo\xeb", "right")]
+    assert rows[1]["file"] == r"zo\xeb_lab_17_nagle.py"
 
 
 def test_the_csv_is_printed_and_status_0_says_that_each_file_has_a_grade(tmp_path):
@@ -157,6 +174,8 @@ def test_watch_grades_at_each_save_and_ends_with_ctrl_c(tmp_path):
         assert until("lab 17: right") and until("Waiting until you save")
         path.write_text(SOLUTION + "    1 / 0\n")
         assert until("ZeroDivisionError") and until("Waiting until you save")
+        path.write_bytes("caf\xe9 = 1\n".encode("latin-1"))
+        assert until("lab 17: unreadable") and until("is not a text in UTF-8") and until("Waiting until you save")
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
     finally:
@@ -164,6 +183,15 @@ def test_watch_grades_at_each_save_and_ends_with_ctrl_c(tmp_path):
         process.kill()
         process.wait()
         process.stdout.close()
+    states = {row["lab"]: row["state"] for row in json.loads(lab("list", "--json").output)}
+    assert states[17] == "solved"
+
+
+def test_watch_remembers_what_is_right_when_it_begins(tmp_path, monkeypatch):
+    path = tmp_path / "lab_17_nagle.py"
+    path.write_text(SOLUTION)
+    monkeypatch.setattr(watching, "saves", lambda paths: iter([None]))
+    assert "lab 17: right" in lab("watch", str(path)).output
     states = {row["lab"]: row["state"] for row in json.loads(lab("list", "--json").output)}
     assert states[17] == "solved"
 

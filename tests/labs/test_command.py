@@ -11,8 +11,9 @@ import pytest
 from click.testing import CliRunner
 
 from pystack.cli.main import cli
-from pystack.labs import folders
+from pystack.labs import folders, grading
 from pystack.labs.progress import LabProgress, state_file
+from pystack.labs.values import LabValue
 
 SOLUTION = "def send_request(c, h, b):\n    yield c.sendall(h + b)\n"
 
@@ -162,3 +163,70 @@ def test_the_progress_is_below_the_state_directory(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", "relative")  # the specification: such a path is ignored
     monkeypatch.setenv("HOME", str(tmp_path))
     assert state_file() == tmp_path / ".local" / "state" / "pystack" / "labs.json"
+
+
+def test_another_terminal_may_change_the_progress_meanwhile(monkeypatch):
+    """A run waits for predictions, and a check for the grader, while the learner goes on elsewhere."""
+    measure, grade = folders.LabFolder.measure, grading.grade
+
+    def elsewhere(number):
+        progress = LabProgress()
+        progress.of(folders.lab_of(number))["solved"] = True
+        progress.save()
+
+    monkeypatch.setattr(folders.LabFolder, "measure", lambda one: elsewhere("9") or measure(one))
+    assert lab("run", "17", "--no-predict").exit_code == 0
+    assert LabProgress().labs == {"9": {"solved": True}, "17": {"run": True}}
+    monkeypatch.setattr(grading, "grade", lambda one, path: elsewhere("3") or grade(one, path))
+    with open("lab_17_nagle.py", "w") as file:
+        file.write(SOLUTION)
+    assert lab("check", "lab_17_nagle.py").exit_code == 0
+    solved = {"solved": True}
+    assert LabProgress().labs == {"9": solved, "17": {"run": True, **solved}, "3": solved}
+
+
+def test_a_result_is_there_also_if_the_progress_cannot_be_saved(monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", "/proc/none")
+    with open("lab_17_nagle.py", "w") as file:
+        file.write(SOLUTION)
+    unsaved = "your progress is not saved: /proc/none/pystack/labs.json: No such file or directory\n"
+    done = lab("check", "lab_17_nagle.py")
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "lab 17: right\n", unsaved)
+    assert lab("run", "17", "--no-predict").exit_code == 0
+    done = lab("hint", "17")
+    assert done.exit_code == 0 and done.stdout.startswith("1/3") and done.stderr == unsaved
+
+
+def test_a_file_that_is_gone_does_not_keep_others_from_their_grades():
+    for number in ("9", "17", "18"):
+        lab("start", number)
+    with open("lab_17_nagle.py", "w") as file:
+        file.write(SOLUTION)
+    os.remove("lab_09_segment.py")
+    found = lab("check", "--json", "--junit", "grades.xml")
+    rows = json.loads(found.output)
+    assert found.exit_code == 1
+    assert [(row["lab"], row["verdict"]) for row in rows] == [(9, "unreadable"), (17, "right"), (18, "wrong")]
+    assert rows[0]["text"].endswith("lab_09_segment.py: No such file or directory")
+    assert os.path.exists("grades.xml") and states()[17] == "solved"
+
+
+def test_a_lab_that_is_started_anew_elsewhere_names_the_first_file():
+    lab("start", "17", "one")
+    again = lab("start", "17", "two")
+    assert re.search(r"one/lab_17_nagle.py was your file until now. It stays as it is", again.output)
+    assert "until now" not in lab("start", "17", "two").output
+    os.remove("two/lab_17_nagle.py")
+    assert "until now" not in lab("start", "17", "one").output
+
+
+def test_a_value_that_needs_not_be_exact_says_how_far_it_may_be():
+    """Otherwise 281.6 ms and 282.4 ms look like a mistake, and the line below says that they are the same."""
+    ran = lab("run", "35", "--no-predict").output
+    assert "formula    R + 100 F / rate + s = 282.4096 ms (within 2.4224 ms)\n" in ran
+    assert "formula    none = 0 segments\n" in ran
+
+
+def test_a_list_without_numbers_is_none():
+    value = LabValue("x", "Which drops?", "none", [])
+    assert value.text([]) == "none" and value.text([1_000_000]) == "1 ms"

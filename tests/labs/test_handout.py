@@ -201,6 +201,8 @@ def test_files_are_named_after_the_lab(tmp_path, monkeypatch):
     [
         (["all", "-o", "x.pdf"], 2, "all handouts need a folder"),
         (["17", "--pdf", "-o", "x.html"], 2, "--pdf writes a PDF, but x.html ends with .html"),
+        (["17", "-o", "lab.docx"], 2, "lab.docx: the file's name must end in .html or .pdf"),
+        (["17", "-o", "lab.PDF"], 2, "lab.PDF: the file's name must end in .html or .pdf"),
         (["99"], 1, "there is no lab '99'"),
     ],
 )

@@ -71,6 +71,8 @@ def again(tmp_path):
         (["run", "17", "--look", "3", "--web"], 1, "lab 17 has no run 3; there are 1: Two writes"),
         (["run", "17", "--write", "x.pcapng"], 1, "lab 17 writes no capture"),
         (["plot", "all", "-o", "x.svg"], 2, "all plots need a folder"),
+        (["plot", "17", "-o", "x.jpg"], 2, "x.jpg: the file's name must end in .svg, .png or .pdf"),
+        (["plot", "17", "--look", "0"], 2, "0 is not in the range"),
     ],
 )
 def test_what_cannot_be_is_refused(args, status, says, tmp_path):

@@ -75,6 +75,16 @@ def test_what_goes_wrong_is_said(tmp_path, body, verdict, says):
 
 
 @needs_c
+def test_a_wrong_answer_over_udp_gets_a_hint_about_the_answer():
+    """The starter file sends the message back. Its answer does come, so a question about the address of the client would mislead."""
+    lab = lab_of("34")
+    found = grade(lab, lab.starter)
+    assert found.verdict == "wrong" and "room" not in found.text
+    assert found.text.startswith("The answer must be the number of bytes (2 bytes, in network byte order)")
+    assert found.text.endswith("(the answer to b'hello' is b'hello' instead of b'\\x00\\x05olleh')")
+
+
+@needs_c
 @pytest.mark.parametrize("body", ["for (;;);", LISTEN + "for (;;);"])
 def test_an_endless_loop_is_stopped(tmp_path, body):
     """On a busy machine, it does not get its two seconds of processor time while the grader waits."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -60,14 +61,21 @@ class LearnerFiles:
         return path
 
     def keep(self, lab: LabFolder, progress: Any) -> str:
-        """Copy the learner's text to a file whose name ends with ~. Returns its name, or "" if there is no text."""
+        """Copy the learner's text to a new file whose name ends with ~, ~2, ~3 and so on.
+
+        Returns its name, or "" if there is no text, or only the starter file's. A copy that exists stays, because it may be the only one of that text.
+        """
         text = self.read(lab, progress)
-        if text is None:
+        if text is None or text == lab.starter.read_text(encoding="utf-8"):
             return ""
         path = self.path(lab, progress)
         kept = path.with_name(path.name + "~")
         try:
-            kept.write_text(text, encoding="utf-8")
+            for number in count(2):
+                if not os.path.lexists(kept) or (kept.is_file() and kept.read_bytes() == text.encode()):
+                    break
+                kept = path.with_name(f"{path.name}~{number}")
+            kept.write_bytes(text.encode())
         except OSError as error:
             raise LabError(f"{kept}: {error.strerror}") from None
         return str(kept)

@@ -120,6 +120,7 @@ class CourseService:
             "version": version(answer),
             "file": lab.exercise,
             "hints": len(hints),
+            "ran": bool(progress.of(lab).get("run")),
             "hints_seen": list(hints[: progress.hints(lab)]),
             "next": following(lab),
             "scenarios": sights(lab),
@@ -154,12 +155,19 @@ class CourseService:
             "explanation": html(lab.section("Explanation")),
         }
 
-    def _remember(self, lab: LabFolder, **entry: Any) -> None:
-        """Keep something about a lab. The commands may have changed the file, so it is read anew."""
+    def _remember(self, lab: LabFolder, **entry: Any) -> str:
+        """Keep something about a lab. The commands may have changed the file, so it is read anew. Returns why it is not kept, or "".
+
+        The result of a run or of a check matters more, so this is no error.
+        """
         with self._lock:
             progress = self.progress()
             progress.of(lab).update(entry)
-            progress.save()
+            try:
+                progress.save()
+            except OSError as error:
+                return f"Your progress is not saved: {progress.path}: {error.strerror}"
+            return ""
 
     # -- look inside -----------------------------------------------------------------------------------------------------
 
@@ -210,9 +218,8 @@ class CourseService:
         """Grade a text."""
         lab = lab_of(str(n))
         found = self.grade(lab, checked(text), stop)
-        if found.verdict == "right":
-            self._remember(lab, solved=True)
-        return {"verdict": found.verdict, "text": found.text, "output": found.output[-4000:]}
+        unsaved = self._remember(lab, solved=True) if found.verdict == "right" else ""
+        return {"verdict": found.verdict, "text": found.text or unsaved, "output": found.output[-4000:]}
 
     def save(self, n: int | str, text: str, base: str | None = None) -> dict[str, Any]:
         """Save the learner's text.
@@ -257,9 +264,10 @@ class CourseService:
             kept = self.files.keep(lab, progress)
             if kept:
                 self.files.write(lab, progress, starter)
+            now = version(self.files.read(lab, progress))
             progress.forget(lab)
             progress.save()
-        return {"text": starter, "version": version(starter if kept else None), "kept": kept}
+        return {"text": starter, "version": now, "kept": kept}
 
 
 def _keep(kept: dict[str, Any], name: str, value: Any) -> None:
@@ -368,7 +376,7 @@ def row(result: LabResult, prediction: Any = None) -> dict[str, Any]:
         "predicted_right": None if prediction is None else value.fits(prediction),
         "measured": "" if result.skipped else value.text(result.measured),
         "formula": value.formula,
-        "expected": value.text(value.expected),
+        "expected": value.wanted(),
         "right": result.right,
         "skipped": result.skipped,
     }

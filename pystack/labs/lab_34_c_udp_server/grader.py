@@ -26,6 +26,9 @@ WRONG = {
     "wrong_port.c": "Your answers come from another port, and a client that has called connect() never sees them. Use the socket of port 7002 to answer.",
     "wrong_exit.c": "An answer that cannot be sent must not end your server. Other clients wait for theirs.",
 }
+CONTENT = (
+    "The answer must be the number of bytes (2 bytes, in network byte order), and then the bytes in reverse order."
+)
 FIRST = "Your server must answer with the number of bytes (2 bytes), and the bytes in reverse order. Does `room` have its value before each recvfrom()?"
 BURST = "Several datagrams that come at the same time are several messages, and each one gets an answer."
 GONE = "After a client had left without reading its answer, your server must still serve others."
@@ -73,7 +76,7 @@ def once(sock: ProgramDatagrams) -> Program:
     if got and right.startswith(got) and got != right:
         raise WrongAnswer(f"{WRONG['wrong_pieces.c']} (the first datagram has {len(got)} of {len(right)} bytes)")
     if got != right:
-        raise Unexpected(f"the answer to {message!r} is {got[:40]!r} instead of {right!r}")
+        raise WrongAnswer(f"{CONTENT} (the answer to {message!r} is {got[:40]!r} instead of {right!r})")
     if (found.src, found.sport) != (parse_addr(SERVER), PORT):
         raise WrongAnswer(f"{WRONG['wrong_port.c']} (this answer comes from port {found.sport})")
 

@@ -7,6 +7,9 @@ import type { CourseSource, Grade, Job, LabPage, Verdict } from "./source";
 /** After how many milliseconds without a key the text is saved. */
 const PAUSE = 600;
 
+/** A text that is not saved, and the version of the file that it began with. */
+interface Draft { text: string; version: string }
+
 const WORDS: Record<Verdict, string> = {
   right: "✓ Right: the exercise is solved.",
   wrong: "✗ Not right yet.",
@@ -36,15 +39,19 @@ export class Exercise {
   private seen: string[];
   private saving: Promise<void> = Promise.resolve();
   private inConflict = false;
+  private failed = false;
   private checking = false;
 
   constructor(private readonly source: CourseSource, private readonly page: LabPage, private readonly changed: () => void) {
-    this.version = page.version;
     this.last = page.answer ?? page.starter;
+    const found = this.draft();
+    const draft = found && found.text !== this.last ? found : null;
+    this.version = draft ? draft.version : page.version;
+    if (!draft) this.forget();
     this.seen = [...page.hints_seen];
     const place = h("div", { class: "editor" });
     this.editor = new Editor(place, {
-      text: this.last, suffix: page.suffix, label: `your file ${page.file}`, describedBy: "editor-keys",
+      text: draft ? draft.text : this.last, suffix: page.suffix, label: `your file ${page.file}`, describedBy: "editor-keys",
       onChange: () => this.later(), onSave: () => void this.save(), onCheck: () => void this.check(),
     });
     this.element = h("section", { id: "exercise", "aria-labelledby": "exercise-title" },
@@ -60,7 +67,11 @@ export class Exercise {
     this.showHints();
     const { signal } = this.closing;
     addEventListener("pagehide", () => void this.save(true), { signal });
+    addEventListener("beforeunload", (event) => {
+      if (this.editor.text !== this.last && (this.inConflict || this.failed)) event.preventDefault();
+    }, { signal });
     document.addEventListener("visibilitychange", () => void (document.hidden ? this.save(true) : this.look()), { signal });
+    if (draft) this.later();
   }
 
   async close(): Promise<void> {
@@ -89,16 +100,47 @@ export class Exercise {
 
   private async write(last: boolean): Promise<void> {
     const text = this.editor.text;
-    if (text === this.last || this.inConflict) return;
+    if (text === this.last) return this.forget();
+    this.keep(text);
+    if (this.inConflict) return;
     try {
       const found = await this.source.save(this.page.number, text, this.version, last);
       if (found.conflict !== undefined) return this.differ(found.conflict, found.version);
       this.version = found.version;
       this.last = text;
+      this.failed = false;
+      if (this.draft()?.text === text) this.forget();
       this.saved.textContent = found.file ? `saved in ${found.file}` : "saved";
       if (this.page.state === "open" || this.page.state === "run") this.changed();
     } catch (error) {
+      this.failed = true;
       this.saved.textContent = `not saved: ${(error as Error).message}`;
+    }
+  }
+
+  // A text that could not be saved is kept in the browser's tab, so that it is there if the learner leaves this lab and comes back.
+
+  private keep(text: string): void {
+    try {
+      sessionStorage.setItem(`draft ${this.page.number}`, JSON.stringify({ text, version: this.version } satisfies Draft));
+    } catch {
+      // the browser may forbid it
+    }
+  }
+
+  private draft(): Draft | null {
+    try {
+      return JSON.parse(sessionStorage.getItem(`draft ${this.page.number}`) ?? "null") as Draft | null;
+    } catch {
+      return null;
+    }
+  }
+
+  private forget(): void {
+    try {
+      sessionStorage.removeItem(`draft ${this.page.number}`);
+    } catch {
+      // the browser may forbid it
     }
   }
 
@@ -115,6 +157,8 @@ export class Exercise {
     this.last = text;
     this.version = version;
     this.editor.text = text;
+    this.failed = false;
+    this.forget();
   }
 
   private differ(other: string, version: string): void {
@@ -203,6 +247,11 @@ export class Exercise {
   }
 
   private async reset(): Promise<void> {
+    if (this.inConflict) { // There are two texts, and a copy would be made of one alone.
+      this.conflict.querySelector("button")!.focus();
+      this.saved.textContent = "not saved: first choose which text shall stay";
+      return;
+    }
     if (!(await confirmed("Begin again with the starter file? The lab counts as not begun then. Your text stays in a copy.", "Begin again"))) return;
     await this.save();
     const { text, version, kept } = await this.source.reset(this.page.number);

@@ -44,7 +44,7 @@ export class LabView {
     if (before) this.show(before);
     else {
       this.verdict.textContent = "Run the lab first. Then this part shows what you predicted beside what was measured.";
-      if (page.state !== "open") this.explain(page.explanation);
+      if (page.ran) this.explain(page.explanation);
     }
   }
 
@@ -66,7 +66,8 @@ export class LabView {
   private network(): HTMLElement | null {
     if (!this.page.network) return null;
     return h("figure", { class: "network" },
-      h("img", { src: `data:image/svg+xml,${encodeURIComponent(this.page.network)}`, alt: "The network of this lab. The text below has the same." }),
+      h("div", { class: "drawing", tabindex: 0, role: "group", "aria-label": "drawing of the network" },
+        h("img", { src: `data:image/svg+xml,${encodeURIComponent(this.page.network)}`, alt: "The network of this lab. The text below has the same." })),
       h("figcaption", {}, h("details", {}, h("summary", {}, "The network as text"), h("pre", { tabindex: 0 }, this.page.network_text))));
   }
 

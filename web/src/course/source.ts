@@ -63,6 +63,8 @@ export interface LabPage extends Lab {
   /** The name of the exercise's file. */
   file: string;
   hints: number;
+  /** Whether the lab was run, so that the explanation gives nothing away. */
+  ran: boolean;
   hints_seen: string[];
   /** The lab after this one. */
   next: { number: number; title: string } | null;
