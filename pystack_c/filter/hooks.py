@@ -81,8 +81,8 @@ class Hooks:
             return self.postrouting
         return self.input if place == C.HOOK_INPUT else self.output
 
-    def begin(self, place: int, item: HookItem | None) -> None:
-        """Let a place begin with this item."""
+    def begin(self, place: int, item: Any) -> None:
+        """Let a place begin with this HookItem, or with none."""
         if place == C.HOOK_PREROUTING:
             self.prerouting = item
         elif place == C.HOOK_INPUT:

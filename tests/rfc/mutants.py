@@ -240,7 +240,7 @@ RFC4787 = [
     Mutant("TCP-2a", "filter/conntrack_tcp.py", '"-n-----S-n', '"-------S-n'),
     Mutant("TCP-3", "filter/nat.py", "(core.config.nat_filtering == 1 and key(half.src) not in mapping.peers)", "False"),
     Mutant("TCP-3a", "filter/nat.py", "    if core.config.nat_filtering == 2:", "    if True:"),
-    Mutant("TCP-4a", "filter/hooks.py", "        if verdict == C.NF_ACCEPT:", "        if verdict == C.NF_ACCEPT or verdict == C.NF_DROP:"),
+    Mutant("TCP-4a", "filter/hooks.py", "        if verdict != C.NF_ACCEPT:", "        if verdict != C.NF_ACCEPT and verdict != C.NF_DROP:"),
     Mutant("TCP-5", "settings/network.py", "self.nf_conntrack_tcp_timeout_established = 432000 * S", "self.nf_conntrack_tcp_timeout_established = 7200 * S"),
     Mutant("TCP-5a", "filter/conntrack_tcp.py", "        return config.nf_conntrack_tcp_timeout_syn_sent", "        return 120_000_000_000"),
     Mutant("TCP-7", "filter/nat_rules.py", "        if not source or not self.core.config.nat_endpoint_independent:", "        if not source or not self.core.config.nat_endpoint_independent or half.proto == C.IPPROTO_TCP:"),
