@@ -24,7 +24,7 @@ cdef class Hooks:
     cdef public int attached
     cdef public int readers
     cpdef HookItem first(self, int place)
-    cpdef begin(self, int place, HookItem item)
+    cpdef begin(self, int place, object item)
     @cython.locals(found=list, item=HookItem)
     cpdef list items(self, int place)
     @cython.locals(item=HookItem, one=HookItem)
