@@ -75,7 +75,7 @@ def replay(
     with contextlib.ExitStack() as undo:
         sinks: list[Any] = [show] if verbose else []
         if write is not None:
-            sinks.append(_capture(output(write, undo), keylog, filter))
+            sinks.append(_capture(output(write, undo), keylog, filter, undo))
         probe = FrameProbe(tee(_since(lambda: player.start), *sinks)) if sinks else None
         watch = None if series is None else _series(output(series, undo), undo)
         start = time.monotonic()
@@ -146,16 +146,19 @@ def _check(write: str | None, filter: str | None, keylog: str | None) -> None:
         raise click.UsageError("--keylog needs --write: the keys are written into the capture")
 
 
-def _capture(file: BinaryIO, keylog: str | None, filter: str | None) -> Any:
+def _capture(file: BinaryIO, keylog: str | None, filter: str | None, undo: contextlib.ExitStack) -> Any:
     """Return a sink that writes the frames that the filter lets pass to a pcapng file, with the keys of `keylog` in front of them."""
     from pystack.trace.annotate import AnnotatedCapture
     from pystack.trace.keylog import KeyLog
+    from pystack.trace.ordered import OrderedFrames
     from pystack.trace.pcapng import PcapngWriter
 
     writer = PcapngWriter(file)
     if keylog is not None:
         writer.secrets(KeyLog(keylog).new())
-    return filtered(filter, AnnotatedCapture(writer, hosts=True))
+    frames = OrderedFrames(AnnotatedCapture(writer, hosts=True))
+    undo.callback(frames.flush)
+    return filtered(filter, frames)
 
 
 def _series(file: BinaryIO, undo: contextlib.ExitStack) -> Callable[[Any], object]:

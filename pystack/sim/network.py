@@ -35,6 +35,7 @@ from pystack.sim.scheduler import Scheduler, SimError
 from pystack.sim.topology import Topology
 from pystack.sockets.resolve import Names
 from pystack.trace.annotate import AnnotatedCapture, FrameProbe, FrameRecord
+from pystack.trace.ordered import OrderedFrames
 from pystack.trace.pcapng import LINKTYPE_ETHERNET, LINKTYPE_RAW, PcapngWriter
 from pystack.trace.recorder import HostRecorder, Recorder
 from pystack_c.config import Config
@@ -162,6 +163,8 @@ class Network(Topology, Scheduler):
         self._stack_class = stack_class
         self._macs = 0
         self._writers: list[PcapngWriter] = []
+        #: what puts the frames of annotated captures into their order
+        self._ordered: list[OrderedFrames] = []
         if _to_record:
             out, made = _to_record.pop()
             made.append(self.record(out))
@@ -460,7 +463,9 @@ class Network(Topology, Scheduler):
     def annotated_capture(self, out: "str | BinaryIO") -> PcapngWriter:
         """A capture of all hosts whose comments say what the stacks decided, drops included."""
         writer = PcapngWriter.open(out) if isinstance(out, str) else PcapngWriter(out)
-        self.watch(AnnotatedCapture(writer, hosts=True))
+        frames = OrderedFrames(AnnotatedCapture(writer, hosts=True))
+        self.watch(frames)
+        self._ordered.append(frames)
         self._writers.append(writer)
         return writer
 
@@ -472,6 +477,8 @@ class Network(Topology, Scheduler):
             self.driver.close()
         if self.frame_probe is not None:
             self.frame_probe.flush()
+        for frames in self._ordered:
+            frames.flush()
         for writer in self._writers:
             writer.close()
         if self.recorder is not None:

@@ -4,6 +4,7 @@ import os
 from array import array
 from typing import Any, BinaryIO, NamedTuple
 
+from pystack.stepper.capture.copies import CopiesAtInterfaces, Ends, ends_of
 from pystack.stepper.capture.packet import ACK, CapturedPacket, parse
 from pystack.stepper.capture.reader import CaptureReader
 from pystack.stepper.capture.tcp import FINDINGS, Conversation, Inference
@@ -43,6 +44,7 @@ class CaptureTimeline(Timeline):
     """The timeline of a pcapng or pcap file. Each frame has its events, at the time of the capture:
 
     frame.out, tcp.out (its segment), tcp.inferred (a finding), tcp.rtt (an ACK completed a round trip), tcp.sack, frame.in.
+    A copy of a segment at another interface (copies.py) has the first and the last of them, and `judged` in frame.out names the interface that counts.
     """
 
     inferred = True
@@ -57,6 +59,21 @@ class CaptureTimeline(Timeline):
         size: int = 0,
         trusted: bool = False,
     ):
+        self._homes: dict[Ends, str] = {}
+        self._copies = self._make(source, name, partial, progress, size, trusted)
+        self._homes = self._copies.homes()
+        if self._homes:
+            source.seek(0)
+            self._make(source, name, partial, progress, size, trusted)
+        self._numbers = {key: number for number, key in enumerate(self._keys)}
+        self.lanes = list(self.hosts)
+
+    # -- making ------------------------------------------------------------------------------------------------------
+
+    def _make(
+        self, source: BinaryIO, name: str, partial: bool, progress: "Progress | None", size: int, trusted: bool
+    ) -> CopiesAtInterfaces:
+        """Read everything, from the beginning. Return at which interfaces the segments were."""
         self._begin(name)
         self.meta["title"] = os.path.basename(name)
         self.states = States()
@@ -68,13 +85,19 @@ class CaptureTimeline(Timeline):
         self._progress_of: list[list[tuple[int, int, int, int]]] = []  # of each key: time, snd_una, snd_nxt, snd_wnd
         self._summarizer = Summarizer()
         self._data = 0
-        self._read(source, partial, progress, size, trusted)
-        self._numbers = {key: number for number, key in enumerate(self._keys)}
-        self.lanes = list(self.hosts)
+        copies = CopiesAtInterfaces()
+        self._read(source, partial, progress, size, trusted, copies)
+        return copies
 
-    # -- making ------------------------------------------------------------------------------------------------------
-
-    def _read(self, source: BinaryIO, partial: bool, progress: "Progress | None", size: int, trusted: bool) -> None:
+    def _read(
+        self,
+        source: BinaryIO,
+        partial: bool,
+        progress: "Progress | None",
+        size: int,
+        trusted: bool,
+        copies: CopiesAtInterfaces,
+    ) -> None:
         reader = CaptureReader(source, self.name, partial=partial, trusted=trusted, size=size)
         self._reader = reader
         self.secrets = reader.secrets
@@ -84,6 +107,8 @@ class CaptureTimeline(Timeline):
             packet = parse(raw.link, raw.data, raw.length, self.name)
             if not self.frames.total:
                 self.start = self.end = raw.time
+            if packet.segment is not None and not self._homes:
+                copies.note(packet, raw.iface)
             # Frames of several interfaces may be written out of order. A timeline's time does not go backwards.
             self.end = max(self.end, raw.time)
             self._take(packet, self.end, raw.length - len(raw.data) + len(packet.data), raw.iface, trusted)
@@ -100,11 +125,16 @@ class CaptureTimeline(Timeline):
         host, to = self._host(packet.source), self._host(packet.target)
         number = self.frames.total
         conns, result = (-1, -1), None
+        fields: dict[str, Any] = {"iface": iface, "length": length}
         if packet.segment is not None:
             place, way = self._conversation(packet, time, host, to, trusted)
             conns = (2 * place + way, 2 * place + 1 - way)
-            result = self._talks[place][0].take(way, packet.segment, time, number)
-        first = self._event(time, host, "frame.out", number, conns[0], {"iface": iface, "length": length})
+            judged = self._homes.get(ends_of(packet)[0], iface) if self._homes else iface
+            if judged == iface:
+                result = self._talks[place][0].take(way, packet.segment, time, number)
+            else:
+                fields["judged"] = judged
+        first = self._event(time, host, "frame.out", number, conns[0], fields)
         self.frame_events.append(first)
         why: tuple[int, ...] = ()
         if result is not None:
