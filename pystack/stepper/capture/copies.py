@@ -4,11 +4,19 @@ A copy looks like a retransmission. So TCP is inferred from the segments at one 
 its first segment was captured.
 """
 
-from pystack.stepper.capture.packet import CapturedPacket
+from pystack.stepper.capture.packet import SLL2, CapturedPacket
+from pystack.stepper.capture.reader import Raw
 
 #: how many segments of a connection are compared
 COMPARED = 16
 Ends = tuple[tuple[str, int], tuple[str, int]]
+
+
+def place_of(raw: Raw) -> str:
+    """Return where a frame was captured: its interface. In captures of all interfaces (`tcpdump -i any`), the header of each frame has the interface's number."""
+    if raw.link == SLL2 and len(raw.data) >= 8:
+        return f"interface {int.from_bytes(raw.data[4:8], 'big')}"
+    return raw.iface
 
 
 def ends_of(packet: CapturedPacket) -> tuple[Ends, int]:

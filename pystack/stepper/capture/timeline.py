@@ -4,9 +4,9 @@ import os
 from array import array
 from typing import Any, BinaryIO, NamedTuple
 
-from pystack.stepper.capture.copies import CopiesAtInterfaces, Ends, ends_of
+from pystack.stepper.capture.copies import CopiesAtInterfaces, Ends, ends_of, place_of
 from pystack.stepper.capture.packet import ACK, CapturedPacket, parse
-from pystack.stepper.capture.reader import CaptureReader
+from pystack.stepper.capture.reader import CaptureReader, Raw
 from pystack.stepper.capture.tcp import FINDINGS, Conversation, Inference
 from pystack.stepper.flight import Flights
 from pystack.stepper.records import Frame
@@ -44,7 +44,7 @@ class CaptureTimeline(Timeline):
     """The timeline of a pcapng or pcap file. Each frame has its events, at the time of the capture:
 
     frame.out, tcp.out (its segment), tcp.inferred (a finding), tcp.rtt (an ACK completed a round trip), tcp.sack, frame.in.
-    A copy of a segment at another interface (copies.py) has the first and the last of them, and `judged` in frame.out names the interface that counts.
+    A copy of a segment at another interface (copies.py) has the first and the last of them, and `place` and `judged` in frame.out say where it was captured, and which place counts.
     """
 
     inferred = True
@@ -108,10 +108,10 @@ class CaptureTimeline(Timeline):
             if not self.frames.total:
                 self.start = self.end = raw.time
             if packet.segment is not None and not self._homes:
-                copies.note(packet, raw.iface)
+                copies.note(packet, place_of(raw))
             # Frames of several interfaces may be written out of order. A timeline's time does not go backwards.
             self.end = max(self.end, raw.time)
-            self._take(packet, self.end, raw.length - len(raw.data) + len(packet.data), raw.iface, trusted)
+            self._take(packet, self.end, raw.length - len(raw.data) + len(packet.data), raw, trusted)
             self.frames.pack(self.frames.total - 1)
             self.events.pack(self.events.total - 16)
             if progress is not None and reader.position - told > 1 << 18:
@@ -121,19 +121,20 @@ class CaptureTimeline(Timeline):
         if not self.frames.total:
             raise TraceError(f"{self.name}: the capture contains no frames")
 
-    def _take(self, packet: CapturedPacket, time: int, length: int, iface: str, trusted: bool) -> None:
+    def _take(self, packet: CapturedPacket, time: int, length: int, raw: Raw, trusted: bool) -> None:
         host, to = self._host(packet.source), self._host(packet.target)
         number = self.frames.total
         conns, result = (-1, -1), None
+        iface = raw.iface
         fields: dict[str, Any] = {"iface": iface, "length": length}
         if packet.segment is not None:
             place, way = self._conversation(packet, time, host, to, trusted)
             conns = (2 * place + way, 2 * place + 1 - way)
-            judged = self._homes.get(ends_of(packet)[0], iface) if self._homes else iface
-            if judged == iface:
+            judged = self._homes.get(ends_of(packet)[0]) if self._homes else None
+            if judged is None or judged == place_of(raw):
                 result = self._talks[place][0].take(way, packet.segment, time, number)
             else:
-                fields["judged"] = judged
+                fields |= {"place": place_of(raw), "judged": judged}
         first = self._event(time, host, "frame.out", number, conns[0], fields)
         self.frame_events.append(first)
         why: tuple[int, ...] = ()

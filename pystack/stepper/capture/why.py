@@ -41,12 +41,13 @@ def of_frame(timeline: "CaptureTimeline", frame: "Frame") -> Explanation:
             findings.append(entry)
         elif kind == "tcp.rtt":
             trip = entry
-    judged = timeline.events[frame.event].fields.get("judged")
-    if judged is not None:
+    sent = timeline.events[frame.event].fields
+    if "judged" in sent:
         return Explanation(
             "told",
             f"{frame.host} sends this to {frame.to}: {short(frame.summary)}.",
-            f"It was captured at {frame.iface}, and the same segment at {judged}, too. The connection is explained by the segments at {judged}.",
+            f"It was captured at {sent['place']}, and the same segment at {sent['judged']}, too. "
+            f"The connection is explained by the segments at {sent['judged']}.",
         )
     if segment is None:
         return Explanation("told", f"{frame.host} sends this to {frame.to}: {short(frame.summary)}.")

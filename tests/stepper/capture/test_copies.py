@@ -78,6 +78,25 @@ def test_one_direction_at_each_interface_has_no_copies():
     assert not any("judged" in entry.fields for entry in timeline.events)
 
 
+def test_a_capture_of_all_interfaces_has_the_number_of_the_interface_in_each_frame():
+    """As `tcpdump -i any` on a host with containers: a segment passes several interfaces, and the file names one alone (LINKTYPE_LINUX_SLL2)."""
+
+    def cooked(*names):
+        out = io.BytesIO()
+        writer = PcapngWriter(out)
+        number = writer.interface("any", 276)
+        for frame in PcapngReader(captured("nagle"), "both"):
+            if frame.interface.name in names:
+                index = 3 if frame.interface.name == "a:eth0" else 4
+                head = bytes([8, 0, 0, 0]) + index.to_bytes(4, "big") + bytes([0, 1, 0, 6, *range(8)])
+                writer.packet(number, frame.time, head + frame.data[14:])
+        return CaptureTimeline(io.BytesIO(out.getvalue()), "any.pcapng")
+
+    both, one = cooked("a:eth0", "b:eth0"), cooked("a:eth0")
+    assert spans(both) == spans(one) and findings(both) == []
+    assert both.events[both.frames[1].event].fields["judged"] == "interface 3"
+
+
 def test_the_frames_of_several_hosts_are_in_the_order_of_their_times():
     def times(source):
         return [frame.time for frame in PcapngReader(source, "capture")]
