@@ -127,6 +127,8 @@ def tshark(capture, path, *options):
     found = defaultdict(list)
     for number, packet in enumerate(ElementTree.fromstring(done.stdout).findall("packet"), 1):
         parents = {field: parent for parent in packet.iter() for field in parent}
+        shows = {field.get("name"): field.get("show") for field in packet.iter("field")}
+        way = f"{shows.get('tcp.srcport')}-{shows.get('tcp.dstport')}"
         for field in packet.iter("field"):
             name, parent = field.get("name"), parents[field]
             beside = [other.get("name") for other in parent]
@@ -134,13 +136,16 @@ def tshark(capture, path, *options):
             odd = name == "http2.flags.padded" and "http2.flags.unused_continuation" in beside
             again = name == "http2.data.data" and "http2.body.fragments" in beside
             if name in EVERYTHING and int(field.get("size", "0")) and not odd and not again:
-                found[place(number, name), name].append(field.get("value") or "")
+                found[place(number, name, way), name].append(field.get("value") or "")
     return found
 
 
-def place(number, name):
-    """tshark shows a header with its first byte, and the stepper with the end of the block, which may be a later frame."""
-    return 0 if name.startswith("http2.header.") else number
+def place(number, name, way):
+    """tshark shows a header with its first byte, and the stepper with the end of the block, which may be a later frame.
+
+    Frames of the other direction may be between these. So the headers of each direction of a connection are compared by themselves.
+    """
+    return f"0, ports {way}" if name.startswith("http2.header.") else number
 
 
 def own(timeline):
@@ -148,9 +153,11 @@ def own(timeline):
     found, cut = defaultdict(list), set()
     for said in messages.messages_of(timeline).all(timeline):
         number = said.frame + 1
+        ends = timeline.frames[said.frame].conn.rpartition(" tcp ")[2].partition(" ")[0].split("-")
+        way = "-".join(end.rpartition(":")[2] for end in ends)
         for node in (node for top in said.message.nodes for node in top.walk()):
             if node.abbrev in EVERYTHING and node.value != b"":  # tshark gives an empty value no place
-                found[place(number, node.abbrev), node.abbrev].append(node)
+                found[place(number, node.abbrev, way), node.abbrev].append(node)
             if "not shown" in node.text or node.name.startswith("More "):
                 cut.add(number)
     return found, cut
@@ -168,7 +175,7 @@ def same(node, value):
 def differences(ours, cut, theirs):
     """In words; nothing if both say the same. Of a frame with more fields than are shown, the first ones are compared."""
     found = []
-    for key in sorted(set(ours) | set(theirs)):
+    for key in sorted(set(ours) | set(theirs), key=str):
         mine, others = ours.get(key, []), theirs.get(key, [])
         if key[0] in cut:
             others = others[: len(mine)]
@@ -229,7 +236,7 @@ def test_control_a_changed_byte_is_noticed(talks, name, tmp_path):
     theirs = tshark(wires.pcapng(wires.frames(spoken, PORTS[name])), tmp_path / "good.pcapng", *options)
     assert differences(found, cut, theirs) == []
     missed = []
-    for key, values in sorted(theirs.items()):
+    for key, values in theirs.items():
         changed = dict(theirs)
         digit = values[-1][-1:] or "0"
         changed[key] = [*values[:-1], values[-1][:-1] + ("0" if digit != "0" else "1")]
