@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pystack.cli.faces import drawing, face
 from pystack.style import echo
 
 if TYPE_CHECKING:
@@ -34,23 +35,20 @@ def look_of(lab: "LabFolder", number: int) -> "LabLook":
 
 
 @contextlib.contextmanager
-def drawing() -> Iterator[None]:
-    """Turn the error of a plot into a line for the user."""
-    try:
-        yield
-    except ImportError as error:
-        if error.name is None or error.name.partition(".")[0] not in ("matplotlib", "numpy"):
-            raise
-        raise click.ClickException("plots need the package matplotlib: pip install 'pystack[plot]'") from None
-    except ValueError as error:
-        raise click.ClickException(str(error)) from None
+def _drawing() -> Iterator[None]:
+    """Turn the errors of a plot into a line for the user."""
+    with drawing():
+        try:
+            yield
+        except ValueError as error:
+            raise click.ClickException(str(error)) from None
 
 
 def draw(look: "LabLook", path: str) -> None:
     """Write a plot to a file."""
     if os.path.splitext(path)[1] not in FORMATS:
         raise click.UsageError(f"{path}: the name of a plot's file must end in .svg, .png or .pdf")
-    with drawing():
+    with _drawing():
         look.draw(path)
 
 
@@ -65,11 +63,7 @@ def _folder(output: str | None, formats: tuple[str, ...]) -> Path:
 
 def server() -> Callable[..., None]:
     """Return the function that serves the stepper."""
-    try:
-        from pystack.stepper.web import serve
-    except ImportError as error:
-        raise click.ClickException(f"--web needs the package {error.name}: pip install 'pystack[web]'") from None
-    found: Callable[..., None] = serve
+    found: Callable[..., None] = face("pystack.stepper.web", "serve", "web", "--web")
     return found
 
 
@@ -172,7 +166,7 @@ def handout(number: str, solutions: bool, as_pdf: bool, paper: str | None, outpu
 def _write_handout(one: "LabFolder", solutions: bool, as_pdf: bool, paper: str | None, path: Path) -> None:
     from pystack.labs.handout import page, pdf
 
-    with drawing():
+    with _drawing():
         text = page(one, solutions, paper or ("A4" if as_pdf else ""))
     path.write_bytes(pdf(text) if as_pdf else text.encode())
     echo(f"wrote {path}")

@@ -4,6 +4,7 @@ import os
 
 import click
 
+from pystack.cli.faces import drawing
 from pystack.stepper.plot.figures import KINDS, draw
 
 EXAMPLES = (
@@ -56,10 +57,7 @@ def plot(
         else:
             with scenario_errors(source):
                 timeline = scenario.timeline()
-        draw(timeline, kind, output, connection=connection, frames=frames, to_scale=to_scale)
-    except ImportError as error:
-        if error.name is None or error.name.partition(".")[0] not in ("matplotlib", "numpy"):
-            raise
-        raise click.ClickException("plots need the package matplotlib: pip install 'pystack[plot]'") from None
+        with drawing():
+            draw(timeline, kind, output, connection=connection, frames=frames, to_scale=to_scale)
     except (TraceError, ValueError) as error:
         raise click.ClickException(str(error)) from None

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pystack.cli.faces import face
 from pystack.cli.runs import ReadProgress, open_run, what_if
 from pystack.style import echo
 from pystack.visible import one_line
@@ -124,7 +125,7 @@ def step(what: str | None, **options: Any) -> int:
             return _side_by_side(timeline, other)
         against, timeline, cursor = timeline, other, Cursor(other)
     if options["export"]:
-        export = _face("pystack.stepper.export", "export", "web", "--export")
+        export = face("pystack.stepper.export", "export", "web", "--export")
         try:
             export(timeline, options["export"], frames=options["frames"])
         except ValueError as error:
@@ -136,10 +137,10 @@ def step(what: str | None, **options: Any) -> int:
     if options["against"]:
         against = open_run(options["against"], options["seed"], options["partial"], options["trusted"])[0]
     if options["web"]:
-        serve = _face("pystack.stepper.web", "serve", "web", "--web")
+        serve = face("pystack.stepper.web", "serve", "web", "--web")
         serve(timeline, cursor=cursor, scenario=scenario, against=against, **_serving(options))
         return 0
-    run = _face("pystack.stepper.tui", "run", "tui", "the terminal stepper")
+    run = face("pystack.stepper.tui", "run", "tui", "the terminal stepper")
     run(timeline, cursor=cursor, scenario=scenario, seed=options["seed"], against=against)
     return 0
 
@@ -174,7 +175,7 @@ def _is_large(what: str) -> bool:
 
 def _serving(options: dict[str, Any]) -> dict[str, Any]:
     """Return what the server needs besides the timeline."""
-    desk = _face("pystack.stepper.web.desk", "Desk", "web", "--web")
+    desk = face("pystack.stepper.web.desk", "Desk", "web", "--web")
     return {
         "port": options["port"],
         "browser": not options["no_browser"],
@@ -185,7 +186,7 @@ def _serving(options: dict[str, Any]) -> dict[str, Any]:
 
 def _serve_desk(what: str | None, options: dict[str, Any]) -> int:
     """Serve the start page, or a large file that is read while the page shows its beginning."""
-    serve = _face("pystack.stepper.web", "serve", "web", "--web")
+    serve = face("pystack.stepper.web", "serve", "web", "--web")
     serving = _serving(options)
     if what is not None:
         from pystack.stepper.web.desk import Opening
@@ -201,7 +202,7 @@ def _step_from_the_beginning(what: str, options: dict[str, Any]) -> bool:
     from pystack.stepper.beginning import beginning
     from pystack.stepper.timeline import Timeline
 
-    run = _face("pystack.stepper.tui", "run", "tui", "the terminal stepper")
+    run = face("pystack.stepper.tui", "run", "tui", "the terminal stepper")
     partial, trusted = options["partial"], options["trusted"]
     try:
         with open(what, "rb") as file:
@@ -261,7 +262,7 @@ def _decode_as(timeline: "Timeline", texts: tuple[str, ...]) -> None:
     if not texts:
         return
     try:
-        _face("pystack.stepper.messages", "decode_as", "dissect", "--decode-as")(timeline, texts)
+        face("pystack.stepper.messages", "decode_as", "dissect", "--decode-as")(timeline, texts)
     except ValueError as error:
         raise click.UsageError(f"--decode-as: {error}") from None
 
@@ -279,7 +280,7 @@ def _said(timeline: "Timeline", piece: Any) -> str:
 
 def _messages(timeline: "Timeline", at: str | None) -> int:
     """Print all messages, or the fields of those in the frame at a place."""
-    lines = _face("pystack.stepper.messages", "lines", "dissect", "--messages")
+    lines = face("pystack.stepper.messages", "lines", "dissect", "--messages")
     if not at:
         for line in lines(timeline):
             echo(one_line(line))
@@ -307,16 +308,6 @@ def _list() -> int:
             found = scenarios.get(name)
             echo(f"{name:{width}}{found.title}\n{'':{width}}  {found.question}")
     return 0
-
-
-def _face(module: str, name: str, extra: str, what: str) -> Any:
-    """Import a function of a user interface. If its packages are missing, the error message names them."""
-    import importlib
-
-    try:
-        return getattr(importlib.import_module(module), name)
-    except ImportError as error:
-        raise click.ClickException(f"{what} needs the package {error.name}: pip install 'pystack[{extra}]'") from None
 
 
 def _place(cursor: "Cursor", options: dict[str, Any]) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pystack.cli.faces import drawing
 from pystack.style import echo
 
 if TYPE_CHECKING:
@@ -143,12 +144,8 @@ def _show(found: "Sweep", options: dict[str, Any]) -> None:
     if len(errors) > 3:
         echo(f"and {len(errors) - 3} more rows with an error", err=True)
     if options["plot"]:
-        try:
+        with drawing():
             found.plot(options["plot"], value, x=options["x"], by=options["line"])
-        except ImportError as error:
-            if error.name is None or error.name.partition(".")[0] not in ("matplotlib", "numpy"):
-                raise
-            raise click.ClickException("plots need the package matplotlib: pip install 'pystack[plot]'") from None
 
 
 class _Line:

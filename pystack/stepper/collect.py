@@ -239,16 +239,12 @@ class Collector:
             host.frame = row[FRAME] = -1
             host.announced = []
             host.cause = [index] if kind == "timer.fired" else []
-            row[FIELDS] = {
-                name: value if type(value) in PLAIN else plain(value) for name, value in event.fields.items()
-            }
+            row[FIELDS] = plain_fields(event.fields)
             if kind == "call":
                 self.ways.call(host.number, index)
                 host.calls.append((row, event))
         else:
-            row[FIELDS] = {
-                name: value if type(value) in PLAIN else plain(value) for name, value in event.fields.items()
-            }
+            row[FIELDS] = plain_fields(event.fields)
             if kind in OUTGOING:
                 host.announced.append(index)
             elif host.cause:
@@ -339,6 +335,11 @@ def clock_after(event: Event, clock: HostClock | None) -> HostClock | None:
     if event.kind != "clock":
         return clock
     return HostClock(event.fields["true"], event.time, event.fields["ppb"], event.fields["offset"])
+
+
+def plain_fields(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of an event as JSON can hold them. Most values are plain already."""
+    return {name: value if type(value) in PLAIN else plain(value) for name, value in fields.items()}
 
 
 def plain(value: Any, depth: int = 0) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from pystack.cli import step as module
+from pystack.cli import faces
 from pystack.cli.main import cli, main
 from pystack.cli.runs import ReadProgress
 from pystack.sim.network import MS, Network
@@ -150,7 +150,7 @@ def test_wrong_usage(argv, says):
 
 def test_a_face_that_is_not_installed_says_how_to_get_it():
     with pytest.raises(Exception, match=r"it needs the package no_such_package_here: pip install 'pystack\[tui\]'"):
-        module._face("no_such_package_here", "run", "tui", "it")
+        faces.face("no_such_package_here", "run", "tui", "it")
 
 
 def test_large_files_show_progress(monkeypatch, capsys):

@@ -60,7 +60,7 @@ def fetch(folder: str, drop: int = 0) -> list[str]:
 
 
 def recorded() -> None:
-    """Fetch, for a recording."""
+    """Fetch the file in a folder of its own, so that the run can be recorded."""
     with tempfile.TemporaryDirectory() as folder:
         fetch(folder)
 

@@ -23,7 +23,7 @@ __all__ = ["CONTROLS", "VALUES", "control", "measure", "network"]
 
 M = 48
 IDLE, PAUSE = 30 * S, 60 * S  # the database closes an idle connection, and the application has nothing to do
-LIMIT = 5 * S  # of the application, for a request
+LIMIT = 5 * S  # the application waits so long for the answer to a request
 
 
 @cache

@@ -60,8 +60,7 @@ class CaptureTimeline(Timeline):
         trusted: bool = False,
     ):
         self._homes: dict[Ends, str] = {}
-        self._copies = self._make(source, name, partial, progress, size, trusted)
-        self._homes = self._copies.homes()
+        self._homes = self._make(source, name, partial, progress, size, trusted).homes()
         if self._homes:
             source.seek(0)
             self._make(source, name, partial, progress, size, trusted)

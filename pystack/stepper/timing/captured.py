@@ -19,7 +19,7 @@ MS = 1_000_000
 PROMPT = 2 * MS
 #: how many frames before a repeated segment may hold the report for which it was repeated
 NEARBY = 64
-#: what is smaller is no full segment, whatever the handshake said (RFC 9293 3.7.1)
+#: a segment with fewer bytes is no full segment, whatever MSS the handshake named (RFC 9293 3.7.1)
 SMALLEST_MSS = 536
 THINKING = ("client thinking", "server thinking")
 

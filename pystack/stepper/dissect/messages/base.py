@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from pystack.stepper.dissect.layout import note, wrong
+from pystack.stepper.dissect.layout import note, preview, wrong
 from pystack.stepper.dissect.tree import Node
 
 #: how many bytes of a message most protocols need. The rest is counted only
@@ -190,7 +190,7 @@ def quoted(piece: bytes) -> str:
     if not piece:
         return '""'
     try:
-        text = piece[:MOST_LETTERS].decode("utf-8", "ignore") if piece[:1] else ""
+        text = piece[:MOST_LETTERS].decode("utf-8", "ignore")
         piece.decode("utf-8")
     except UnicodeDecodeError:
         return size_text(len(piece))
@@ -198,13 +198,6 @@ def quoted(piece: bytes) -> str:
         return size_text(len(piece))
     text = "".join(char if char.isprintable() else " " for char in text)
     return f'"{text}{"..." if len(piece) > MOST_LETTERS else ""}"'
-
-
-def preview(piece: bytes) -> str:
-    """Return bytes in a few words."""
-    from pystack.stepper.dissect import layout
-
-    return layout.preview(piece)
 
 
 def size_text(size: int) -> str:
