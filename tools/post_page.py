@@ -91,7 +91,7 @@ def layers(run: Timeline) -> str:
     """The bytes on the client's link, by what they are. Both directions, and lost frames, too."""
     frames = [one for one in run.frames if "client" in (one.host, one.to)]
     sizes = dict.fromkeys(("Ethernet", "ARP", "IPv4", "UDP", "DNS", "TCP"), 0)
-    texts: dict[str, dict[int, int]] = {}
+    texts: dict[bytes, dict[int, int]] = {}
     again = 0
     for frame in frames:
         data = frame.data
@@ -106,9 +106,9 @@ def layers(run: Timeline) -> str:
             continue
         found = segment(frame)
         assert found is not None and frame.length == len(data)
-        source, _, seq, length = found
+        ends, seq, length = found
         sizes["TCP"] += frame.length - ETHERNET - IPV4 - length
-        seen = texts.setdefault(source, {})
+        seen = texts.setdefault(ends, {})
         new = [number for number in range(seq, seq + length) if number not in seen]
         seen.update(dict.fromkeys(new, 1))
         again += length - len(new)

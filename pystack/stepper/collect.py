@@ -13,7 +13,8 @@ from pystack.addresses import parse_addr
 from pystack.sim.clock import HostClock
 from pystack.stepper import snapshot
 from pystack.stepper.flight import OUTSIDE, Flights
-from pystack.stepper.store import States
+from pystack.stepper.records import CONN, FIELDS, FRAME, KIND
+from pystack.stepper.states import States
 from pystack.stepper.ways import Ways
 from pystack.trace.annotate import OUTGOING
 from pystack.trace.replay import Replay, ReplayHost
@@ -28,12 +29,8 @@ from pystack_c.tcp.tcb import Tcb
 #: the most bytes of frames, in all, that are kept in full; of later frames only the first HEAD bytes are kept
 DATA_LIMIT = 256 << 20
 HEAD = 256
-#: indices into an event's row
-TIME, HOST, KIND, SUBJECT, ENDPOINT, REASON, RFC, FIELDS, FRAME, RECORD, CONN = range(11)
 #: the types of most values, which JSON can hold
 PLAIN = frozenset((int, str, bool))
-#: the index of the bytes in a frame's row
-DATA = 3
 _UNA, _NXT = snapshot.FIELDS.index("snd_una"), snapshot.FIELDS.index("snd_nxt")
 
 

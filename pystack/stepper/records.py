@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from pystack.trace import annotate
 
 if TYPE_CHECKING:
+    from pystack.stepper.store import Block, Rows
     from pystack.stepper.timeline import Timeline
 
 #: kinds that are not listed among a frame's reasons
@@ -26,6 +27,25 @@ LAYERS = {
 }
 
 
+#: the attributes of an Entry
+ENTRY = (
+    "index", "time", "host", "kind", "subject", "endpoint", "reason", "rfc", "fields", "frame", "record", "conn",
+)  # fmt: skip
+#: indices into the row of an event
+TIME, HOST, KIND, SUBJECT, ENDPOINT, REASON, RFC, FIELDS, FRAME, RECORD, CONN = range(11)
+#: the columns of events that are packed together
+EVENT_GROUPS = (TIME, HOST, KIND, FRAME, RECORD, CONN), (SUBJECT, ENDPOINT, REASON, RFC), (FIELDS,)
+#: the attributes of a Frame that `as_dict` returns, beside the data
+FRAME_ATTRIBUTES = (
+    "index", "number", "time", "arrival", "host", "to", "iface", "length", "link", "gso_size", "summary", "event", "arrived", "why",
+    "copies", "altered", "outside", "conn",
+)  # fmt: skip
+#: indices into the row of a frame
+SENT, SENDER, IFACE, DATA, LENGTH, LINK, GSO_SIZE, SUMMARY, WHY, EVENT, TO, OUTSIDE, OWNER = range(13)
+#: the columns of frames that are packed together
+FRAME_GROUPS = (SENT, SENDER, LINK, GSO_SIZE, WHY, EVENT, TO, OUTSIDE, OWNER), (IFACE, LENGTH, SUMMARY), (DATA,)
+
+
 class Kind(str):
     """A kind of event. It equals its full name and the part after the dot: "tcp.retransmit" and "retransmit"."""
 
@@ -43,6 +63,14 @@ class Kind(str):
     __hash__ = str.__hash__
 
 
+_KINDS: dict[str, Kind] = {}
+
+
+def kind_of(name: str) -> Kind:
+    """Return a kind of event by its full name: one object for all events of a kind."""
+    return _KINDS.get(name) or _KINDS.setdefault(name, Kind(name))
+
+
 class Entry:
     """One event of a timeline.
 
@@ -52,22 +80,46 @@ class Entry:
     frame       index of the frame it belongs to, or -1; record: number of the recording's record that caused it
     """
 
-    __slots__ = (
-        "index", "time", "host", "kind", "subject", "endpoint", "reason", "rfc", "fields", "frame", "record", "conn",
-    )  # fmt: skip
+    __slots__ = ("_block", "_at", "_fields", "index", "time", "host", "kind", "frame", "record", "conn")
 
+    #: where the row is from which the rest is read when somebody asks for it
+    _block: "Block | Rows"
+    _at: int
+    _fields: dict[str, Any] | None
     index: int
     time: int
     host: str
     kind: str
-    subject: str
-    endpoint: int
-    reason: str
-    rfc: str
-    fields: dict[str, Any]
     frame: int
     record: int
     conn: str
+
+    @property
+    def subject(self) -> str:
+        """What it is about, in words."""
+        return str(self._block.column(SUBJECT)[self._at])
+
+    @property
+    def endpoint(self) -> int:
+        """The number of the endpoint it is about, or 0."""
+        return int(self._block.column(ENDPOINT)[self._at])
+
+    @property
+    def reason(self) -> str:
+        """Why it happened."""
+        return str(self._block.column(REASON)[self._at])
+
+    @property
+    def rfc(self) -> str:
+        """Where a rule says so, or ""."""
+        return str(self._block.column(RFC)[self._at])
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The fields of the probe's event."""
+        if self._fields is None:
+            self._fields = self._block.column(FIELDS)[self._at]
+        return self._fields
 
     @property
     def layer(self) -> str:
@@ -97,7 +149,7 @@ class Entry:
 
     def as_dict(self) -> dict[str, Any]:
         """Return all of it, for JSON."""
-        return {name: getattr(self, name) for name in self.__slots__} | {"layer": self.layer, "text": self.text()}
+        return {name: getattr(self, name) for name in ENTRY} | {"layer": self.layer, "text": self.text()}
 
     def __repr__(self) -> str:
         return f"<{self.index} {self.time / 1e9:.9f} {self.host} {self.kind} {self.subject}: {self.text()}>"
@@ -122,24 +174,23 @@ class Frame:
     """
 
     __slots__ = (
-        "_timeline", "_data", "index", "number", "time", "arrival", "host", "to", "iface", "front", "length", "link", "gso_size",
-        "summary", "event", "arrived", "why", "copies", "altered", "outside", "conn",
+        "_timeline", "_data", "_block", "_at", "index", "number", "time", "arrival", "host", "to", "link", "gso_size",
+        "event", "arrived", "why", "copies", "altered", "outside", "conn",
     )  # fmt: skip
 
     _timeline: "Timeline"
     _data: bytes | None
+    #: where the row is from which the rest is read when somebody asks for it
+    _block: "Block | Rows"
+    _at: int
     index: int
     number: int
     time: int
     arrival: int | None
     host: str
     to: str
-    iface: str
-    front: bytes
-    length: int
     link: int
     gso_size: int
-    summary: str
     event: int
     arrived: int
     why: list[int]
@@ -147,6 +198,26 @@ class Frame:
     altered: bool
     outside: bool
     conn: str
+
+    @property
+    def iface(self) -> str:
+        """The interface that it left by. From outside: that it arrived on."""
+        return str(self._block.column(IFACE)[self._at])
+
+    @property
+    def length(self) -> int:
+        """How many bytes there were."""
+        return int(self._block.column(LENGTH)[self._at])
+
+    @property
+    def summary(self) -> str:
+        """One line as tcpdump would print it."""
+        return str(self._block.column(SUMMARY)[self._at])
+
+    @property
+    def front(self) -> bytes:
+        """At least the first 96 bytes of `data`, as far as there are so many."""
+        return self._block.column(DATA)[self._at]  # type: ignore[no-any-return]
 
     @property
     def data(self) -> bytes:
@@ -187,8 +258,7 @@ class Frame:
 
     def as_dict(self) -> dict[str, Any]:
         """Return all of it, for JSON, with the data as hex."""
-        found = {name: getattr(self, name) for name in self.__slots__ if not name.startswith("_")}
-        found = {"data" if name == "front" else name: value for name, value in found.items()}
+        found = {name: getattr(self, name) for name in FRAME_ATTRIBUTES}
         found["data"] = self.data.hex()
         for name in ("reasons", "drops", "effects", "fate"):
             found[name] = getattr(self, name)

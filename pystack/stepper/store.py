@@ -1,13 +1,10 @@
-"""Long lists in little memory: rows packed in blocks and unpacked on demand, and states as keyframes and deltas."""
+"""Long lists in little memory: rows packed in blocks, whose columns are unpacked on demand."""
 
 import marshal
 import zlib
 from array import array
-from bisect import bisect_right
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from itertools import compress, count
-from operator import ne
 from typing import Any, Generic, TypeVar, overload
 
 T = TypeVar("T")
@@ -20,6 +17,16 @@ FRONT = 96
 KEPT = 24
 
 
+def deflated(value: Any) -> bytes:
+    """Return plain values as few bytes."""
+    return zlib.compress(marshal.dumps(value), 1)
+
+
+def inflated(data: bytes) -> Any:
+    """Return the values that `deflated` packed."""
+    return marshal.loads(zlib.decompress(data))
+
+
 class Packed(Sequence[T], Generic[T]):
     """A list of plain tuples.
 
@@ -28,12 +35,13 @@ class Packed(Sequence[T], Generic[T]):
 
     def __init__(self, block: int = BLOCK):
         self.block = block
-        self.blocks: list[bytes] = []
+        self.blocks: list[Any] = []
         self.tail: list[list[Any]] = []
         self.total = 0
         self.cache: OrderedDict[int, Any] = OrderedDict()
-        #: the block that was read last, and its number
-        self.newest: tuple[int, Any] = (-1, None)
+        #: the number of the block that was read last, and this block
+        self.newest = -1
+        self.newest_block: Any = None
 
     def append(self, row: list[Any]) -> None:
         """Add a row. It may still be changed until `pack` takes it."""
@@ -44,7 +52,7 @@ class Packed(Sequence[T], Generic[T]):
         """Pack whole blocks among the rows below `upto`, which are final."""
         start = len(self.blocks) * self.block
         while upto - start >= self.block:
-            self.blocks.append(zlib.compress(marshal.dumps(self._flat(self.tail[: self.block])), 1))
+            self.blocks.append(self._closed(self.tail[: self.block]))
             del self.tail[: self.block]
             start += self.block
 
@@ -74,27 +82,37 @@ class Packed(Sequence[T], Generic[T]):
 
     def unpacked(self, number: int) -> Any:
         """Return a packed block, unpacked. The last ones are kept."""
-        if number == self.newest[0]:
-            return self.newest[1]
+        if number == self.newest:
+            return self.newest_block
         found = self.cache.get(number)
         if found is None:
-            found = self.cache[number] = self._opened(marshal.loads(zlib.decompress(self.blocks[number])))
+            found = self.cache[number] = self._opened(self.blocks[number])
             if len(self.cache) > KEPT:
-                self.cache.popitem(last=False)
+                self._dropped(self.cache.popitem(last=False)[1])
         else:
             self.cache.move_to_end(number)
-        self.newest = number, found
+        self.newest, self.newest_block = number, found
         return found
+
+    def forget(self) -> None:
+        """Drop what is unpacked. It is unpacked again when somebody reads it."""
+        for block in self.cache.values():
+            self._dropped(block)
+        self.cache.clear()
+        self.newest, self.newest_block = -1, None
 
     # -- what a block is ---------------------------------------------------------------------------------------------
 
-    def _flat(self, rows: list[list[Any]]) -> Any:
-        """Return rows in the form in which they are marshalled."""
-        return tuple(map(tuple, rows))
+    def _closed(self, rows: list[list[Any]]) -> Any:
+        """Return rows as a packed block."""
+        return deflated(tuple(map(tuple, rows)))
 
-    def _opened(self, flat: Any) -> Any:
+    def _opened(self, closed: Any) -> Any:
         """Return the block that `unpacked` gives."""
-        return flat
+        return inflated(closed)
+
+    def _dropped(self, block: Any) -> None:
+        """An unpacked block is kept no longer."""
 
     def _item(self, index: int) -> T:
         number, at = divmod(index, self.block)
@@ -147,7 +165,10 @@ def opened_column(packed: Any) -> Sequence[Any]:
 
 
 def packed_dicts(column: Sequence[dict[str, Any]]) -> Any:
-    """Return a column of dicts as a table for each set of keys, and for each row the number of its table and of its row there."""
+    """Return a column of dicts as a table for each set of keys, and for each row the number of its table and of its row there.
+
+    Each table is marshalled by itself, so that only the ones that are read become objects.
+    """
     tables: dict[tuple[str, ...], list[Any]] = {}
     kinds: dict[tuple[str, ...], int] = {}
     numbers, places = array("H"), array("H")
@@ -160,68 +181,133 @@ def packed_dicts(column: Sequence[dict[str, Any]]) -> Any:
         numbers.append(kinds[names])
         places.append(len(table))
         table.append(fields.values())
-    packed = [(names, tuple(map(packed_column, zip(*table)))) for names, table in tables.items()]
-    return tuple(packed), numbers.tobytes(), places.tobytes()
+    packed = [marshal.dumps(tuple(map(packed_column, zip(*table)))) for table in tables.values()]
+    return tuple(tables), tuple(packed), numbers.tobytes(), places.tobytes()
+
+
+class Dicts:
+    """An unpacked column of dicts."""
+
+    __slots__ = ("_names", "_packed", "_numbers", "_places", "_tables")
+
+    def __init__(self, packed: Any):
+        self._names, self._packed, numbers, places = packed
+        self._numbers, self._places = array("H", numbers), array("H", places)
+        self._tables: dict[int, list[Sequence[Any]]] = {}
+
+    def __getitem__(self, at: int) -> dict[str, Any]:
+        number, place = self._numbers[at], self._places[at]
+        return dict(zip(self._names[number], [column[place] for column in self._table(number)]))
+
+    def _table(self, number: int) -> list[Sequence[Any]]:
+        found = self._tables.get(number)
+        if found is None:
+            found = self._tables[number] = list(map(opened_column, marshal.loads(self._packed[number])))
+        return found
 
 
 class Block:
-    """An unpacked block of PackedColumns. Objects and rows are made when somebody asks for them.
+    """An unpacked block of PackedColumns. Columns, objects and rows are made when somebody asks for them.
 
-    columns  the values of each column; the one with the dicts is missing
-    made     the objects that were made of rows, by their place in the block
+    made  the objects that were made of rows, by their place in the block
     """
 
-    __slots__ = ("columns", "dicts", "made", "_tables", "_numbers", "_places", "_opened")
+    __slots__ = ("made", "_closed", "_shape", "_columns", "_first")
 
-    def __init__(self, columns: list[Any], dicts: int):
-        self.dicts = dicts
+    def __init__(self, closed: tuple[bytes, ...], shape: "Shape"):
         self.made: dict[int, Any] = {}
-        self.columns = [() if place == dicts else opened_column(column) for place, column in enumerate(columns)]
-        if dicts >= 0:
-            self._tables, numbers, places = columns[dicts]
-            self._numbers, self._places = array("H", numbers), array("H", places)
-            self._opened: dict[int, list[Sequence[Any]]] = {}
+        self._closed = closed
+        self._shape = shape
+        self._columns: list[Any] = [None] * len(shape.group_of)
+        self._first: list[Sequence[Any]] = []
 
-    def fields(self, at: int) -> dict[str, Any]:
-        """Return the dict of the row at a place."""
-        number, place = self._numbers[at], self._places[at]
-        return dict(zip(self._tables[number][0], [column[place] for column in self._table(number)]))
-
-    def field(self, at: int, name: str) -> Any:
-        """Return one value of the dict of the row at a place."""
-        number = self._numbers[at]
-        return self._table(number)[self._tables[number][0].index(name)][self._places[at]]
-
-    def _table(self, number: int) -> list[Sequence[Any]]:
-        found = self._opened.get(number)
+    def column(self, place: int) -> Sequence[Any]:
+        """Return a column. Its group is unpacked, if it is not yet."""
+        found: Sequence[Any] | None = self._columns[place]
         if found is None:
-            found = self._opened[number] = list(map(opened_column, self._tables[number][1]))
-        return found
+            self._unpack(self._shape.group_of[place])
+            found = self._columns[place]
+        return found  # type: ignore[return-value]
+
+    def _unpack(self, number: int) -> None:
+        group = self._shape.groups[number]
+        for place, packed in zip(group, inflated(self._closed[number])):
+            self._columns[place] = Dicts(packed) if place == self._shape.dicts else opened_column(packed)
+
+    def first(self, at: int) -> list[Any]:
+        """Return the values of the first group of columns in the row at a place."""
+        if not self._first:
+            self._first = [self.column(place) for place in self._shape.groups[0]]
+        return [column[at] for column in self._first]
 
     def row(self, at: int) -> tuple[Any, ...]:
         """Return the row at a place."""
-        return tuple(
-            [self.fields(at) if place == self.dicts else column[at] for place, column in enumerate(self.columns)]
-        )
+        return tuple([self.column(place)[at] for place in range(len(self._columns))])
+
+
+class Rows:
+    """Rows that are not packed yet, with the methods of a Block."""
+
+    __slots__ = ("made", "_rows", "_shape")
+
+    def __init__(self, rows: list[list[Any]], shape: "Shape"):
+        self.made: dict[int, Any] = {}
+        self._rows = rows
+        self._shape = shape
+
+    def column(self, place: int) -> Sequence[Any]:
+        """Return a column."""
+        return [row[place] for row in self._rows]
+
+    def first(self, at: int) -> list[Any]:
+        """Return the values of the first group of columns in the row at a place."""
+        return [self._rows[at][place] for place in self._shape.groups[0]]
+
+    def row(self, at: int) -> tuple[Any, ...]:
+        """Return the row at a place."""
+        return tuple(self._rows[at])
+
+
+class Shape:
+    """Which columns of PackedColumns are packed together.
+
+    groups    the places of the columns of each group. The first group begins with column 0
+    group_of  place of a column -> the number of its group
+    dicts     the column that holds dicts, or -1
+    """
+
+    def __init__(self, groups: Sequence[Sequence[int]], dicts: int):
+        self.groups = [tuple(group) for group in groups]
+        self.group_of = [number for _, number in sorted((at, n) for n, group in enumerate(groups) for at in group)]
+        self.dicts = dicts
 
 
 class PackedColumns(Packed[T]):
-    """A Packed whose rows have the same columns. `make(index, row)` turns a row into an object on access.
+    """A Packed whose rows have the same columns. `make(index, block, at)` turns the row at a place of a block into an object on access.
 
-    A block is packed by columns. So it is unpacked to a few tuples, not to some for each row, and reading one value makes no row.
+    The columns of a block are packed in groups, and only the groups that are read are unpacked, to a few tuples and not to some for each row.
 
-    dicts  the column that holds dicts, or -1
-    long   the column that holds long bytes, or -1. In a packed block, their first FRONT bytes are in the column, and `rest` gives the others
+    groups  the places of the columns, group by group. The first group begins with column 0
+    dicts   the column that holds dicts, or -1
+    long    the column that holds long bytes, or -1. In a packed block, their first FRONT bytes are in the column, and `rest` gives the others
     """
 
     def __init__(
-        self, make: Callable[[int, tuple[Any, ...]], T], block: int = BLOCK, *, dicts: int = -1, long: int = -1
+        self,
+        make: "Callable[[int, Block | Rows, int], T]",
+        groups: Sequence[Sequence[int]],
+        block: int = BLOCK,
+        *,
+        dicts: int = -1,
+        long: int = -1,
     ):
         super().__init__(block)
         self.make = make
-        self.dicts = dicts
+        self.shape = Shape(groups, dicts)
         self.long = long
         self.rests: Packed[tuple[bytes]] = Packed(block)
+        #: is given the index of the first row of each block, and its rows, before they are packed
+        self.watch: Callable[[int, list[list[Any]]], None] | None = None
 
     def pack(self, upto: int) -> None:
         """See Packed."""
@@ -235,189 +321,50 @@ class PackedColumns(Packed[T]):
 
     def size(self) -> int:
         """Return the number of bytes of the packed blocks."""
-        return super().size() + self.rests.size()
+        return sum(sum(map(len, block)) for block in self.blocks) + self.rests.size()
 
     def rest(self, index: int) -> bytes:
         """Return the bytes of a row that are not in its column `long`."""
         return self.rests[index][0] if index < self.rests.total else b""
 
     def value(self, index: int, place: int) -> Any:
-        """Return one value of a row. `place` is not that of the dicts."""
+        """Return one value of a row."""
         number, at = divmod(index, self.block)
         if number < len(self.blocks):
-            return self.unpacked(number).columns[place][at]
+            block = self.newest_block if number == self.newest else self.unpacked(number)
+            return block.column(place)[at]
         return self.tail[index - len(self.blocks) * self.block][place]
 
-    def each_block(self) -> "Iterator[tuple[int, Block]]":
-        """Yield the index of each block's first row, and the block. This reads everything most quickly, and leaves the unpacked blocks alone."""
-        for number, block in enumerate(self.blocks):
-            yield number * self.block, self._opened(marshal.loads(zlib.decompress(block)))
-        done = len(self.blocks) * self.block
-        # The rows of one record stay unpacked until its end, and they may be more than a block can number.
-        for start in range(0, len(self.tail), self.block):
-            yield done + start, self._opened(self._flat(self.tail[start : start + self.block]))
+    def _closed(self, rows: list[list[Any]]) -> Any:
+        if self.watch is not None:
+            self.watch(len(self.blocks) * self.block, rows)
+        columns = list(zip(*rows, strict=True))
+        dicts = self.shape.dicts
+        return tuple(
+            deflated(tuple([packed_dicts(columns[at]) if at == dicts else packed_column(columns[at]) for at in group]))
+            for group in self.shape.groups
+        )
 
-    def _flat(self, rows: list[list[Any]]) -> Any:
-        columns = zip(*rows, strict=True)
-        return [
-            packed_dicts(column) if place == self.dicts else packed_column(column)
-            for place, column in enumerate(columns)
-        ]
+    def _opened(self, closed: Any) -> "Block":
+        return Block(closed, self.shape)
 
-    def _opened(self, flat: Any) -> "Block":
-        return Block(flat, self.dicts)
+    def _dropped(self, block: Any) -> None:
+        # Objects refer to their block. Without this, the two would wait for the garbage collector.
+        block.made.clear()
+
+    def __getitem__(self, index: Any) -> Any:
+        # This is the way to most items: one that is packed, by its index.
+        if type(index) is int and 0 <= index < len(self.blocks) * self.block:
+            number, at = divmod(index, self.block)
+            block = self.newest_block if number == self.newest else self.unpacked(number)
+            made = block.made.get(at)
+            if made is None:
+                made = block.made[at] = self.make(index, block, at)
+            return made
+        return super().__getitem__(index)
 
     def _item(self, index: int) -> T:
-        number, at = divmod(index, self.block)
-        if number >= len(self.blocks):
-            return self.make(index, tuple(self.tail[index - len(self.blocks) * self.block]))
-        block = self.unpacked(number)
-        made: T | None = block.made.get(at)
-        if made is None:
-            made = block.made[at] = self.make(index, block.row(at))
-        return made
-
-
-#: the position of states that were never read
-NOWHERE = 1 << 62
-#: what happened to an object: None (it is gone), (True, values) (it is new), (False, [place, value, place, value, ...])
-Delta = tuple[int, "tuple[bool, list[Any]] | None"]
-Snapshot = dict[int, list[Any]]
-#: (object, its values before (None: there was none), or [place, old value, ...])
-Undo = tuple[int, "list[Any] | None", "list[Any] | None"]
-
-
-class States:
-    """The values of any number of objects at any event: deltas for each event, and a keyframe at intervals.
-
-    While the states are built, `put` and `remove` apply to the newest event. Afterwards `at(index)` returns all values
-    as they were after that event. Moving forwards or backwards from the previous index costs the deltas in between. A
-    jump costs the deltas since a keyframe.
-    """
-
-    def __init__(self) -> None:
-        self.now: dict[int, tuple[Any, ...]] = {}
-        self.key_at: list[int] = [-1]
-        self.keys: list[dict[int, tuple[Any, ...]]] = [{}]
-        self.deltas: Packed[tuple[Any, ...]] = Packed()
-        self.since = 0
-        self._index = NOWHERE
-        self._state: Snapshot = {}
-        self._undo: deque[list[Undo]] = deque(maxlen=4 * BLOCK)
-
-    def event(self) -> None:
-        """Begin a new event."""
-        deltas = self.deltas
-        index = deltas.total
-        if index % BLOCK == 0 and self.since >= max(BLOCK // 2, 4 * len(self.now)):
-            self.key_at.append(index - 1)
-            self.keys.append(dict(self.now))
-            self.since = 0
-        deltas.append([])
-        if index % BLOCK == 0:
-            deltas.pack(index)
-
-    def put(self, number: int, values: tuple[Any, ...]) -> None:
-        """Set the values that an object has now."""
-        old = self.now.get(number)
-        if old == values:
-            return
-        if old is None:
-            delta: tuple[bool, list[Any]] = (True, list(values))
-        else:
-            places: list[Any] = []
-            for place in compress(count(), map(ne, values, old)):
-                places += (place, values[place])
-            delta = (False, places)
-        self.now[number] = values
-        self._add(number, delta)
-
-    def remove(self, number: int) -> None:
-        """Note that an object is gone."""
-        if self.now.pop(number, None) is not None:
-            self._add(number, None)
-
-    def _add(self, number: int, delta: "tuple[bool, list[Any]] | None") -> None:
-        if not self.deltas:
-            self.event()
-        self.deltas.tail[-1].append((number, delta))
-        self.since += 1
-
-    def at(self, index: int) -> Snapshot:
-        """Return all objects after event `index`; -1 is before the first. The result is valid until the next call."""
-        if index >= len(self.deltas):
-            raise IndexError(f"no event {index}")
-        place = bisect_right(self.key_at, index) - 1
-        start = self.key_at[place]
-        if index < self._index and self._index - index <= len(self._undo):
-            for _ in range(self._index - index):
-                take_back(self._state, self._undo.pop())
-        elif not (self._index <= index and index - self._index <= max(index - start, BLOCK)):
-            self._state = {number: list(values) for number, values in self.keys[place].items()}
-            self._undo.clear()
-            self._index = start
-        state = self._state
-        for i in range(self._index + 1, index + 1):
-            self._undo.append(apply(state, self.deltas[i]))
-        self._index = index
-        return state
-
-    def forget(self) -> None:
-        """Drop what is unpacked: the next state comes from a keyframe and from blocks that are unpacked again."""
-        self._index, self._state = NOWHERE, {}
-        self._undo.clear()
-        self.deltas.cache.clear()
-
-    def changes(self, index: int) -> "dict[int, dict[int, tuple[Any, Any]]]":
-        """Return what event `index` changed: {object: {place: (before, after)}}. None stands for a value that did not
-        exist.
-        """
-        deltas = self.deltas[index]
-        if not deltas:
-            return {}
-        found: dict[int, dict[int, tuple[Any, Any]]] = {}
-        before = {number: list(values) for number, values in self.at(index - 1).items() if _names(deltas, number)}
-        after = self.at(index)
-        for number in dict.fromkeys(number for number, _ in deltas):
-            old, new = before.get(number), after.get(number)
-            count = len(old if old is not None else new or ())
-            pairs = ((None if old is None else old[p], None if new is None else new[p]) for p in range(count))
-            found[number] = {p: pair for p, pair in enumerate(pairs) if pair[0] != pair[1]}
-        return {number: fields for number, fields in found.items() if fields}
-
-
-def _names(deltas: tuple[Delta, ...], number: int) -> bool:
-    return any(number == other for other, _ in deltas)
-
-
-def apply(state: Snapshot, deltas: "tuple[Delta, ...]") -> "list[Undo]":
-    """Bring a state one event forward. Return what `take_back` needs to undo it."""
-    undo: list[Undo] = []
-    for number, delta in deltas:
-        if delta is None:
-            undo.append((number, state.pop(number, None), None))
-        elif delta[0]:
-            undo.append((number, state.get(number), None))
-            state[number] = list(delta[1])
-        else:
-            values = state[number]
-            changes = delta[1]
-            old = list(changes)
-            for at in range(0, len(changes), 2):
-                old[at + 1] = values[changes[at]]
-                values[changes[at]] = changes[at + 1]
-            undo.append((number, None, old))
-    return undo
-
-
-def take_back(state: Snapshot, undo: "list[Undo]") -> None:
-    """Undo `apply`."""
-    for number, whole, changes in reversed(undo):
-        if changes is not None:
-            values = state[number]
-            for at in range(0, len(changes), 2):
-                values[changes[at]] = changes[at + 1]
-        elif whole is None:
-            state.pop(number, None)
-        else:
-            state[number] = whole
+        packed = len(self.blocks) * self.block
+        if index < packed:
+            return self[index]  # type: ignore[no-any-return]
+        return self.make(index, Rows([self.tail[index - packed]], self.shape), 0)

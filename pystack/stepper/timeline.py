@@ -13,14 +13,15 @@ from functools import cached_property
 from typing import Any, BinaryIO, ClassVar
 
 from pystack.stepper import snapshot
-from pystack.stepper import store as snapshot_store
-from pystack.stepper.collect import CONN, DATA, FIELDS, HOST, KIND, Collector, StepReplay, object_name
+from pystack.stepper import states as states_of
+from pystack.stepper.collect import Collector, StepReplay, object_name
 from pystack.stepper.flight import EVERYBODY
+from pystack.stepper.gathered import Gathered
 from pystack.stepper.keys import ConnKey
 from pystack.stepper.links import link
-from pystack.stepper.records import Entry, Frame, Kind
+from pystack.stepper.records import CONN, DATA, EVENT_GROUPS, FIELDS, FRAME_GROUPS, HOST, KIND, Entry, Frame, kind_of
 from pystack.stepper.sniff import foreign, is_capture
-from pystack.stepper.store import PackedColumns
+from pystack.stepper.store import Block, PackedColumns, Rows
 from pystack.trace import format as fmt
 from pystack.trace.errors import TraceError
 from pystack.trace.replay import ReplayMismatch
@@ -59,8 +60,10 @@ class Timeline:
         self.hosts: list[str] = []
         self.boxes: list[str] = []  # the names of the middleboxes among the hosts
         self.peer = ""
-        self.events: PackedColumns[Entry] = PackedColumns(self._entry, dicts=FIELDS)
-        self.frames: PackedColumns[Frame] = PackedColumns(self._frame, 128, long=DATA)
+        self.events: PackedColumns[Entry] = PackedColumns(self._entry, EVENT_GROUPS, dicts=FIELDS)
+        self.frames: PackedColumns[Frame] = PackedColumns(self._frame, FRAME_GROUPS, 128, long=DATA)
+        #: what the search for causes looks up
+        self.gathered = Gathered(self.events)
         #: the indices of the events at which a frame was sent or arrived
         self.frame_events = array("q")
         #: by the number of a connection, the indices of the events at which a round trip ended
@@ -83,6 +86,8 @@ class Timeline:
         self._begin(name)
         self._collector = Collector(self.events, self.frames)
         self._replay(source, partial, progress, size, trusted)
+        self.gathered.finish()
+        self._collector.ways.finish()
         self.states = self._collector.states
         self.ways = self._collector.ways
         self.hosts = list(self._collector.names)
@@ -240,25 +245,21 @@ class Timeline:
         found = self._of_ends.get((parts.remote, parts.local), [])
         return next((key for key in found if ConnKey.of(key).number == parts.number), found[0] if found else "")
 
-    def _entry(self, index: int, row: tuple[Any, ...]) -> Entry:
+    def _entry(self, index: int, block: "Block | Rows", at: int) -> Entry:
         entry = Entry()
+        entry._block, entry._at, entry._fields = block, at, None
         entry.index = index
-        (
-            entry.time, host, kind, entry.subject, entry.endpoint, entry.reason, entry.rfc, entry.fields, entry.frame,
-            entry.record, conn,
-        ) = row  # fmt: skip
-        entry.host, entry.kind = self.hosts[host], Kind(kind)
+        entry.time, host, kind, entry.frame, entry.record, conn = block.first(at)
+        entry.host = self.hosts[host]
+        entry.kind = kind_of(kind)
         entry.conn = self._keys[conn] if conn >= 0 else ""
         return entry
 
-    def _frame(self, index: int, row: tuple[Any, ...]) -> Frame:
+    def _frame(self, index: int, block: "Block | Rows", at: int) -> Frame:
         frame = Frame()
-        frame._timeline, frame._data = self, None
+        frame._timeline, frame._data, frame._block, frame._at = self, None, block, at
         frame.index, frame.number = index, index + 1
-        (
-            frame.time, host, frame.iface, frame.front, frame.length, frame.link, frame.gso_size, frame.summary, why,
-            frame.event, to, frame.outside, conn,
-        ) = row  # fmt: skip
+        frame.time, host, frame.link, frame.gso_size, why, frame.event, to, frame.outside, conn = block.first(at)
         flights = self._flights
         frame.why = list(why)
         frame.host = self.peer if host < 0 else self.hosts[host]
@@ -372,12 +373,12 @@ class Timeline:
         places = [snapshot.FIELDS.index(name) for name in SERIES]
         points: list[tuple[int, dict[str, Any]]] = []
         last: tuple[Any, ...] = ()
-        state: snapshot_store.Snapshot = {}
+        state: states_of.Snapshot = {}
         for index, deltas in enumerate(self.states.deltas):
             own = tuple(delta for delta in deltas if delta[0] == number)
             if not own:
                 continue
-            snapshot_store.apply(state, own)
+            states_of.apply(state, own)
             values = state.get(number)
             if values is None:
                 continue

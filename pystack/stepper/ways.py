@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 from zlib import crc32
 
-from pystack.stepper.store import PackedColumns
+from pystack.stepper.store import Block, PackedColumns, Rows
 
 #: how many arrivals that are to come are remembered
 PENDING = 1 << 16
@@ -50,6 +50,10 @@ class Passage(NamedTuple):
     ahead: int
 
 
+def _passage(index: int, block: "Block | Rows", at: int) -> Passage:
+    return Passage._make(block.first(at))
+
+
 class Ways:
     """All notes of one recording. ValueError: a note has a number that no recorder gives, so the file was made by something else.
 
@@ -61,9 +65,10 @@ class Ways:
         #: index of a call's event -> number of the step that made it
         self.step_of: dict[int, int] = {}
         #: the passages by their number - 1
-        self.passages: PackedColumns[Passage] = PackedColumns(lambda index, row: Passage(*row))
-        #: index of a frame -> the passages that begin with it (several, if its device cut it)
-        self.of_frame: dict[int, list[int]] = {}
+        self.passages: PackedColumns[Passage] = PackedColumns(_passage, [range(len(Passage._fields))])
+        #: index of a frame -> the first passage that begins with it, and the others, if its device cut it
+        self._first_of: dict[int, int] = {}
+        self._others_of: dict[int, list[int]] = {}
         #: number of a passage -> the passages by which a switch sent the frame on
         self.onward: dict[int, list[int]] = {}
         self._last: dict[str, int] = {}  # link -> its last passage
@@ -106,7 +111,8 @@ class Ways:
             frame = sent.popleft()
             if not sent:
                 del self._out[crc]
-            self.of_frame.setdefault(frame, []).append(number)
+            if self._first_of.setdefault(frame, number) != number:
+                self._others_of.setdefault(frame, []).append(number)
         elif parent:
             frame = self.passage(parent).frame
         if parent:
@@ -124,9 +130,19 @@ class Ways:
             if len(self._due) > PENDING:
                 self._due.popitem(last=False)
 
+    def finish(self) -> None:
+        """Forget what is needed only while notes come."""
+        for pending in (self._last, self._now, self._out, self._due):
+            pending.clear()
+
     def passage(self, number: int) -> Passage:
         """Return a passage by its number."""
         return self.passages[number - 1]
+
+    def of_frame(self, frame: int) -> list[int]:
+        """Return the passages that begin with a frame: several, if its device cut it."""
+        first = self._first_of.get(frame)
+        return [] if first is None else [first, *self._others_of.get(frame, ())]
 
     def arrived(self, host: int, time: int) -> int:
         """Return the index of the frame that a host receives now, as far as the links say; or -1. Frames arrive in the order of the notes."""
@@ -135,14 +151,17 @@ class Ways:
 
     def last_passage(self, frame: int, arrival: int, piece: int = 0) -> Passage | None:
         """Return the passage by which a frame, or a piece of it, reached a host at `arrival`; its parents lead to the sender. None: it is not known."""
-        begun = self.of_frame.get(frame, [])
+        begun = self.of_frame(frame)
         todo = list(reversed(begun[piece:] + begun[:piece]))
         while todo:
             number = todo.pop()
-            onward = self.onward.get(number, [])
-            if not onward and arrival in self.passage(number).arrivals:
-                return self.passage(number)
-            todo.extend(onward)
+            onward = self.onward.get(number)
+            if onward:
+                todo.extend(onward)
+                continue
+            passage = self.passage(number)
+            if arrival in passage.arrivals:
+                return passage
         return None
 
 

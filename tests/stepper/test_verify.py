@@ -109,15 +109,15 @@ def test_control_one_wrong_keyframe():
 
 
 def test_control_going_back_that_forgets_something(made, monkeypatch):
-    from pystack.stepper import store
+    from pystack.stepper import states
 
     timeline, data = made
-    taken = store.take_back
+    taken = states.take_back
 
     def forgetful(state, undo):
         taken(state, undo[1:])
 
-    monkeypatch.setattr(store, "take_back", forgetful)
+    monkeypatch.setattr(states, "take_back", forgetful)
     with pytest.raises(VerificationError, match="backwards"):
         walk(timeline)
 

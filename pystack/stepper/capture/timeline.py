@@ -10,7 +10,7 @@ from pystack.stepper.capture.reader import CaptureReader, Raw
 from pystack.stepper.capture.tcp import FINDINGS, Conversation, Inference
 from pystack.stepper.flight import Flights
 from pystack.stepper.records import Frame
-from pystack.stepper.store import States
+from pystack.stepper.states import States
 from pystack.stepper.timeline import Progress, Timeline
 from pystack.stepper.ways import Ways
 from pystack.trace.errors import TraceError
@@ -116,6 +116,7 @@ class CaptureTimeline(Timeline):
             if progress is not None and reader.position - told > 1 << 18:
                 told = reader.position
                 progress(told, size)
+        self.gathered.finish()
         self.complete = reader.complete
         if not self.frames.total:
             raise TraceError(f"{self.name}: the capture contains no frames")

@@ -1,9 +1,9 @@
 """A critical path: the spans from the beginning of a request to its end."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 #: causes of spans in which a frame is carried
 CARRIED = ("propagation", "jitter", "on the way")
@@ -13,8 +13,7 @@ class PathError(ValueError):
     """There is no path between the given places. The message is one line."""
 
 
-@dataclass(frozen=True)
-class Span:
+class Span(NamedTuple):
     """A stretch of time with one cause.
 
     start, end  in ns of the recording's time
@@ -92,7 +91,7 @@ class Path:
             "begin": self.begin,
             "end": self.end,
             "connection": self.conn,
-            "spans": [asdict(span) for span in self.spans],
+            "spans": [span._asdict() for span in self.spans],
         }
 
     def __iter__(self) -> Iterator[Span]:

@@ -6,10 +6,11 @@ client's second flight arrives is the handshake. A server that sends text before
 """
 
 import pystack_c.const as C
+from pystack.stepper.gathered import signed
 from pystack.stepper.keys import ConnKey
 from pystack.stepper.records import Entry, Frame
 from pystack.stepper.timeline import Timeline
-from pystack.stepper.timing.index import Lookup, signed
+from pystack.stepper.timing.index import Lookup
 
 CHANGE_CIPHER, ALERT, HANDSHAKE, TEXT = 20, 21, 22, 23
 CLIENT_HELLO, SERVER_HELLO = 1, 2
@@ -26,6 +27,7 @@ class Handshakes:
         self._ends: dict[str, int] = {}
         self._writes: dict[str, list[tuple[int, int]]] = {}
         self._ends_of: dict[tuple[str, str], str] | None = None
+        self._conns: dict[bytes, str] = {}
 
     def end(self, conn: str) -> int:
         """Return how many bytes of what a connection's host sends are the handshake of TLS; 0: it does not speak TLS."""
@@ -38,9 +40,9 @@ class Handshakes:
         found = segment(frame)
         if found is None:
             return False
-        source, target, seq, length = found
-        conn = self._senders().get((source, target), "")
-        end = self.end(conn) if conn and length else 0
+        ends, seq, length = found
+        conn = self._sender(ends) if length else ""
+        end = self.end(conn) if conn else 0
         return end > 0 and self._offset(conn, seq) + length <= end
 
     def of_bytes(self, conn: str, seq: int, length: int) -> bool:
@@ -106,6 +108,17 @@ class Handshakes:
                 return at
         return -1
 
+    def _sender(self, ends: bytes) -> str:
+        """Return the connection that sends a segment with these ends, as `segment` returns them, or ""."""
+        conn = self._conns.get(ends)
+        if conn is None:
+            source, target = (
+                f"{'.'.join(map(str, ends[4 * n : 4 * n + 4]))}:{int.from_bytes(ends[8 + 2 * n : 10 + 2 * n], 'big')}"
+                for n in range(2)
+            )
+            conn = self._conns[ends] = self._senders().get((source, target), "")
+        return conn
+
     def _senders(self) -> dict[tuple[str, str], str]:
         """Return the connections by their addresses and ports: (source, destination) of what they send."""
         if self._ends_of is None:
@@ -142,8 +155,8 @@ class Handshakes:
         return stream
 
 
-def segment(frame: Frame) -> tuple[str, str, int, int] | None:
-    """Return the ends of a TCP segment over IPv4, as keys of connections have them, the number of its first byte and its length; or None."""
+def segment(frame: Frame) -> tuple[bytes, int, int] | None:
+    """Return the addresses and ports of a TCP segment over IPv4 (source and destination address, then both ports), the number of its first byte and its length; or None."""
     data = frame.front
     at = C.ETH_HLEN if frame.link == C.LINK_ETHERNET else 0
     if at and data[12:14] != b"\x08\x00":
@@ -160,11 +173,8 @@ def segment(frame: Frame) -> tuple[str, str, int, int] | None:
     ):
         return None
     length = int.from_bytes(data[at + 2 : at + 4], "big") - head - (data[tcp + 12] >> 4) * 4
-    source, target = (
-        f"{'.'.join(map(str, data[at + n : at + n + 4]))}:{int.from_bytes(data[tcp + m : tcp + m + 2], 'big')}"
-        for n, m in ((12, 0), (16, 2))
-    )
-    return source, target, int.from_bytes(data[tcp + 4 : tcp + 8], "big") + (data[tcp + 13] >> 1 & 1), length
+    ends = data[at + 12 : at + 20] + data[tcp : tcp + 4]
+    return ends, int.from_bytes(data[tcp + 4 : tcp + 8], "big") + (data[tcp + 13] >> 1 & 1), length
 
 
 def _records(stream: bytes) -> list[tuple[int, int, int]]:

@@ -4,11 +4,12 @@ from bisect import bisect_left, bisect_right
 from typing import Any
 
 import pystack_c.const as C
+from pystack.stepper.gathered import CONNECT, INPUTS, RECV, SEND, conditions
 from pystack.stepper.keys import ConnKey
-from pystack.stepper.records import Entry, Frame
+from pystack.stepper.records import HOST, KIND, TIME, Entry, Frame
 from pystack.stepper.timeline import Timeline
 from pystack.stepper.timing.echo import shortest
-from pystack.stepper.timing.index import INPUTS, Lookup, conditions
+from pystack.stepper.timing.index import Lookup
 from pystack.stepper.timing.tls import Handshakes
 
 #: a condition in tcp.hold -> why
@@ -81,38 +82,45 @@ class Waits:
     def at_step(self, entry: Entry) -> None:
         """A program calls: did data wait for it, or for an earlier call of the same step?"""
         step_of = self.timeline.ways.step_of
-        inputs = self.index.inputs[self.timeline.hosts.index(entry.host)]
+        host = self.events.value(entry.index, HOST)
+        inputs, what = self.index.inputs[host], self.index.what[host]
         at = bisect_right(inputs, entry.index) - 1
-        while at >= 0 and step_of.get(inputs[at]) == step_of[entry.index]:
-            self._at_call(self.events[inputs[at]])
+        number = step_of[entry.index]
+        while at >= 0 and step_of.get(inputs[at]) == number:
+            conn = self.index.conn(inputs[at])
+            if what[at] == RECV and conn:
+                self._received(inputs[at], conn)
+            elif what[at] == SEND and conn:
+                self._sent(inputs[at], conn)
             at -= 1
 
-    def _at_call(self, entry: Entry) -> None:
-        if str(entry.fields.get("name", "")).startswith("recv") and entry.conn:
-            arrived = self.index.last("tcp.data", entry.conn, entry.index)
-            # To look up a state takes longer than all else, so do it only for data that may have waited.
-            if arrived < 0 or self.events[arrived].time == entry.time:
-                return
-            state = self.timeline.tcb(entry.index - 1, entry.conn)
-            if state and state.get("recvbuf"):
-                text = f"{state['recvbuf']} bytes waited until the program read them"
-                self.push(self.events[arrived].time, "reading late", text)
-        elif str(entry.fields.get("name", "")).startswith("send") and entry.conn:
-            before = self.index.last("call", entry.conn, entry.index)
-            if before >= 0 and _cut_short(self.events[before]):
-                self.push(
-                    self.events[before].time, "send buffer", "the send buffer was full when the program wrote before"
-                )
+    def _received(self, call: int, conn: str) -> None:
+        """A program read from a connection: did the data wait for it?"""
+        arrived = self.index.last("tcp.data", conn, call)
+        # To look up a state takes longer than all else, so do it only for data that may have waited.
+        if arrived < 0 or self.events.value(arrived, TIME) == self.events.value(call, TIME):
+            return
+        state = self.timeline.tcb(call - 1, conn)
+        if state and state.get("recvbuf"):
+            text = f"{state['recvbuf']} bytes waited until the program read them"
+            self.push(self.events[arrived].time, "reading late", text)
+
+    def _sent(self, call: int, conn: str) -> None:
+        """A program wrote to a connection: was there no room when it did so before?"""
+        before = self.index.last("call", conn, call)
+        if before >= 0 and self.index.what_is(before) == SEND and _cut_short(self.events[before]):
+            text = "the send buffer was full when the program wrote before"
+            self.push(self.events[before].time, "send buffer", text)
 
     def relayed(self, entry: Entry, woken: int) -> None:
         """A program on one connection was woken by data on another one: did data that it passes on wait for the last of it?"""
         source = self.events[woken].conn if woken >= 0 else ""
-        name, size = str(entry.fields.get("name", "")), entry.fields.get("result")
         if not entry.conn or not source or source == entry.conn or self.events[woken].host != entry.host:
             return
-        if name.startswith("connect"):
+        what, size = self.index.what_is(entry.index), entry.fields.get("result")
+        if what == CONNECT:
             size = self._sent_before_answer(entry)
-        elif not name.startswith("send"):
+        elif what != SEND:
             return
         if not isinstance(size, int) or size <= 0:
             return
@@ -171,16 +179,16 @@ class Waits:
 
     def before_sending(self, frame: Frame, piece: int = 0) -> None:
         """The walk has come to where a frame was sent, of which the device made pieces: what had to happen before this piece?"""
-        out = again = None
-        for event in (self.events[at] for at in frame.why):
-            if event.kind == "tcp.out" and out is None:
-                out = event
-            elif event.kind == "tcp.retransmit":
-                again = event
-        if out is not None and again is not None:
-            self._retransmitted(frame, out)
-        elif out is not None and out.fields["length"] > 0 and out.conn:
-            self._held(frame, out, (out.fields["seq"] + piece * frame.gso_size) & 0xFFFFFFFF)
+        kinds = [self.events.value(at, KIND) for at in frame.why]
+        if "tcp.out" not in kinds:
+            return
+        at = frame.why[kinds.index("tcp.out")]
+        if "tcp.retransmit" in kinds:
+            self._retransmitted(frame, self.events[at])
+        elif self.index.conn(at) in self.index.holds:
+            out = self.events[at]
+            if out.fields["length"] > 0:
+                self._held(frame, out, (out.fields["seq"] + piece * frame.gso_size) & 0xFFFFFFFF)
 
     def _retransmitted(self, frame: Frame, out: Entry) -> None:
         sent = self.index.first_sent(out.conn, out.fields["seq"])
@@ -301,8 +309,6 @@ class NoWaits(Waits):
 def _cut_short(entry: Entry) -> bool:
     """Return True if a call to send took less than all of its data."""
     fields = entry.fields
-    if not str(fields.get("name", "")).startswith("send"):
-        return False
     result, args = fields.get("result"), fields.get("args") or [""]
     if not isinstance(result, int):
         return "BlockingIOError" in str(result) or "EAGAIN" in str(result)

@@ -6,7 +6,7 @@ place for the input, and goes on where the input came from: along the frame's wa
 program's step to what woke the program. On a link, a frame that waited goes on behind the frames ahead of it.
 """
 
-from pystack.stepper.records import Entry, Frame
+from pystack.stepper.records import TIME, Entry, Frame
 from pystack.stepper.timeline import Timeline
 from pystack.stepper.timing.captured import captured_path
 from pystack.stepper.timing.causes import TIMERS
@@ -173,7 +173,7 @@ class Walk:
         if woken < 0 or self.events[woken].host != entry.host or not entry.conn:
             return woken
         last = self.index.last("tcp.data", entry.conn, entry.index)
-        return self.index.input_of(last) if last > woken and self.events[last].time == entry.time else woken
+        return self.index.input_of(last) if last > woken and self.events.value(last, TIME) == entry.time else woken
 
     def unnoted_call(self, entry: Entry) -> int:
         """Go back from a call of a program of which the recording notes no steps: to the last event that made its socket ready."""
@@ -304,7 +304,7 @@ class Walk:
         if self.time > frame.time:
             what = f"frame {frame.number} waited in {frame.host}"
             self.span(frame.time, "queueing", frame.host, frame.number, frame.event, what)
-        pieces = self.timeline.ways.of_frame.get(index, [])
+        pieces = self.timeline.ways.of_frame(index) if frame.gso_size else []
         self.waits.before_sending(frame, pieces.index(number) if number in pieces else 0)
         return frame.event
 

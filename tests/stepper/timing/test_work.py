@@ -1,4 +1,4 @@
-"""The work for an answer grows in proportion to the recording. The test counts lines of Python and unpacked blocks, not time."""
+"""The work for an answer grows in proportion to the recording. The test counts lines of Python and unpacked groups of columns, not time."""
 
 import sys
 from types import FrameType
@@ -18,20 +18,20 @@ MORE = 1.3
 
 
 class Work:
-    """Counts, inside a `with`, the lines that run and the blocks that are unpacked."""
+    """Counts, inside a `with`, the lines that run and the groups of columns that are unpacked."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch):
-        self.lines = self.blocks = 0
+        self.lines = self.groups = 0
         self.monkeypatch = monkeypatch
 
     def __enter__(self) -> "Work":
-        loads = store.marshal.loads
+        inflated = store.inflated
 
         def counted(data: Any) -> Any:
-            self.blocks += 1
-            return loads(data)
+            self.groups += 1
+            return inflated(data)
 
-        self.monkeypatch.setattr(store.marshal, "loads", counted)
+        self.monkeypatch.setattr(store, "inflated", counted)
         self.before = sys.gettrace()
         sys.settrace(self._trace)
         return self
@@ -58,7 +58,7 @@ def timelines(request, tmp_path_factory):
 
 
 def work(timeline, monkeypatch, conn=""):
-    """Return what an answer takes: the lines of Python, and the blocks that it unpacks."""
+    """Return what an answer takes: the lines of Python, and the groups of columns that it unpacks."""
     fresh(timeline)
     with Work(monkeypatch) as done:
         found = path(timeline, conn)
@@ -69,8 +69,7 @@ def work(timeline, monkeypatch, conn=""):
 def fresh(timeline):
     """Forget the blocks that were unpacked before."""
     for table in (timeline.events, timeline.frames, timeline.frames.rests, timeline.ways.passages):
-        table.cache.clear()
-        table.newest = (-1, None)
+        table.forget()
 
 
 def test_the_lines_that_run_grow_in_proportion(timelines, monkeypatch):
@@ -85,13 +84,13 @@ def test_a_request_at_the_end_takes_no_more_work(timelines, monkeypatch):
     assert large < MORE * small
 
 
-def test_a_block_is_unpacked_a_few_times_at_most(timelines, monkeypatch):
-    """Once for the index, and for the walk, which goes back to some blocks. Of the bytes behind headers, only the first ones of a connection are read: they may be TLS."""
+def test_a_group_of_columns_is_unpacked_twice_at_most(timelines, monkeypatch):
+    """The walk goes back to some blocks. Of the bytes behind headers, only the first ones of a connection are read: they may be TLS."""
     for timeline in timelines:
-        events, frames, ways = timeline.events, timeline.frames, timeline.ways.passages
-        walked = len(events.blocks) + len(frames.blocks) + len(ways.blocks)
-        assert 0 < len(events.blocks) <= work(timeline, monkeypatch).blocks <= len(events.blocks) + 2 * walked
-        assert set(frames.rests.cache) <= {0}
+        tables = timeline.events, timeline.frames, timeline.ways.passages
+        groups = sum(len(table.blocks) * len(table.shape.groups) for table in tables)
+        assert len(timeline.events.blocks) <= work(timeline, monkeypatch).groups <= 2 * groups
+        assert set(timeline.frames.rests.cache) <= {0}
 
 
 @pytest.mark.parametrize("timelines", [where.requests], indirect=True)
