@@ -55,7 +55,7 @@ cdef class Stack(Tables):
     cdef _loop(self, item)
     cpdef Transmit poll_transmit(self, int64_t now)
     @cython.locals(ep=Endpoint, service=Service, tcb=Tcb, iface=Iface, icmp_type=int, code=int, packet=bytes)
-    cdef bint _produce(self) except -1
+    cdef _produce(self)
     @cython.locals(ep=Endpoint)
     cpdef Endpoint poll_event(self)
     @cython.locals(deadline=int64_t)

@@ -355,8 +355,10 @@ class Stack(Tables):
                 return self.txq.popleft()
             if self.loopq.count:
                 self._loop(self.loopq.popleft())
-            elif not self._produce():
+            elif not (self.service_queue.count or self.output_queue.count or self.error_queue.count):
                 return None
+            else:
+                self._produce()
 
     def _loop(self, item: Any) -> None:
         """Receive a frame that lo sent, or a copy of our own broadcast on the interface that sent it."""
@@ -370,8 +372,8 @@ class Stack(Tables):
         tx: Transmit = item
         self._input(self.lo, tx.to_bytes(), 0, C.RX_CSUM_OK, tx.gso_size)
 
-    def _produce(self) -> bool:
-        """Let one layer that has something to send make frames of it. Returns False if there is none."""
+    def _produce(self) -> None:
+        """Let one layer that has something to send make frames of it."""
         if self.service_queue.count:
             # Services run before TCP makes segments, so that an answer carries the acknowledgement of its request.
             ep: Endpoint = self.service_queue.popleft()
@@ -380,17 +382,13 @@ class Stack(Tables):
             service: Service = ep.service
             if service is not None:
                 service.serve(ep, self.now)
-            return True
-        if self.output_queue.count:
+        elif self.output_queue.count:
             tcb: Tcb = self.output_queue.popleft()
             tcb.output_queued = False
             tcp_output(tcb)
-            return True
-        if self.error_queue.count:
+        elif self.error_queue.count:
             iface, icmp_type, code, packet = self.error_queue.popleft()
             icmp_input.process_failure(self, iface, icmp_type, code, packet)
-            return True
-        return False
 
     def poll_event(self) -> Any:
         """Return the next endpoint that has news for its waiter, or None."""

@@ -67,7 +67,7 @@ class SimPort:
             net.causes.send(self, frame)
             return
         for time, data in out.send(frame, net.now):
-            net.add(time, peer.arrive, (data,))
+            net.follow(time, peer.arrive, (data,))
 
     def send_whole(self, tx: Transmit) -> None:
         """Put a frame on the link that no card has cut or completed yet: whole, if the link does nothing but delay it.
@@ -87,7 +87,7 @@ class SimPort:
             return
         if self.taps:
             self._show_whole(OUTBOUND, tx)
-        net.add(net.now + out.delay, peer.arrive_whole, (_flat(tx),))  # type: ignore[union-attr]
+        net.follow(net.now + out.delay, peer.arrive_whole, (_flat(tx),))  # type: ignore[union-attr]
 
     def arrive_whole(self, tx: Transmit) -> None:
         """Such a frame comes out of the link."""

@@ -3,12 +3,16 @@
 from collections.abc import Iterator
 from typing import Any
 
+import pystack_c.const as C
+
 
 class Fifo:
     """A first-in, first-out queue. `count` is the number of items; check it before you call `popleft` or `first`."""
 
     def __init__(self) -> None:
         self.slots: list[Any] = [None] * 8
+        #: the number of slots, which is a power of two, minus 1
+        self.mask = 7
         self.head = 0
         self.count = 0
 
@@ -16,18 +20,24 @@ class Fifo:
         return self.count
 
     def __iter__(self) -> Iterator[Any]:
-        return iter([self.slots[(self.head + i) % len(self.slots)] for i in range(self.count)])
+        return iter([self.slots[(self.head + i) & self.mask] for i in range(self.count)])
 
     def append(self, item: Any) -> None:
         """Add an item at the end."""
-        size = len(self.slots)
-        if self.count == size:
-            self.slots = self.slots[self.head :] + self.slots[: self.head] + [None] * size
-            self.head = 0
-            size += size
-        # The mask works because the size is a power of two.
-        self.slots[(self.head + self.count) & (size - 1)] = item
+        if self.count > self.mask:
+            self._grow()
+        at = (self.head + self.count) & self.mask
+        if C.COMPILED:
+            exchange(self.slots, at, item)  # type: ignore[name-defined] # noqa: F821
+        else:
+            self.slots[at] = item
         self.count += 1
+
+    def _grow(self) -> None:
+        """Double the room of the full queue."""
+        self.slots = self.slots[self.head :] + self.slots[: self.head] + [None] * len(self.slots)
+        self.head = 0
+        self.mask = len(self.slots) - 1
 
     def first(self) -> Any:
         """Return the first item and leave it in the queue, which must not be empty."""
@@ -36,13 +46,17 @@ class Fifo:
     def clear(self) -> None:
         """Remove all items."""
         self.slots = [None] * 8
+        self.mask = 7
         self.head = 0
         self.count = 0
 
     def popleft(self) -> Any:
         """Remove and return the first item of the queue, which must not be empty."""
-        item = self.slots[self.head]
-        self.slots[self.head] = None
-        self.head = (self.head + 1) & (len(self.slots) - 1)
+        at = self.head
+        self.head = (at + 1) & self.mask
         self.count -= 1
+        if C.COMPILED:
+            return exchange(self.slots, at, None)  # type: ignore[name-defined] # noqa: F821
+        item = self.slots[at]
+        self.slots[at] = None
         return item

@@ -35,7 +35,7 @@ cpdef close(UdpSocket ep, int64_t now)
 cpdef setsockopt(UdpSocket ep, int level, int name, object value, int64_t now)
 @cython.locals(value=object)
 cpdef object getsockopt(UdpSocket ep, int level, int name, int64_t now)
-@cython.locals(table=PortTable, bucket=dict, best=UdpSocket, best_score=int, shared=int, item=object, ep=UdpSocket, score=int)
+@cython.locals(table=PortTable, bucket=dict, best=UdpSocket, best_score=int, shared=int, item=object, only=UdpSocket, ep=UdpSocket, score=int)
 cpdef UdpSocket lookup(Core core, Iface iface, addr_t laddr, int lport, addr_t raddr, int rport)
 @cython.locals(score=int)
 cdef int _score(UdpSocket ep, Iface iface, addr_t laddr, addr_t raddr, int rport) except -2

@@ -247,6 +247,10 @@ def lookup(core: Core, iface: Iface, laddr: int, lport: int, raddr: int, rport: 
     bucket = table.buckets.get(lport) if table is not None else None
     if bucket is None:
         return None
+    if len(bucket) == 1:
+        for item in bucket.values():
+            only: UdpSocket = item
+            return only if _score(only, iface, laddr, raddr, rport) >= 0 else None
     best = None
     best_score = -1
     shared = 0

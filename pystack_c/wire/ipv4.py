@@ -117,16 +117,25 @@ def write(
     q[off + 10] = 0
     q[off + 11] = 0
     bits = v4_bits(src)
+    s = (bits >> 16) + (bits & 0xFFFF)
     q[off + 12] = (bits >> 24) & 0xFF
     q[off + 13] = (bits >> 16) & 0xFF
     q[off + 14] = (bits >> 8) & 0xFF
     q[off + 15] = bits & 0xFF
     bits = v4_bits(dst)
+    s += (bits >> 16) + (bits & 0xFFFF)
     q[off + 16] = (bits >> 24) & 0xFF
     q[off + 17] = (bits >> 16) & 0xFF
     q[off + 18] = (bits >> 8) & 0xFF
     q[off + 19] = bits & 0xFF
-    s = sum_scratch(p, off, off + hlen, 0) ^ 0xFFFF
+    if hlen == 20:
+        # The words of the header, as they were just written: most packets have no options.
+        s += 0x4500 + tos + (total & 0xFFFF) + (ident & 0xFFFF) + (frag & 0xFFFF) + (ttl << 8) + proto
+        s = (s & 0xFFFF) + (s >> 16)
+        s = (s & 0xFFFF) + (s >> 16)
+    else:
+        s = sum_scratch(p, off, off + hlen, 0)
+    s ^= 0xFFFF
     q[off + 10] = (s >> 8) & 0xFF
     q[off + 11] = s & 0xFF
 
