@@ -161,3 +161,16 @@ def mark_of(name: str) -> str | None:
     fitting = [beginning for beginning in SPREAD if name.startswith(beginning) and name[len(beginning) :][:1] in "/:["]
     mark = SPREAD[max(fitting, key=len)][0] if fitting else "all"
     return None if mark == "all" else mark
+
+
+def left_out(name: str, expression: str) -> bool:
+    """Return True if pytest's `-m` expression leaves out each test of a file, so that the run need not import it.
+
+    Only "not MARK and not MARK" is understood, which the runs of `make test` have. The answer to anything else is False.
+    """
+    parts = expression.split(" and ")
+    if any(len(part.split()) != 2 or not part.startswith("not ") for part in parts):
+        return False
+    unwanted = {part.removeprefix("not ") for part in parts}
+    tests = [entry for entry in SPREAD if entry.startswith(f"{name}::")]
+    return {mark_of(f"{name}::"), *(mark_of(test) for test in tests)} <= unwanted
