@@ -34,6 +34,7 @@ APART = (
     "_socket", "pystack", "pystack_c", "pytest", "_pytest", "pluggy", "xdist", "execnet", "pytest_timeout", "hypothesis", "coverage",
     "importlib", "faulthandler", "debugpy", "pydevd", "greenlet", "gevent",
 )  # fmt: skip
+_APART = frozenset(APART)
 
 #: (the module's name, the attribute's name, its replacement); `module:Class` names a class
 Replacement = tuple[str, str, Any]
@@ -119,19 +120,22 @@ def _owner(name: str) -> Any:
     return getattr(owner, inner) if inner else owner
 
 
+def apart(name: str) -> bool:
+    """Return True if the module `name` keeps the originals."""
+    return name.partition(".")[0] in _APART
+
+
 def _exchange(pairs: _Pairs) -> None:
     """In the global names of all modules, replace each first object by the second."""
     if not pairs:
         return
     wanted = pairs.keys()
     for name, module in list(sys.modules.items()):
-        if not isinstance(module, ModuleType):
+        if apart(name) or not isinstance(module, ModuleType):
             continue
         space = vars(module)
         if wanted.isdisjoint(map(id, list(space.values()))):
             continue  # most modules; a loop of Python over all global names of a large program takes long
-        if name.split(".", 1)[0] in APART:
-            continue
         for key, value in list(space.items()):
             found = pairs.get(id(value))
             if found is not None and found[0] is value:

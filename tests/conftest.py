@@ -2,18 +2,39 @@
 
 import gc
 import os
+from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 import pystack  # noqa: F401
-from tests.support.spread import LONGEST, mark_of
+from tests.support.spread import LONGEST, left_out, mark_of
 
 # The same examples each time: a run that fails, fails again, and says something about what was changed. `make fuzz` looks for new ones.
 # None has a deadline: how long an example takes is the machine's load, not the code.
 settings.register_profile("same", derandomize=True, deadline=None)
 settings.register_profile("search", derandomize=False, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave the files alone of which the run takes no test: importing them would be half of the collection in each process."""
+    if collection_path.suffix == ".py" and collection_path.is_relative_to(ROOT):
+        return left_out(collection_path.relative_to(ROOT).as_posix(), config.option.markexpr) or None
+    return None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect without Python's garbage collector, which would look at all that was collected so far again and again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

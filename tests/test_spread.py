@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.conftest import pytest_collection_modifyitems
-from tests.support.spread import SPREAD, mark_of
+from tests.support.spread import SPREAD, left_out, mark_of
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -44,10 +44,26 @@ def test_the_core_is_tested_on_both_builds():
 
 
 def test_what_depends_on_the_version_is_tested_on_both_pythons():
-    for room in ("socket", "runtime", "phy", "services", "sweeps", "labs"):
+    for room in ("socket", "runtime", "phy", "services", "sweeps"):
         assert marks(room) <= {None, "compiled"}, room
-    for room in ("pystack_c", "sim", "kernel", "programs", "cli", "proxies", "pytest_plugin", "cpython", "trace"):
+    for room in (
+        "pystack_c",
+        "sim",
+        "kernel",
+        "programs",
+        "cli",
+        "proxies",
+        "pytest_plugin",
+        "cpython",
+        "trace",
+        "labs",
+    ):
         assert marks(room) & {None, "compiled"}, room
+    # The process in which the grader runs a learner's file depends on the version. All that it may and may not do is tried on both.
+    for name in ("grading", "inside", "class", "command"):
+        assert mark_of(f"tests/labs/test_{name}.py::test_x") == "compiled"
+    for name in ("the_experiment_gives_what_the_formulas_say", "the_grader_accepts_the_solution"):
+        assert mark_of(f"tests/labs/test_labs.py::test_{name}[nagle]") == "compiled"
     for name in ("sim/test_asyncio.py", "sim/test_patching.py", "programs/test_tls.py", "kernel/test_aio.py"):
         assert mark_of(f"tests/{name}::test_x") is None
 
@@ -57,6 +73,34 @@ def test_the_runs_leave_out_what_the_table_says():
     assert '-m "not slow and not once and not builds" ' in (ROOT / "tools" / "test_other.sh").read_text()
     tests = (ROOT / "tools" / "compilers.sh").read_text()
     assert "${TESTS:-tests/pystack_c tests/parity}" in tests  # what the third run leaves out of them is run there
+
+
+PURE, OTHER = "not once and not compiled", "not slow and not once and not builds"
+
+
+@pytest.mark.parametrize("expression", [PURE, OTHER, "not once"])
+def test_a_run_does_not_import_files_of_which_it_takes_no_test(expression):
+    unwanted = {part.removeprefix("not ") for part in expression.split(" and ")}
+    out = 0
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        name = str(path.relative_to(ROOT))
+        tests = [entry for entry in SPREAD if entry.startswith(f"{name}::")]
+        expected = all(mark_of(test) in unwanted for test in [f"{name}::test_x", *tests])
+        assert left_out(name, expression) == expected, name
+        out += expected
+    assert out > 50
+
+
+def test_a_file_stays_if_one_of_its_tests_does():
+    assert mark_of("tests/cli/test_up.py::test_x") == "compiled"
+    assert not left_out("tests/cli/test_up.py", PURE)  # test_record_then_replay runs everywhere
+    assert not left_out("tests/kernel/test_cmsg.py", "not once")
+    assert left_out("tests/kernel/test_cmsg.py", PURE)
+
+
+@pytest.mark.parametrize("expression", ["", "once", "not once or kernel", "kernel and not once", "not (once)", "not  "])
+def test_other_expressions_leave_no_file_out(expression):
+    assert not left_out("tests/test_words.py", expression)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from contextvars import Context, ContextVar
 from types import ModuleType
 from typing import Any
 
-from pystack.patching import APART, Replacement, group
+from pystack.patching import Replacement, apart, group
 from pystack.sim import green
 from pystack.sim.blocking import either
 from pystack.sim.hub import Signal
@@ -316,12 +316,13 @@ def _locals() -> list[Replacement]:
     made: dict[int, Local] = {}
     found: list[Replacement] = []
     for name, module in list(sys.modules.items()):
-        if not isinstance(module, ModuleType) or _LOCAL_TYPES.isdisjoint(map(type, list(vars(module).values()))):
+        if apart(name) or not isinstance(module, ModuleType):
+            continue
+        if _LOCAL_TYPES.isdisjoint(map(type, list(vars(module).values()))):
             continue  # most modules, as in patching._exchange
-        if name.split(".", 1)[0] not in APART:
-            for key, value in list(vars(module).items()):
-                if type(value) is _ThreadLocal:
-                    found.append((name, key, made.setdefault(id(value), Local(value))))
+        for key, value in list(vars(module).items()):
+            if type(value) is _ThreadLocal:
+                found.append((name, key, made.setdefault(id(value), Local(value))))
     return found
 
 

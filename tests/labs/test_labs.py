@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from pystack.labs import checking, folders
+from pystack.labs import checking, child, folders
 from pystack.labs.folders import LabError, labs
 from pystack.labs.grading import grade
 from pystack.labs.values import LabValue
+from tests.labs import forked
+from tests.labs.forked import Graders
 
 EACH_LAB = pytest.mark.parametrize("lab", labs(), ids=lambda lab: lab.name)
 EACH_WRONG = pytest.mark.parametrize(
@@ -60,11 +62,39 @@ def test_the_grader_refuses_the_starter_file(lab):
     assert found.verdict == "wrong" and found.text
 
 
+@pytest.fixture(scope="module")
+def graders():
+    with Graders() as graders:
+        yield graders
+
+
 @EACH_WRONG
-def test_the_grader_refuses_a_wrong_answer_with_the_hint_that_fits(lab, file):
+def test_the_grader_refuses_a_wrong_answer_with_the_hint_that_fits(lab, file, graders):
     skip_without(lab)
-    found = grade(lab, lab.path / file)
+    # The graders of programs that are not Python start processes, and only `grade` ends all of them.
+    found = (graders.grade if lab.suffix == ".py" else grade)(lab, lab.path / file)
     assert found.verdict == "wrong" and found.text.startswith(lab.wrong()[file])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def send_request(c, h, b):\n    yield c.sendall(h + b)\n",
+        "print('hello')\ndef send_request(c, h, b):\n    yield c.sendall(h)\n    yield c.sendall(b)\n",
+        "print(open('/etc/hostname').read())\n",
+        "x = bytes(1 << 40)\n",
+        "import sys\nraise ValueError(sys.argv, __file__)\n",
+        "import os\nos._exit(3)\n",
+    ],
+    ids=["right", "wrong", "refused", "memory", "error", "ended"],
+)
+def test_the_forked_grader_gives_the_same_grades(graders, text, tmp_path):
+    path = tmp_path / "lab_17_nagle.py"
+    path.write_text(text)
+    expected = grade(folders.lab_of("17"), path)
+    found = graders.grade(folders.lab_of("17"), path)
+    assert (found.verdict, found.output) == (expected.verdict, expected.output)
+    assert found.text.replace(str(Path(forked.__file__).resolve()), "") == expected.text.replace(child.__file__, "")
 
 
 @EACH_LAB

@@ -28,6 +28,8 @@ READS = "it reads the source"
 PAGE = "it compares a page with the source"
 DEVELOPERS = "it tests a tool for developers"
 COMMAND = "a command's own work does not depend on the build"
+RECORDED = "it computes from recordings, which are the same on both builds and Pythons"
+GRADED = "each lab's solution goes through the grader's process on each Python"
 
 #: beginning of a test's name -> its mark and the reason
 SPREAD = {
@@ -99,8 +101,11 @@ SPREAD = {
     # -- programs, commands and what else is not compiled
     "tests/cli": ("compiled", COMMAND),
     "tests/cli/test_ctl.py": ("once", LIVE),
+    "tests/cli/test_link.py::test_a_delay_is_seen_and_changed_while_it_runs": ("once", LIVE),
     "tests/cli/test_main.py": ("all", "each command begins"),
+    "tests/cli/test_netup.py": ("once", LIVE),
     "tests/cli/test_nft_up.py": ("once", LIVE),
+    "tests/cli/test_proxy.py::test_on_the_kernel": ("once", LIVE),
     "tests/cli/test_replay.py": ("all", "the replay runs the core"),
     "tests/cli/test_up.py::test_record_then_replay": ("all", "a command that drives the core"),
     "tests/course": ("once", "the page does not depend on the build"),
@@ -108,6 +113,15 @@ SPREAD = {
     "tests/course/test_service.py": ("all", "one file that shows that it works"),
     "tests/demo": ("once", "it waits for real programs, and `make demo` runs on its own in CI"),
     "tests/labs": ("compiled", "the labs and the grader's process do not depend on the build"),
+    "tests/labs/test_handout.py": ("once", "the same text becomes HTML and PDF on each Python"),
+    "tests/labs/test_labs.py::test_the_control_gives_the_other_result": (
+        "once",
+        "a simulation as the experiment, whose values are measured on each Python",
+    ),
+    "tests/labs/test_labs.py::test_the_grader_refuses_a_wrong_answer_with_the_hint_that_fits": ("once", GRADED),
+    "tests/labs/test_labs.py::test_the_grader_refuses_the_starter_file": ("once", GRADED),
+    "tests/labs/test_looks.py": ("once", RECORDED),
+    "tests/labs/test_servers.py": ("once", "the servers that it grades are written in C and for Node"),
     "tests/programs": ("compiled", "programs and what is patched are not compiled"),
     "tests/programs/test_aio.py": ("all", "asyncio depends on the version, and the driver on the build"),
     "tests/programs/test_files.py": ("all", "files of sockets depend on the version, and the driver on the build"),
@@ -125,17 +139,32 @@ SPREAD = {
     "tests/stepper/capture": ("once", "captures are read without the core"),
     "tests/stepper/capture/test_files.py": ("compiled", "captures are read without the core"),
     "tests/stepper/dissect": ("compiled", "the dissection does not use the core"),
+    "tests/stepper/dissect/test_application.py::test_spoiled_bytes_do_no_harm": (
+        "once",
+        "the dissection does not use the core, and it tries many random bytes",
+    ),
     "tests/stepper/dissect/test_messages.py": (
         "once",
         "the dissection does not use the core, and the programs that speak are no part of pystack",
     ),
     "tests/stepper/dissect/test_tshark.py": ("once", "the dissection does not use the core, and tshark is not Python"),
-    "tests/stepper/test_course.py": ("compiled", "what the scenarios suggest does not depend on the build"),
+    "tests/stepper/test_command.py": ("compiled", COMMAND),
+    "tests/stepper/test_course.py": ("once", "what the scenarios suggest is the same on both builds and Pythons"),
+    "tests/stepper/test_explain.py": ("once", RECORDED),
+    "tests/stepper/test_explain.py::test_each_scenarios_question_is_answered_by_its_mechanism": (
+        "all",
+        "one test of each scenario that shows that it works",
+    ),
     "tests/stepper/test_plot.py": ("once", "the drawing does not depend on the build or on Python's version"),
-    "tests/stepper/test_post.py": ("compiled", "two dozen long runs, which are the same on both builds"),
+    "tests/stepper/test_post.py": ("once", "dozens of long runs, which are the same on both builds and Pythons"),
+    "tests/stepper/test_post.py::test_a_variant_is_a_scenario_of_its_own": (
+        "compiled",
+        "one test that shows that it works",
+    ),
     "tests/stepper/test_store.py": ("compiled", "the packed lists do not use the core"),
     "tests/stepper/test_scenarios.py": ("compiled", "simulations, which are the same on both builds"),
     "tests/stepper/test_tls_records.py": ("once", "it uses no stack"),
+    "tests/stepper/test_verify.py": ("builds", CORE),
     "tests/stepper/timing": ("once", "it computes from recordings, which are the same on both builds"),
     "tests/stepper/timing/test_known.py": ("all", "one file that shows that it works"),
     "tests/stepper/tui": ("once", "the terminal's interface does not depend on the build"),
@@ -143,6 +172,7 @@ SPREAD = {
     "tests/stepper/web": ("once", "the page does not depend on the build"),
     "tests/stepper/web/test_server.py": ("compiled", "one file that shows that it works"),
     "tests/sweeps": ("compiled", "processes, files and statistics do not depend on the build"),
+    "tests/trace/test_keylog.py": ("compiled", "the keys are those of Python's TLS, which depends on the version"),
     "tests/trace/test_wireshark.py": ("once", "what is written is compared elsewhere, and tshark is not Python"),
 }
 
@@ -161,3 +191,16 @@ def mark_of(name: str) -> str | None:
     fitting = [beginning for beginning in SPREAD if name.startswith(beginning) and name[len(beginning) :][:1] in "/:["]
     mark = SPREAD[max(fitting, key=len)][0] if fitting else "all"
     return None if mark == "all" else mark
+
+
+def left_out(name: str, expression: str) -> bool:
+    """Return True if pytest's `-m` expression leaves out each test of a file, so that the run need not import it.
+
+    Only "not MARK and not MARK" is understood, which the runs of `make test` have. The answer to anything else is False.
+    """
+    parts = expression.split(" and ")
+    if any(len(part.split()) != 2 or not part.startswith("not ") for part in parts):
+        return False
+    unwanted = {part.removeprefix("not ") for part in parts}
+    tests = [entry for entry in SPREAD if entry.startswith(f"{name}::")]
+    return {mark_of(f"{name}::"), *(mark_of(test) for test in tests)} <= unwanted
