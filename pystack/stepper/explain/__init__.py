@@ -182,7 +182,19 @@ def _frame(timeline: Timeline, frame: Frame) -> Explanation:
     piece = below.piece(frame)
     if piece:
         return Explanation("fragment", piece, fate, *after)
+    if _by_packet_socket(timeline, frame):
+        text = f"A program on {frame.host} makes the whole packet itself and sends it by a packet socket (Linux packet(7))."
+        return Explanation("told", text, fate, *after)
     return Explanation("told", f"{frame.host} sends {frame.summary}.", fate, *after)
+
+
+def _by_packet_socket(timeline: Timeline, frame: Frame) -> bool:
+    """Return True if a call sent the frame by a packet socket."""
+    for index in range(frame.event - 1, max(frame.event - 5, -1), -1):
+        entry = timeline.events[index]
+        if entry.host == frame.host:
+            return entry.kind == "call" and entry.rfc.startswith("Linux packet")
+    return False
 
 
 def _is_told(timeline: Timeline, index: int) -> bool:
