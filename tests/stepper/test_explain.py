@@ -373,6 +373,43 @@ def test_what_a_packet_socket_reads_is_not_lost():
     assert timeline.frames[5].fate == "dropped"  # the control: an ARP probe that nobody needs
 
 
+def said_at(name, look):
+    return str(answer(scenarios.get(name).timeline(), look))
+
+
+@pytest.mark.parametrize(
+    "name, look, words",
+    [
+        ("handshake", 'event.kind == "tcp.window" and host == b', "The SYN of the peer says how much b may send before an acknowledgement: 65535 bytes."),
+        ("handshake", 'event.kind == "tcp.in" and host == b', "The SYN asks b for a connection to port 80. The state of b changes from LISTEN"),
+        ("handshake", 'event.kind == "state" and event.fields["old"] == "LISTEN" and event.fields["new"] == "CLOSED"', "b stops listening: the listener was closed."),
+        ("zero-window", 'event.kind == "cwnd" and event.fields["new"] < event.fields["old"]', "fell from 30408 to 14480 bytes: the connection was idle"),
+        ("routing", 'event.kind == "icmp.in"', "a router has no route to the network of the destination"),
+        ("ping", 'event.kind == "arp.in"', "The host 10.0.0.1 asks which MAC address 10.0.0.2 has."),
+        ("udp", 'event.kind == "ip.in" and frame.number == 7', "On b, the packet is for this host"),
+        ("handshake", 'event.kind == "call" and "connect" in event.fields["name"]', "The program on a opens a connection to port 80 of 10.0.0.2."),
+        ("ping", 'event.kind == "call" and "setsockopt" in event.fields["name"]', "The program on a sets the socket option IP_TTL to 64."),
+        ("reset", 'event.kind == "call" and event.fields["result"] == "ConnectionResetError: [Errno 104] Connection reset by peer"', "The call fails: Connection reset by peer (ConnectionResetError)."),
+        ("http-get", 'event.kind == "call" and event.fields["result"] == "0 bytes"', "reads the end: the other side has no more data to send."),
+        ("udp", 'event.kind == "return"', "is done."),
+    ],
+)  # fmt: skip
+def test_the_answer_at_an_event(name, look, words):
+    """What was wrong or circular when the answers at all kinds of events were read."""
+    assert words in said_at(name, look)
+
+
+def test_calls_with_results_that_no_scenario_has():
+    from pystack.pkt.symbols import option_name
+    from pystack.stepper.explain.calls import _words
+
+    look = type("Look", (), {"host": "a", "entry": type("Entry", (), {"rfc": "RFC 9293 3.9.1"})()})()
+    assert "but the send buffer is full, so it waits" in _words(look, "send", ["5 bytes", "0"], None)
+    assert "The stack takes 3 of them." in _words(look, "send", ["5 bytes", "0"], 3)
+    assert _words(look, "note", [], None) is None and _words(look, "setsockopt", ["x"], None) is None
+    assert option_name(6, 1) == "TCP_NODELAY" and option_name(6, 999) == "999 of level 6" == option_name(6, 999)
+
+
 def test_addresses_in_calls_are_addresses():
     calls = [entry.text() for entry in scenarios.get("handshake").timeline().events if entry.kind == "call"]
     assert "connect(10.0.0.2, 80) = None [RFC 9293 3.9.1]" in calls

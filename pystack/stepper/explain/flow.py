@@ -246,6 +246,9 @@ def pacing(look: Look) -> Explanation:
 def window(look: Look) -> Explanation:
     """Explain a change of the peer's window."""
     old, new = look.entry.fields["old"], look.entry.fields["new"]
+    if "SYN announces" in look.entry.reason:
+        text = f"The SYN of {look.peer()} says how much {look.host} may send before an acknowledgement: {new} bytes. The window in a SYN is never scaled (RFC 7323 2.2)."
+        return Explanation("window", text)
     if new == 0:
         text = f"{look.peer()} closed its window, because its application reads more slowly than data arrives (RFC 9293 3.8.6)."
         return Explanation("zero-window", text)

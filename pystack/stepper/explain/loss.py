@@ -3,6 +3,9 @@
 from pystack.stepper.explain import fates
 from pystack.stepper.explain.base import Explanation, Look, ms, number
 
+#: ssthresh before the first loss
+INFINITE = 1 << 30
+
 
 def retransmit(look: Look) -> Explanation:
     """Explain why a segment was chosen for retransmission, or was retransmitted."""
@@ -231,8 +234,11 @@ def cwnd(look: Look) -> Explanation:
             else "above ssthresh it grows by about one segment in each round trip"
         )
         if "slow start" not in reason and "avoidance" not in reason:
-            return Explanation("cwnd", f"The congestion window grew from {old} to {new} bytes: {look.entry.text()}.")
+            return Explanation(
+                "cwnd", f"The congestion window grew from {old} to {new} bytes: {reason} ({look.entry.rfc})."
+            )
         return Explanation(mechanism, f"The congestion window grew from {old} to {new} bytes: {rule} (RFC 5681 3.1).")
     mechanism = "loss-window" if "timer" in reason else "cwnd"
-    text = f"The congestion window fell from {old} to {new} bytes, and ssthresh is {fields['ssthresh']}: {look.entry.text()}."
+    limit = f", and ssthresh is {fields['ssthresh']}" if fields["ssthresh"] < INFINITE else ""
+    text = f"The congestion window fell from {old} to {new} bytes{limit}: {reason} ({look.entry.rfc})."
     return Explanation(mechanism, text)
