@@ -187,7 +187,7 @@ KINDS: dict[str, tuple[tuple[str, ...], str]] = {
     "icmp.error": (("error",), "the socket whose packet an ICMP error quotes received the error as this errno"),
     "udp.in": (("length",), "a datagram was put into a socket's queue"),
     "udp.out": (("length",), "a datagram is sent"),
-    "raw.in": (("length",), "a raw or ping socket got a copy of a packet"),
+    "raw.in": (("length",), "a raw, ping or packet socket got a copy of a packet"),
     "tcp.in": (("seq", "ack", "flags", "length", "window"), "a segment was accepted for processing"),
     "tcp.out": (("seq", "ack", "flags", "length", "window"), "a segment is sent, and why"),
     "tcp.state": (("old", "new"), "the connection changed its state"),

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from pystack.stepper.timeline import Timeline  # noqa: E402
+from pystack.trace.annotate import value_text  # noqa: E402
 from pystack_c.probe import KINDS, TIMERS, Event  # noqa: E402
 
 PAGE = ROOT / "docs" / "reference" / "probe.md"
@@ -57,7 +58,7 @@ def order(rfc: str) -> tuple[object, ...]:
 
 def short(event: Event) -> str:
     """Return the example: its subject and its reason."""
-    fields = ", ".join(f"{name} {value}" for name, value in event.fields.items() if name != "frame")
+    fields = ", ".join(f"{name} {value_text(value)}" for name, value in event.fields.items() if name != "frame")
     if len(fields) > 110:
         fields = fields[:107] + "..."
     return f"`{event.subject}`: {event.reason} ({fields})".replace("|", "\\|")

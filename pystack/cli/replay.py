@@ -17,7 +17,8 @@ Examples:
   pystack replay run.pytrace                       compare every byte and show the first difference
   pystack replay -v run.pytrace | less             explain each frame
   pystack replay --write run.pcapng run.pytrace    write a capture for Wireshark
-  pystack replay --write nagle.pcapng nagle        write a capture of a scenario
+  pystack replay --write nagle.pcapng nagle        write a capture of a scenario, with each frame at both hosts
+  pystack replay --write a.pcapng --host a nagle   write what a capture on host a shows
   pystack replay --series run.csv run.pytrace      write cwnd and other variables over time
   pystack replay --set tcp_nagle=false run.pytrace find out what that setting would have changed
 """
@@ -39,6 +40,7 @@ def check_source(context: click.Context, parameter: click.Parameter, value: str)
     "--write", metavar="FILE", help="Write a pcapng capture with the reasons as comments; - is standard output."
 )
 @FILTER_OPTION
+@click.option("--host", metavar="NAME", help="Let --write take only the frames that this host sends and receives.")
 @click.option("--keylog", metavar="FILE", help="TLS keys for --write, in the format of SSLKEYLOGFILE.")
 @click.option(
     "--series", metavar="FILE", help="Write each connection's cwnd, RTT, windows and so on over time, as CSV."
@@ -51,6 +53,7 @@ def replay(
     verbose: bool,
     write: str | None,
     filter: str | None,
+    host: str | None,
     keylog: str | None,
     series: str | None,
     settings: tuple[str, ...],
@@ -71,11 +74,12 @@ def replay(
     def show(record: FrameRecord) -> None:
         echo(one_line(record.line()), err="-" in (write, series))
 
-    _check(write, filter, keylog)
+    _check(write, filter, host, keylog)
+    seen: set[str] = set()
     with contextlib.ExitStack() as undo:
         sinks: list[Any] = [show] if verbose else []
         if write is not None:
-            sinks.append(_capture(output(write, undo), keylog, filter, undo))
+            sinks.append(_capture(output(write, undo), keylog, filter, host, seen, undo))
         probe = FrameProbe(tee(_since(lambda: player.start), *sinks)) if sinks else None
         watch = None if series is None else _series(output(series, undo), undo)
         start = time.monotonic()
@@ -104,6 +108,14 @@ def replay(
         f"{counts.calls} calls, {counts.duration / 1e9:.3f} s replayed in {seconds:.3f} s",
         err="-" in (write, series),
     )
+    if host is not None and host not in seen:
+        raise click.ClickException(f"{recording} has no host {host}; its hosts are {', '.join(sorted(seen))}")
+    if write is not None and host is None and len(seen) > 1:
+        echo(
+            f"{write} has each frame of {len(seen)} hosts where it leaves and where it arrives, at interfaces such as {min(seen)}:eth0; "
+            f"--host {min(seen)} writes what a capture on one host shows",
+            err=True,
+        )
     return 0
 
 
@@ -139,15 +151,22 @@ def _source(recording: str) -> "str | BinaryIO":
         return io.BytesIO(scenario.record())
 
 
-def _check(write: str | None, filter: str | None, keylog: str | None) -> None:
+def _check(write: str | None, filter: str | None, host: str | None, keylog: str | None) -> None:
     """Raise UsageError for options of a capture without a capture."""
     needs_write(filter, write)
+    if host is not None and write is None:
+        raise click.UsageError("--host needs --write: it chooses the frames of the capture")
     if keylog is not None and write is None:
         raise click.UsageError("--keylog needs --write: the keys are written into the capture")
 
 
-def _capture(file: BinaryIO, keylog: str | None, filter: str | None, undo: contextlib.ExitStack) -> Any:
-    """Return a sink that writes the frames that the filter lets pass to a pcapng file, with the keys of `keylog` in front of them."""
+def _capture(
+    file: BinaryIO, keylog: str | None, filter: str | None, host: str | None, seen: set[str], undo: contextlib.ExitStack
+) -> Any:
+    """Return a sink that writes the frames that the filter lets pass to a pcapng file, with the keys of `keylog` in front of them.
+
+    It writes the frames of one host, or of all hosts for None, and adds the names of all to `seen`.
+    """
     from pystack.trace.annotate import AnnotatedCapture
     from pystack.trace.keylog import KeyLog
     from pystack.trace.ordered import OrderedFrames
@@ -158,7 +177,14 @@ def _capture(file: BinaryIO, keylog: str | None, filter: str | None, undo: conte
         writer.secrets(KeyLog(keylog).new())
     frames = OrderedFrames(AnnotatedCapture(writer, hosts=True))
     undo.callback(frames.flush)
-    return filtered(filter, frames)
+    write = filtered(filter, frames)
+
+    def sink(record: Any) -> None:
+        seen.add(record.host)
+        if host is None or record.host == host:
+            write(record)
+
+    return sink
 
 
 def _series(file: BinaryIO, undo: contextlib.ExitStack) -> Callable[[Any], object]:

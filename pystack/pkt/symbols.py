@@ -101,3 +101,13 @@ def flag_names(value: int, prefix: str) -> str:
     names = [n for n, bit in _NAMES.items() if n.startswith(prefix) and bit & (bit - 1) == 0 and value & bit]
     names = [n for n in names if "_CTL_" not in n]
     return "|".join(names) if names else "0"
+
+
+def option_name(level: int, number: int) -> str:
+    """Return the name of a socket option, or its numbers if it has no name here."""
+    prefix = {0: "IP_", 1: "SO_", 6: "TCP_"}.get(level)
+    if prefix is not None:
+        for name, value in _NAMES.items():
+            if value == number and name.startswith(prefix) and not name.startswith(("IP_PMTUDISC_", "SO_EE_")):
+                return name
+    return f"{number} of level {level}"

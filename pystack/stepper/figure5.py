@@ -28,18 +28,9 @@ FIGURE = {
 }
 
 
-def edge(old: str, new: str) -> tuple[str, str]:
-    """Return the edge of the diagram for a change of state.
-
-    A listener stays in LISTEN and makes a new block for each SYN. The block begins in CLOSED, but for the diagram the
-    connection comes from LISTEN.
-    """
-    return ("LISTEN", new) if (old, new) == ("CLOSED", "SYN-RECEIVED") else (old, new)
-
-
 def edges() -> dict[tuple[str, str], tuple[str, bool]]:
     """Return all edges of the diagram, with the cause, and whether the figure has it."""
     found = {pair: (cause, True) for pair, cause in FIGURE.items()}
     for (old, new), cause in TRANSITIONS.items():
-        found.setdefault(edge(STATE_NAMES[old], STATE_NAMES[new]), (cause, False))
+        found.setdefault((STATE_NAMES[old], STATE_NAMES[new]), (cause, False))
     return found

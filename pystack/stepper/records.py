@@ -133,7 +133,7 @@ class Entry:
         fields = self.fields
         text = self.reason
         if self.kind == "call":
-            args = ", ".join(str(arg) for arg in fields.get("args", ()))
+            args = ", ".join(annotate.value_text(arg) for arg in fields.get("args", ()))
             text = f"{fields['name']}({args}) = {fields.get('result')}"
         elif self.kind == "timer.fired":
             text = f"the {fields['timer']} timer expired"
@@ -142,9 +142,9 @@ class Entry:
         elif self.kind == "tcp.rto":
             text = f"{text}: {fields['old'] / 1e6:g} ms -> {fields['new'] / 1e6:g} ms"
         elif "old" in fields and "new" in fields and self.kind != "tcp.window":
-            text = f"{text or self.kind}: {fields['old']} -> {fields['new']}"
+            text = f"{text or self.kind}: {annotate.value_text(fields['old'])} -> {annotate.value_text(fields['new'])}"
         elif not text:
-            text = " ".join(f"{name} {value}" for name, value in fields.items())
+            text = " ".join(f"{name} {annotate.value_text(value)}" for name, value in fields.items())
         return f"{text} [{self.rfc}]" if self.rfc else text
 
     def as_dict(self) -> dict[str, Any]:

@@ -309,7 +309,14 @@ class Timeline:
 
     def drops(self, arrived: int) -> list[str]:
         """Return what was dropped of the frame that arrived with the frame.in at index `arrived`, and why."""
-        return [self.events[i].text() for i in self.effects(arrived) if self.events[i].kind == "drop"]
+        caused = [self.events[i] for i in self.effects(arrived)]
+        taken = any(entry.kind == "raw.in" for entry in caused)
+        # A DHCP client reads by a packet socket what is not addressed to the host yet, so that packet is not lost to it.
+        return [
+            entry.text()
+            for entry in caused
+            if entry.kind == "drop" and not (taken and entry.fields["name"] == "ip-not-for-us")
+        ]
 
     # -- states ------------------------------------------------------------------------------------------------------
 

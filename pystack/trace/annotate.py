@@ -13,6 +13,7 @@ import pystack_c.const as C
 from pystack.phy.segmenter import finish_checksum
 from pystack.trace import pcapng
 from pystack.trace.summary import Summarizer
+from pystack_c.base.address import addr_text
 from pystack_c.probe import Event, Probe
 
 IN = "in"
@@ -111,14 +112,22 @@ def kind_of(iface: str, kinds: Mapping[str, int]) -> int:
     return kinds.get(iface, C.LINK_LOOPBACK if iface == "lo" else C.LINK_ETHERNET)
 
 
+def value_text(value: object) -> str:
+    """Return a field of an event, or an argument of a call, as text.
+
+    The core's addresses are numbers of 128 bits. Those of IPv4 are known by their prefix, ::ffff.
+    """
+    return addr_text(value) if isinstance(value, int) and value >> 32 == 0xFFFF else str(value)
+
+
 def describe(event: Event) -> str:
     """Describe an event in words: its reason, the values that changed, the RFC section."""
     fields = event.fields
     text = event.reason
     if "old" in fields and "new" in fields and event.kind != "tcp.window":
-        text = f"{text or event.kind}: {fields['old']} -> {fields['new']}"
+        text = f"{text or event.kind}: {value_text(fields['old'])} -> {value_text(fields['new'])}"
     if not text and event.kind not in ("tcp.in", "tcp.out", "udp.in", "udp.out", "frame.in", "frame.out"):
-        text = event.kind + "".join(f" {name} {value}" for name, value in fields.items())
+        text = event.kind + "".join(f" {name} {value_text(value)}" for name, value in fields.items())
     return f"{text} [{event.rfc}]" if text and event.rfc else text
 
 

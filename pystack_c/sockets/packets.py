@@ -117,6 +117,10 @@ class PacketTable:
         ep.taken += 1
         ep.queue.append(found)
         ep.queued_bytes += len(found.data) + _OVERHEAD
+        if core.probe is not None and pkttype != OUTGOING:
+            core.emit(
+                "raw.in", ep.subject(), ep.ident, "a packet socket gets a copy", _RFC, {"length": len(found.data)}
+            )
         ep.wake(C.EV_IN)
 
     def down(self, iface: Iface) -> None:

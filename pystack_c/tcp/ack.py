@@ -17,8 +17,12 @@ from pystack_c.tcp.schedule import schedule
 from pystack_c.tcp.tcb import Tcb
 
 
-def process_ack(tcb: Tcb, pkt: Packet) -> None:
-    """Process an ACK with SEG.ACK =< SND.NXT: free acknowledged data, update the window, and run loss recovery."""
+def process_ack(tcb: Tcb, pkt: Packet, opened: bool) -> None:
+    """Process an ACK with SEG.ACK =< SND.NXT: free acknowledged data, update the window, and run loss recovery.
+
+    `opened` is True if this segment has just acknowledged the SYN. It is no duplicate then, although data that was sent
+    before it may be unacknowledged (Fast Open).
+    """
     ack = pkt.ack
     una = tcb.snd_una
     tcb.probes = 0
@@ -50,6 +54,7 @@ def process_ack(tcb: Tcb, pkt: Packet) -> None:
     # RFC 5681 2: a duplicate ACK acknowledges nothing new, carries no data, and leaves the window as it was.
     duplicate = (
         ack == una
+        and not opened
         and tcb.rtxq.count > 0
         and pkt.l4_end == pkt.data_off
         and not (pkt.tcp_flags & (C.SYN | C.FIN))

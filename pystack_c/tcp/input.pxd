@@ -47,7 +47,7 @@ cpdef unacceptable(Tcb tcb, Packet pkt)
 @cython.locals(state=int, counters=Counters, error=int, why=str, rfc=str)
 cpdef reset_arrived(Tcb tcb, Packet pkt)
 cdef bint _buffer_is_window(Tcb tcb) noexcept
-@cython.locals(core=Core, ack=uint32_t)
+@cython.locals(core=Core, ack=uint32_t, opened=bint)
 cpdef bint ack_field(Tcb tcb, Packet pkt) except -1
 @cython.locals(state=int, rfc=str)
 cpdef bint fin_acked(Tcb tcb) except -1

@@ -321,7 +321,8 @@ def ack_field(tcb: Tcb, pkt: Packet) -> bool:
     """
     core = tcb.core
     ack = pkt.ack
-    if tcb.state == C.SYN_RECEIVED:
+    opened = tcb.state == C.SYN_RECEIVED
+    if opened:
         if not (seq_lt(tcb.snd_una, ack) and seq_le(ack, tcb.snd_nxt)):
             core.drop("tcp-bad-ack", tcb.subject(), "it acknowledges data that was never sent", "RFC 9293 3.10.7.4")
             refuse(core, pkt, "it acknowledges data that was never sent", "RFC 9293 3.10.7.4")
@@ -346,7 +347,7 @@ def ack_field(tcb: Tcb, pkt: Packet) -> bool:
         return True
     if tcb.ecn_ok:
         ecn.ack_received(tcb, pkt)
-    process_ack(tcb, pkt)
+    process_ack(tcb, pkt, opened)
     if tcb.fin_sent and seq_gt(tcb.snd_una, tcb.fin_seq):
         return fin_acked(tcb)
     return True

@@ -23,7 +23,7 @@ def shown(tcb: Any) -> tuple[Any, ...]:
     _running(timers, tcb.keep_timer)
     _running(timers, tcb.pace_timer)
     return (
-        STATE_NAMES[tcb.state], PHASES[tcb.ca_state], tcb.rcv_wnd(), tcb.in_flight(), tcb.unsent(),
+        STATE_NAMES[tcb.state], PHASES[tcb.ca_state], tcb.rcv_wnd(), tcb.in_flight(), max(0, tcb.unsent()),
         sendbuf.tail - sendbuf.head, recvbuf.used, recvbuf.ooo_bytes, rtxq.sacked_out, rtxq.lost_out, rtxq.retrans_out,
         0 if listener is None else len(listener.syn_queue), 0 if listener is None else len(listener.accept_queue),
         tuple(timers),

@@ -8,7 +8,7 @@ from pystack_c.tcp.tcb import Tcb
 TRANSITIONS = {
     (C.CLOSED, C.LISTEN): "passive OPEN",
     (C.CLOSED, C.SYN_SENT): "active OPEN: send SYN",
-    (C.CLOSED, C.SYN_RECEIVED): "a listener received SYN: send SYN,ACK",
+    (C.LISTEN, C.SYN_RECEIVED): "received SYN: send SYN,ACK",
     (C.LISTEN, C.CLOSED): "CLOSE",
     (C.LISTEN, C.SYN_SENT): "SEND: send SYN",
     (C.SYN_SENT, C.CLOSED): "CLOSE, RST, or no answer",

@@ -54,3 +54,20 @@ def test_a_script_that_passes_says_so(tmp_path):
 def test_the_kernels_side_needs_another_address_than_the_stack():
     result = run("up", "-a", "10.0.0.2/24", "--kernel-address", "10.0.0.2/24")
     assert "is the stack's own address" in str(result.exception)
+
+
+def test_a_capture_of_one_host_has_each_frame_once(tmp_path):
+    """What a capture on that host shows: all that it sent, and of the others what reached it."""
+    path = tmp_path / "a.pcapng"
+    result = run("replay", "loss-fast-retransmit", "--write", str(path), "--host", "a")
+    assert result.exception is None and "--host" not in result.stderr
+    frames = scenarios.get("loss-fast-retransmit").timeline().frames
+    with open(path, "rb") as file:
+        written = [frame.data for frame in PcapngReader(file)]
+    assert written.count(frames[0].data) == 1
+    assert len(written) == sum(frame.host == "a" or frame.fate != "lost" for frame in frames)
+    both = run("replay", "loss-fast-retransmit", "--write", str(path))
+    assert "--host a writes what a capture on one host shows" in both.stderr
+    wrong = run("replay", "loss-fast-retransmit", "--write", str(path), "--host", "c")
+    assert "has no host c; its hosts are a, b" in str(wrong.exception)
+    assert "--host needs --write" in str(run("replay", "nagle", "--host", "a").exception)

@@ -297,7 +297,7 @@ def test_an_inbound_frame_says_what_it_meant_changed_and_caused():
         "The host 10.0.0.1 asks which MAC address 10.0.0.2 has. Because of it, pystack sends frame 8."
     )
     assert answers[13].startswith(
-        "The SYN asks pystack for a connection to port 80. The state changes from CLOSED to SYN-RECEIVED."
+        "The SYN asks pystack for a connection to port 80. The state of pystack changes from LISTEN to SYN-RECEIVED."
     )
     assert "72 bytes of data can be read now. Because of it, pystack sends frame 17." in answers[16]
     assert "it acknowledges 102 bytes of data. The round trip took 2.01394 ms." in answers[18]
@@ -321,6 +321,8 @@ def test_the_worst_answers_of_before():
     [
         ("ping", 1, "ARP request for 10.0.0.2"),
         ("dhcp", 1, "DHCP DISCOVER: it asks all servers"),
+        ("dhcp", 1, "A program on c makes the whole packet itself and sends it by a packet socket"),
+        ("dhcp", 2, "A program reads it all the same: its packet socket has a copy of each frame"),
         ("dhcp", 6, "ARP probe: c wants to use the address 10.0.0.10"),
         ("dhcp", 7, "ARP announcement: c uses the address 10.0.0.10"),
         ("docker-publish", 8, "the source 172.17.0.2:80 becomes 192.0.2.10:8080"),
@@ -328,11 +330,23 @@ def test_the_worst_answers_of_before():
         ("load-balancer-l4", 2, "to 10.0.1.2:80, which has 0 open connections"),
         ("syn-flood", 76, "the number of a SYN cookie, which b computes again"),
         ("time-wait", 8, "Retransmission timeout: the FIN, first sent in frame 6"),
+        ("zero-window", 32, "Window probe 3: b closed its window"),
         ("zero-window", 29, "answers the probe of a: the window of b is still closed"),
         ("keep-alive", 7, "answers the probe of a, so b is still there"),
         ("keep-alive", 14, "a sends a RST: the peer did not answer 6 keep-alive probes"),
-        ("accept-queue", 18, "the congestion window changes from 0 to 1448 bytes"),
+        ("accept-queue", 18, "its congestion window changes from 0 to 1448 bytes"),
         ("pmtud-blackhole", 36, "The segment is shorter than the one that was lost"),
+        ("handshake", 1, "The state of b changes from LISTEN to SYN-RECEIVED."),
+        (
+            "post",
+            186,
+            "first sent in frame 126 (44.4933 ms before), which was lost as frame 147 between gateway and proxy",
+        ),
+        ("pmtud", 30, "first sent in frame 8 (10 ms before), which was dropped by r1."),
+        ("bufferbloat", 287, "which was dropped by the queue of a:eth0."),
+        ("reset", 2, "the other side refuses the connection"),
+        ("reset", 6, "b has aborted it"),
+        ("time-wait", 9, "the segment had not been lost, so the sender undoes the reduction of its window"),
         ("rto", 8, "it has doubled once."),
         ("ecn", 1, "ECE and CWR offer explicit congestion notification"),
         ("ecn", 2, "Its flag ECE agrees"),
@@ -345,6 +359,60 @@ def test_the_answer_at_a_frame(name, frame, words):
     """What was wrong, empty or misleading when all frames of all scenarios were read from end to end."""
     said = str(why(scenarios.get(name).timeline(), frame=frame))
     assert words in said, said
+
+
+def test_the_last_ack_of_a_fast_open_is_no_duplicate():
+    said = str(why(scenarios.get("tfo").timeline(), frame=14))
+    assert "from SYN-RECEIVED to ESTABLISHED" in said and "missing or late" not in said
+
+
+def test_what_a_packet_socket_reads_is_not_lost():
+    """A DHCP client reads the offer before the host has its address, so IP refuses the packet, and a program takes it."""
+    timeline = scenarios.get("dhcp").timeline()
+    assert timeline.frames[1].fate == "delivered" and not timeline.frames[1].drops
+    assert timeline.frames[5].fate == "dropped"  # the control: an ARP probe that nobody needs
+
+
+def said_at(name, look):
+    return str(answer(scenarios.get(name).timeline(), look))
+
+
+@pytest.mark.parametrize(
+    "name, look, words",
+    [
+        ("handshake", 'event.kind == "tcp.window" and host == b', "The SYN of the peer says how much b may send before an acknowledgement: 65535 bytes."),
+        ("handshake", 'event.kind == "tcp.in" and host == b', "The SYN asks b for a connection to port 80. The state of b changes from LISTEN"),
+        ("handshake", 'event.kind == "state" and event.fields["old"] == "LISTEN" and event.fields["new"] == "CLOSED"', "b stops listening: the listener was closed."),
+        ("zero-window", 'event.kind == "cwnd" and event.fields["new"] < event.fields["old"]', "fell from 30408 to 14480 bytes: the connection was idle"),
+        ("routing", 'event.kind == "icmp.in"', "a router has no route to the network of the destination"),
+        ("ping", 'event.kind == "arp.in"', "The host 10.0.0.1 asks which MAC address 10.0.0.2 has."),
+        ("udp", 'event.kind == "ip.in" and frame.number == 7', "On b, the packet is for this host"),
+        ("handshake", 'event.kind == "call" and "connect" in event.fields["name"]', "The program on a opens a connection to port 80 of 10.0.0.2."),
+        ("ping", 'event.kind == "call" and "setsockopt" in event.fields["name"]', "The program on a sets the socket option IP_TTL to 64."),
+        ("reset", 'event.kind == "call" and event.fields["result"] == "ConnectionResetError: [Errno 104] Connection reset by peer"', "The call fails: Connection reset by peer (ConnectionResetError)."),
+        ("http-get", 'event.kind == "call" and event.fields["result"] == "0 bytes"', "reads the end: the other side has no more data to send."),
+        ("udp", 'event.kind == "return"', "is done."),
+    ],
+)  # fmt: skip
+def test_the_answer_at_an_event(name, look, words):
+    """What was wrong or circular when the answers at all kinds of events were read."""
+    assert words in said_at(name, look)
+
+
+def test_calls_with_results_that_no_scenario_has():
+    from pystack.pkt.symbols import option_name
+    from pystack.stepper.explain.calls import _words
+
+    look = type("Look", (), {"host": "a", "entry": type("Entry", (), {"rfc": "RFC 9293 3.9.1"})()})()
+    assert "but the send buffer is full, so it waits" in _words(look, "send", ["5 bytes", "0"], None)
+    assert "The stack takes 3 of them." in _words(look, "send", ["5 bytes", "0"], 3)
+    assert _words(look, "note", [], None) is None and _words(look, "setsockopt", ["x"], None) is None
+    assert option_name(6, 1) == "TCP_NODELAY" and option_name(6, 999) == "999 of level 6" == option_name(6, 999)
+
+
+def test_addresses_in_calls_are_addresses():
+    calls = [entry.text() for entry in scenarios.get("handshake").timeline().events if entry.kind == "call"]
+    assert "connect(10.0.0.2, 80) = None [RFC 9293 3.9.1]" in calls
 
 
 def test_a_datagram_says_what_it_asks_and_answers():

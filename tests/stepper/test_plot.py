@@ -9,7 +9,7 @@ from pystack.cli.main import cli
 from pystack.stepper import Timeline, scenarios
 from pystack.stepper.plot import arrows, data
 from pystack.stepper.plot.figures import KINDS, draw, frame_range, svg
-from pystack.stepper.plot.ladder import gaps, ladder, spread
+from pystack.stepper.plot.ladder import broken, gaps, ladder, spread
 from tests.stepper.dissect import wires
 
 pytest.importorskip("matplotlib")
@@ -97,9 +97,29 @@ def test_long_waits_are_gaps_and_to_scale_the_distance_is_the_time():
     assert gaps(times) == [0, 0, 0, 0, 0, 9970]
     rows = spread(times, False)
     assert [b - a for a, b in zip(rows, rows[1:])] == pytest.approx([1, 1, 1, 1, 2.6])
+    times[-1] = 200
     scaled = spread(times, True)
-    assert [y / scaled[-1] for y in scaled] == pytest.approx([time / 10_000 for time in times])
+    assert [y / scaled[-1] for y in scaled] == pytest.approx([time / 200 for time in times])
     assert gaps([0, 10, 20, 30]) == [0, 0, 0, 0]  # the control: nothing unusual
+
+
+def test_to_scale_a_wait_that_leaves_no_room_is_broken_off():
+    """The 60 s of TIME-WAIT would put all other rows into one place. The doubling of the RTO must stay to scale."""
+    times = ladder(scenarios.get("time-wait").timeline()).times
+    cut = broken(times)
+    assert [gap for gap in cut if gap] == [60_000_000_000 - 10_000_000]
+    rows = spread(times, True)
+    place = times.index(260_000_000)
+    assert (rows[place] - rows[0]) / (rows[cut.index(max(cut)) - 1] - rows[0]) == pytest.approx(260 / 280)
+    assert not any(broken(ladder(scenarios.get("rto").timeline()).times))
+    assert broken([5]) == [0] and broken([0, 0]) == [0, 0] and broken([0, 7]) == [0, 0]
+
+
+def test_to_scale_the_words_are_those_of_a_frame():
+    figure, _ = figure_of("time-wait", True)
+    words = [text.get_text() for text in figure.axes[0].texts]
+    assert any(text.startswith("1  [S] seq 41078893") and text.endswith("(+2)") for text in words)
+    assert "60 s later (not to scale)" in words
 
 
 def figure_of(name, to_scale=False):

@@ -7,7 +7,7 @@ import pytest
 from pystack.sim.network import MS, Network
 from pystack.sim.programs import sleep, spawn, stream
 from pystack.stepper import Cursor, scenarios
-from pystack.stepper.scenarios.base import _Kept, finish, listener, pair
+from pystack.stepper.scenarios.base import _Kept, connected, finish, listener, pair
 from pystack.stepper.timeline import Timeline
 
 
@@ -222,3 +222,27 @@ def test_the_other_end_of_a_connection_whose_ports_were_used_before():
     for end, other in ((one, two), (f"{one} #2", f"{two} #2")):
         assert timeline.other_end(end) == other and timeline.other_end(other) == end
     assert timeline.other_end("b tcp 10.0.0.2:80-0.0.0.0:0") == timeline.other_end("") == ""
+
+
+def test_a_reset_connection_has_no_negative_bytes_to_send():
+    """After a reset, the buffer is empty, although the connection sent bytes that were never acknowledged."""
+    out = _Kept()
+    with Network(1) as net:
+        net.record(out)
+        a, b, _ = pair(net, delay=10 * MS)
+        client, server = connected(net, a, b)
+
+        def put():
+            yield client.sendall(bytes(30_000))
+            yield sleep(50 * MS)
+            client.close()
+
+        def refuse():
+            yield sleep(5 * MS)
+            server.abort()
+
+        finish(net, spawn(net, put()), spawn(net, refuse()))
+    timeline = Timeline.of(out.kept, "reset")
+    states = [timeline.state(index) for index in range(len(timeline.events))]
+    assert min(fields["unsent"] for state in states for fields in state.values()) == 0
+    assert any(fields["state"] == "CLOSED" and fields["in_flight"] > 0 for state in states for fields in state.values())

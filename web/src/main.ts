@@ -38,7 +38,7 @@ const HELP: [string, string][] = [
   ["b w", "break or watch: type an expression"],
   ["/", "filter the events"],
   ["S", "search everything: events, frames, values"],
-  ["g", "go to: 12 (frame), e40 (event), 0.25s (time)"],
+  ["g", "go to: frame 12, event 40, time 0.25 (in seconds)"],
   ["c", "the next connection"],
   ["s", "spans: where the time of a request went"],
   ["z", "show one pane alone, and back"],
@@ -313,15 +313,19 @@ class App implements Context {
     return Number.isInteger(frame) && this.hasFrame(frame) ? (await this.store.frame(frame - 1 - this.store.overview.firstFrame)).event : null;
   }
 
-  /** Go to "12": frame 12; "e40": event 40; "0.25s": that time. */
+  /** Go to a place, in the words of the terminal and of --at: "frame 12", "event=40", "time 0.25", and short "12", "e40", "250ms". */
   private async askWhere(): Promise<void> {
-    const text = prompt("Go to: 12 (frame), e40 (event), 0.25s (time)")?.trim();
+    const text = prompt("Go to: frame 12, event 40, time 0.25 (in seconds)")?.trim();
     if (!text) return;
     const { overview } = this.store;
-    if (/^e\d+$/.test(text)) await this.store.goto(Number(text.slice(1)) - overview.firstEvent);
-    else if (/^[\d.]+ *s$/.test(text)) await this.store.goto(await this.store.eventAt(Math.round(parseFloat(text) * 1e9)));
-    else if (/^\d+$/.test(text) && this.hasFrame(Number(text))) await this.store.goto((await this.store.frame(Number(text) - 1 - overview.firstFrame)).event);
-    else this.say(`${text}: write 12 (a frame, ${overview.firstFrame + 1}-${overview.firstFrame + overview.frames}), e40 (an event) or 0.25s (a time)`, true);
+    const [, kind, number, unit] = /^(?:(f|frame|e|event|t|time) *=? *)?(\d+(?:\.\d*)?|\.\d+) *(ns|us|ms|s)?$/.exec(text) ?? [];
+    const what = kind?.[0] ?? (unit ? "t" : "f");
+    const value = Number(number ?? NaN);
+    const whole = Number.isInteger(value) && !unit;
+    if (what === "e" && whole) await this.store.goto(value - overview.firstEvent);
+    else if (what === "t") await this.store.goto(await this.store.eventAt(Math.round(value * { ns: 1, us: 1e3, ms: 1e6, s: 1e9 }[unit ?? "s"]!)));
+    else if (what === "f" && whole && this.hasFrame(value)) await this.store.goto((await this.store.frame(value - 1 - overview.firstFrame)).event);
+    else this.say(`${text}: write frame 12 (${overview.firstFrame + 1}-${overview.firstFrame + overview.frames}), event 40 or time 0.25 (in seconds)`, true);
   }
 
   private hasFrame(number: number): boolean {

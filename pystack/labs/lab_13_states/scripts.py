@@ -16,8 +16,6 @@ ESTABLISHED CLOSE-WAIT | FIN-WAIT-1 FIN-WAIT-2 | FIN-WAIT-1 CLOSING | FIN-WAIT-1
 CLOSING TIME-WAIT | CLOSE-WAIT LAST-ACK | LAST-ACK CLOSED | TIME-WAIT CLOSED
 """
 EDGES = [tuple(edge.split()) for line in FIGURE_5.strip().splitlines() for edge in line.split("|")]
-# A connection of a listener is a control block of its own here. It begins in CLOSED, where the RFC's begins in LISTEN.
-EDGES.append(("CLOSED", "SYN-RECEIVED"))
 
 
 class StateProbe:
@@ -38,7 +36,8 @@ class StateProbe:
 
         A segment with FIN that also acknowledges a FIN is handled in two steps. The state between these is left out.
         """
-        own = [(time, new) for time, name, old, new in self.changes if name == host and "LISTEN" not in (old, new)]
+        of_listener = (("CLOSED", "LISTEN"), ("LISTEN", "CLOSED"))
+        own = [(time, new) for time, name, old, new in self.changes if name == host and (old, new) not in of_listener]
         left = [*own[1:], (-1, "")]
         return [new for (time, new), later in zip(own, left) if (new, later) != ("FIN-WAIT-2", (time, "TIME-WAIT"))]
 

@@ -5,7 +5,7 @@ from array import array
 from typing import Any, BinaryIO, NamedTuple
 
 from pystack.stepper.capture.copies import CopiesAtInterfaces, Ends, ends_of, place_of
-from pystack.stepper.capture.packet import ACK, CapturedPacket, parse
+from pystack.stepper.capture.packet import ACK, SYN, CapturedPacket, parse
 from pystack.stepper.capture.reader import CaptureReader, Raw
 from pystack.stepper.capture.tcp import FINDINGS, Conversation, Inference
 from pystack.stepper.flight import Flights
@@ -79,6 +79,7 @@ class CaptureTimeline(Timeline):
         self.ways = Ways()
         self._flights = Flights(self.ways)
         self._places: dict[str, int] = {}
+        self._servers: dict[tuple[str, int, int], int] = {}  # address and both ports -> the server's port
         self._ends: dict[tuple[str, int, str, int], int] = {}  # ends -> number of the conversation, from the first one
         self._talks: list[tuple[Conversation, tuple[str, int], tuple[str, int]]] = []
         self._progress_of: list[list[tuple[int, int, int, int]]] = []  # of each key: time, snd_una, snd_nxt, snd_wnd
@@ -122,7 +123,7 @@ class CaptureTimeline(Timeline):
             raise TraceError(f"{self.name}: the capture contains no frames")
 
     def _take(self, packet: CapturedPacket, time: int, length: int, raw: Raw, trusted: bool) -> None:
-        host, to = self._host(packet.source), self._host(packet.target)
+        host, to = self._columns(packet)
         number = self.frames.total
         conns, result = (-1, -1), None
         iface = raw.iface
@@ -195,8 +196,27 @@ class CaptureTimeline(Timeline):
         self.events.append([time, host, kind, subject, 0, reason, "", fields, frame, frame, conn])
         return self.events.total - 1
 
-    def _host(self, address: str) -> int:
-        place = self._places.get(address)
+    def _columns(self, packet: CapturedPacket) -> tuple[int, int]:
+        """Return the columns of the sender and of the receiver.
+
+        Both ends of a connection inside one host (127.0.0.1) have the same address, so the server has a column of its own, with
+        its port in the name. The server is the side that the SYN asks, or else the one with the lower port.
+        """
+        segment = packet.segment
+        if packet.source != packet.target or segment is None or segment.sport == segment.dport:
+            return self._host(packet.source), self._host(packet.target)
+        low, high = sorted((segment.sport, segment.dport))
+        server = self._servers.get((packet.source, low, high), 0)
+        if not server:
+            server = low
+            if segment.flags & SYN:
+                server = segment.sport if segment.flags & ACK else segment.dport
+            self._servers[packet.source, low, high] = server
+        ports = [port if port == server else 0 for port in (segment.sport, segment.dport)]
+        return self._host(packet.source, ports[0]), self._host(packet.target, ports[1])
+
+    def _host(self, address: str, port: int = 0) -> int:
+        place = self._places.get(_end((address, port)) if port else address)
         if place is not None:
             return place
         if len(self.hosts) >= MAX_HOSTS:
@@ -204,6 +224,8 @@ class CaptureTimeline(Timeline):
                 self.hosts.append(OTHERS)
             return MAX_HOSTS
         name = self._reader.names.get(address) or address
+        if port:
+            name, address = _end((name, port)), _end((address, port))
         if name in self.hosts or name == OTHERS:
             name = f"{name} ({address})"
         self._places[address] = len(self.hosts)

@@ -13,6 +13,7 @@ from pystack.stepper.capture import why as captured
 from pystack.stepper.explain import (
     arrival,
     below,
+    calls,
     datagrams,
     flow,
     loss,
@@ -71,11 +72,15 @@ _KINDS: dict[str, Explain] = {
     "nat.bind": translating.bound,
     "nat.packet": translating.packet,
     "drop": below.dropped,
+    "call": calls.call,
+    "return": calls.returned,
     "qdisc": queue.discipline,
     "timer.set": below.timer,
     "timer.fired": below.timer,
     "timer.cancelled": below.timer,
 }
+#: kinds of events that only say that a frame came so far
+_ARRIVALS = ("ip.in", "udp.in", "tcp.in", "raw.in", "arp.in")
 #: kinds of events that announce a frame, the most informative kind first
 _TELLING = ("tcp.retransmit", "tcp.probe", "ip.fragment", "icmp.out", "arp.send", "tcp.out", "udp.out", "ip.forward")
 
@@ -98,6 +103,8 @@ def why(timeline: Timeline, *, event: "int | None" = None, frame: "int | None" =
     if kind in ("frame.out", "frame.in"):
         return _frame(timeline, timeline.frames[look.entry.frame])
     try:
+        if kind in _ARRIVALS and look.entry.frame >= 0:
+            return _arrived(look)
         if kind == "tcp.out":
             return _segment(look)
         explain = _KINDS.get(kind)
@@ -107,6 +114,14 @@ def why(timeline: Timeline, *, event: "int | None" = None, frame: "int | None" =
         # A state or field is missing because the connection is gone, so the answer is the core's own reason.
         pass
     return Explanation("told", f"On {look.host}, {look.entry.text()}.")
+
+
+def _arrived(look: Look) -> Explanation:
+    """Explain the first decision about a frame that arrived: what the frame meant to the host."""
+    found = arrival.sentences(look.timeline, look.timeline.frames[look.entry.frame])
+    if not found or found[0].startswith("Because of it"):
+        found = [f"On {look.host}, {look.entry.text()}.", *found]
+    return Explanation("told", *found)
 
 
 def _segment(look: Look) -> Explanation:
@@ -182,7 +197,19 @@ def _frame(timeline: Timeline, frame: Frame) -> Explanation:
     piece = below.piece(frame)
     if piece:
         return Explanation("fragment", piece, fate, *after)
+    if _by_packet_socket(timeline, frame):
+        text = f"A program on {frame.host} makes the whole packet itself and sends it by a packet socket (Linux packet(7))."
+        return Explanation("told", text, fate, *after)
     return Explanation("told", f"{frame.host} sends {frame.summary}.", fate, *after)
+
+
+def _by_packet_socket(timeline: Timeline, frame: Frame) -> bool:
+    """Return True if a call sent the frame by a packet socket."""
+    for index in range(frame.event - 1, max(frame.event - 5, -1), -1):
+        entry = timeline.events[index]
+        if entry.host == frame.host:
+            return entry.kind == "call" and entry.rfc.startswith("Linux packet")
+    return False
 
 
 def _is_told(timeline: Timeline, index: int) -> bool:

@@ -16,7 +16,7 @@ def sentences(timeline: Timeline, frame: Frame) -> list[str]:
     """Return what the arrival of a frame meant, changed and caused, in plain words; [] if it did not arrive."""
     if frame.arrived < 0:
         return []
-    work = _work(timeline, frame.arrived)
+    work = work_of(timeline, frame.arrived)
     meaning = _meaning(timeline, work, frame)
     found = [
         meaning[:1].upper() + meaning[1:] if meaning.startswith("the ") else meaning,
@@ -26,7 +26,7 @@ def sentences(timeline: Timeline, frame: Frame) -> list[str]:
     return [sentence for sentence in found if sentence]
 
 
-def _work(timeline: Timeline, arrived: int) -> list[Entry]:
+def work_of(timeline: Timeline, arrived: int) -> list[Entry]:
     """Return what the host decided because a frame arrived, until its next input."""
     found: list[Entry] = []
     host = timeline.events[arrived].host
@@ -78,8 +78,13 @@ def _meaning(timeline: Timeline, work: list[Entry], frame: Frame) -> str:
     if entry is not None and _first(work, "drop") is None:
         return _icmp(host, entry, _first(work, "icmp.error"))
     entry = _first(work, "raw.in")
+    if entry is not None and _first(work, "drop") is not None and "packet socket" in entry.reason:
+        return (
+            f"IP on {host} does not take the packet, because the host does not have its destination address. A program reads it all the same: its "
+            "packet socket has a copy of each frame (Linux packet(7))."
+        )
     if entry is not None:
-        return f"A raw or ping socket on {host} gets a copy of the packet."
+        return f"A socket on {host} that takes raw packets gets a copy."
     entry = _first(work, "drop")
     if entry is not None and frame.outside:
         return f"{host} drops it (counter {entry.fields['name']}): {entry.reason}."
@@ -110,8 +115,13 @@ def _segment(timeline: Timeline, work: list[Entry], segment: Entry, host: str) -
     if segment.conn:
         peer = Look(timeline, segment.index).peer()
         peer = "the other side" if peer == "the peer" else peer
+    state = _first(work, "tcp.state")
+    if flags & RST and state is not None and state.fields["old"] == "SYN-SENT":
+        return f"The RST ends the attempt at once: {peer} refuses the connection."
+    if flags & RST and state is not None:
+        return f"The RST ends the connection at once: {peer} has aborted it, or does not know it any more."
     if flags & RST:
-        return f"The RST ends the connection at once: {peer} refuses it, or does not know it (any more)."
+        return f"The RST does not end a connection of {host}."
     if flags & SYN and flags & ACK:
         return (
             f"{peer} accepts the connection: its SYN-ACK acknowledges the SYN of {host} and opens the other direction."
@@ -121,8 +131,7 @@ def _segment(timeline: Timeline, work: list[Entry], segment: Entry, host: str) -
         return f"The SYN asks {host} for a connection" + (
             f" to port {port}." if port.isdigit() and port != "0" else "."
         )
-    state = _first(work, "tcp.state")
-    if flags & ACK and state is not None and (state.fields["old"], state.fields["new"]) == ("CLOSED", "SYN-RECEIVED"):
+    if flags & ACK and state is not None and state.rfc.startswith("RFC 4987"):
         return (
             f"The ACK acknowledges the number of a SYN cookie, which {host} computes again from the addresses and ports. So it is no forgery, and {host} "
             "makes the connection from this segment alone."
@@ -180,7 +189,7 @@ _MARKS = {
 #: what a phase of loss recovery means
 _PHASES = {
     "recovery": "fast recovery begins",
-    "undone": "the loss was none, so the change of the window is undone",
+    "undone": "the segment had not been lost, so the sender undoes the reduction of its window",
     "cwr": "the sender reduces its window because of a congestion mark",
     "open": "the sender is out of recovery",
 }
@@ -191,15 +200,16 @@ _PHASES = {
 
 def _changes(work: list[Entry]) -> str:
     """Return the changes that a learner looks for: the state, the round trip, the congestion window, recovery, timers."""
-    parts = [
-        f"the state changes from {entry.fields['old']} to {entry.fields['new']}"
-        for entry in work
-        if entry.kind == "tcp.state"
-    ]
+    states = [entry for entry in work if entry.kind == "tcp.state"]
+    parts = []
+    if states:
+        names = [entry.fields["old"] for entry in states] + [states[-1].fields["new"]]
+        parts.append(f"the state of {states[0].host} changes from {' to '.join(names)}")
     windows = [entry for entry in work if entry.kind == "tcp.cwnd" and entry.fields["old"] != entry.fields["new"]]
     if windows and windows[0].fields["old"] != windows[-1].fields["new"]:
         old, new = windows[0].fields["old"], windows[-1].fields["new"]
-        parts.append(f"the congestion window changes from {old} to {new} bytes")
+        whose = "its congestion window" if parts else f"the congestion window of {windows[0].host}"
+        parts.append(f"{whose} changes from {old} to {new} bytes")
     phases = [entry for entry in work if entry.kind == "tcp.recovery"]
     for entry in work:
         fields = entry.fields

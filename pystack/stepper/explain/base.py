@@ -18,7 +18,8 @@ class Explanation:
 
     def __init__(self, mechanism: str, *sentences: str):
         self.mechanism = mechanism
-        self.sentences = [one for one in sentences if one]
+        # A sentence may begin with a name, such as a, but "the peer" begins with a capital letter.
+        self.sentences = [f"T{one[1:]}" if one.startswith("the ") else one for one in sentences if one]
 
     def __str__(self) -> str:
         return " ".join(self.sentences)

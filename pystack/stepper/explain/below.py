@@ -7,6 +7,17 @@ from pystack.stepper.records import Entry, Frame
 from pystack.stepper.timeline import Timeline
 from pystack_c.base.address import addr_text
 
+#: code of "destination unreachable" -> what its sender reports
+_UNREACHABLE = {
+    0: "a router has no route to the network of the destination",
+    1: "a router cannot reach the host itself",
+    2: "the host has no such protocol",
+    3: "no program uses that port of the host",
+    9: "a filter forbids packets to that network",
+    10: "a filter forbids packets to that host",
+    13: "a filter forbids such packets",
+}
+
 
 def arp(look: Look) -> Explanation:
     """Explain a step of address resolution."""
@@ -90,6 +101,10 @@ def icmp(look: Look) -> Explanation:
             _smaller(look) if coming else "",
         )
     name = {3: "destination unreachable", 5: "redirect", 12: "parameter problem"}.get(kind, f"type {kind}")
+    if coming and kind == 3 and code in _UNREACHABLE:
+        return Explanation(
+            "icmp", f"ICMP {name} (type 3, code {code}): {_UNREACHABLE[code]} (RFC 792, RFC 1812 5.2.7.1)."
+        )
     return Explanation("icmp", f"ICMP {name} (type {kind}, code {code}): {look.entry.text()}.")
 
 

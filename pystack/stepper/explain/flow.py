@@ -3,6 +3,9 @@
 from pystack.stepper.explain.base import Explanation, Look, ms, number, when
 from pystack.stepper.records import Entry
 
+#: how many window probes are counted, at most
+PROBES = 64
+
 
 def hold(look: Look) -> Explanation:
     """Explain by which rules the sender held data back: the first one in full, and the others with the core's words."""
@@ -187,9 +190,22 @@ def probe(look: Look) -> Explanation:
         return keep_alive(look)
     return Explanation(
         "zero-window",
-        f"Window probe {tcb['probes']}: {look.peer()} closed its window ({tcb['snd_wnd']} bytes), and {tcb['unsent']} bytes wait. The "
-        f"persist timer sends a probe, so that a lost window update does not stop the connection for ever (RFC 9293 3.8.6.1).",
+        f"Window probe {_probes(look)}: {look.peer()} closed its window ({tcb['snd_wnd']} bytes), and {tcb['unsent']} bytes wait. The "
+        f"persist timer sends a probe, so that a lost window update does not stop the connection for ever (RFC 9293 3.8.6.1). Its "
+        f"sequence number is acknowledged already, so {look.peer()} must discard it and answer with an ACK, which says how large the "
+        "window is.",
     )
+
+
+def _probes(look: Look) -> int:
+    """Return which probe this is since the window closed. The core counts only those since the last answer."""
+    count, place = 1, look
+    while count < PROBES:
+        before = place.last("tcp.probe", "tcp.window")
+        if before is None or before.kind != "tcp.probe":
+            break
+        count, place = count + 1, look.at(before.index)
+    return count
 
 
 def keep_alive(look: Look) -> Explanation:
@@ -230,6 +246,9 @@ def pacing(look: Look) -> Explanation:
 def window(look: Look) -> Explanation:
     """Explain a change of the peer's window."""
     old, new = look.entry.fields["old"], look.entry.fields["new"]
+    if "SYN announces" in look.entry.reason:
+        text = f"The SYN of {look.peer()} says how much {look.host} may send before an acknowledgement: {new} bytes. The window in a SYN is never scaled (RFC 7323 2.2)."
+        return Explanation("window", text)
     if new == 0:
         text = f"{look.peer()} closed its window, because its application reads more slowly than data arrives (RFC 9293 3.8.6)."
         return Explanation("zero-window", text)

@@ -1,6 +1,10 @@
 """Explains why a segment was retransmitted, or marked lost."""
 
+from pystack.stepper.explain import fates
 from pystack.stepper.explain.base import Explanation, Look, ms, number
+
+#: ssthresh before the first loss
+INFINITE = 1 << 30
 
 
 def retransmit(look: Look) -> Explanation:
@@ -35,9 +39,7 @@ def what(look: Look) -> str:
     frame = look.frame(first) if first is not None else None
     if first is None or frame is None:
         return text
-    fates = {"lost": "was lost on the way", "dropped": "was dropped by its receiver", "delivered": "arrived"}
-    fate = fates.get(frame.fate, "got no answer")
-    return f"{text}, first sent in frame {frame.number} ({look.ago(first)} before), which {fate}"
+    return f"{text}, first sent in frame {frame.number} ({look.ago(first)} before), which {fates.fate(look.timeline, frame)}"
 
 
 def fast(look: Look) -> Explanation:
@@ -66,7 +68,10 @@ def fast(look: Look) -> Explanation:
 def rack(look: Look, told: str) -> str:
     """Say how RACK found the loss: after a reordering window, or without one."""
     tcb, cause = look.tcb, look.cause()
-    brought = f"{told} brought the last of {tcb['dupacks']} duplicate ACKs" if tcb["dupacks"] else f"{told} said so"
+    brought = f"{told} said so"
+    if tcb["dupacks"]:
+        many = f"the last of {tcb['dupacks']} duplicate ACKs" if tcb["dupacks"] > 1 else "a duplicate ACK"
+        brought = f"{told} brought {many}"
     text = f"Data that was sent later has arrived: {brought}, with {tcb['sacked']} bytes in {look.peer()}'s SACK blocks. RACK considers a segment lost if a segment that was sent later was delivered"
     marked = look.last("tcp.lost")
     if marked is not None and "never seen to reorder" in marked.reason:
@@ -229,8 +234,11 @@ def cwnd(look: Look) -> Explanation:
             else "above ssthresh it grows by about one segment in each round trip"
         )
         if "slow start" not in reason and "avoidance" not in reason:
-            return Explanation("cwnd", f"The congestion window grew from {old} to {new} bytes: {look.entry.text()}.")
+            return Explanation(
+                "cwnd", f"The congestion window grew from {old} to {new} bytes: {reason} ({look.entry.rfc})."
+            )
         return Explanation(mechanism, f"The congestion window grew from {old} to {new} bytes: {rule} (RFC 5681 3.1).")
     mechanism = "loss-window" if "timer" in reason else "cwnd"
-    text = f"The congestion window fell from {old} to {new} bytes, and ssthresh is {fields['ssthresh']}: {look.entry.text()}."
+    limit = f", and ssthresh is {fields['ssthresh']}" if fields["ssthresh"] < INFINITE else ""
+    text = f"The congestion window fell from {old} to {new} bytes{limit}: {reason} ({look.entry.rfc})."
     return Explanation(mechanism, text)

@@ -21,7 +21,7 @@ def state(look: Look) -> Explanation:
     if new == "CLOSED":
         return closed(look, old)
     mechanism = "close" if "FIN" in new or new in ("CLOSE-WAIT", "CLOSING", "LAST-ACK") else "handshake"
-    return Explanation(mechanism, f"{look.host} goes from {old} to {new}: {look.entry.text()}.")
+    return Explanation(mechanism, f"{look.host} goes from {old} to {new}: {look.entry.reason} ({look.entry.rfc}).")
 
 
 def active_open(look: Look) -> Explanation:
@@ -115,6 +115,10 @@ def closed(look: Look, old: str) -> Explanation:
             f"Reset: a RST with a valid sequence number arrived from {look.peer()} ({number(look.frame(cause))}), so {look.host} "
             f"ends the connection at once, from {old}, and the application gets ECONNRESET (RFC 9293 3.10.7.4).",
             "A host sends a RST if it aborts a connection or does not know it.",
+        )
+    if old == "LISTEN":
+        return Explanation(
+            "close", f"{look.host} stops listening: {look.entry.reason}. Its connections stay ({look.entry.rfc})."
         )
     if old == "TIME-WAIT":
         return Explanation("time-wait", f"2 MSL have passed, so {look.host} deletes the connection (RFC 9293 3.6.1).")

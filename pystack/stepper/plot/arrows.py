@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from pystack import charts
 from pystack.stepper.plot import data
-from pystack.stepper.plot.ladder import Ladder, gaps, is_again, ladder, later, spread
+from pystack.stepper.plot.ladder import Ladder, broken, gaps, is_again, ladder, later, spread
 from pystack.visible import one_line
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class _Drawing:
         self.ladder: Ladder = ladder(timeline)
         self.rows = self._rows()
         times = [self.ladder.times[row] for row in self.rows]
-        self.gaps = gaps(times)
+        self.gaps = broken(times) if to_scale else gaps(times)
         self.y = {row: TOP + LINE * (y + 1) for row, y in zip(self.rows, spread(times, to_scale))}
         self.words = self._words()
         lines = len(self.ladder.lines)
@@ -98,11 +98,11 @@ class _Drawing:
                 self.axes.text(TIMES - 0.2, y, f"{time / 1e9:.6f} s", ha="right", va="center", fontsize=7.5, color=GREY)
                 free = y + LINE * 0.95
             before = time
-            if gap and not self.to_scale:
+            if gap:
                 middle = y - 1.3 * LINE
                 for x in self.x:
                     self.axes.plot([x - 0.05, x + 0.05], [middle + 0.03, middle - 0.03], color=GREY, lw=1)
-                text = later(gap)
+                text = later(gap) + (" (not to scale)" if self.to_scale else "")
                 self.axes.text(self.column, middle, text, va="center", fontsize=7.5, fontstyle="italic", color=GREY)
 
     def arrow(self, i: int) -> None:
@@ -121,19 +121,21 @@ class _Drawing:
             self.axes.plot([x1], [y1], "s", mfc="white", mec=colour, ms=6, mew=1.5, zorder=5)
 
     def text(self) -> None:
-        """Write the words of each row. Rows that are too near to the one before, to scale, are only counted."""
-        shown: list[tuple[int, int]] = []
+        """Write the words of each row. Of rows that are too near to each other, to scale, the first frame is written, and the others are counted."""
+        frames = {self.ladder.departs[i] for i in self.shown}
+        shown: list[tuple[int, int, int]] = []  # the row of the place, the row of the words, how many others
         for row in self.rows:
             if row not in self.words:
                 continue
             if not shown or self.y[row] >= self.y[shown[-1][0]] + LINE * 0.95:
-                shown.append((row, 0))
-            else:
-                shown[-1] = (shown[-1][0], shown[-1][1] + 1)
-        for row, more in shown:
+                shown.append((row, row, 0))
+                continue
+            place, said, more = shown[-1]
+            shown[-1] = (place, row if row in frames and said not in frames else said, more + 1)
+        for place, row, more in shown:
             text, colour = self.words[row]
             text += f"  (+{more})" if more else ""
-            self.axes.text(self.column, self.y[row], text, ha="left", va="center", fontsize=7.5, color=colour)
+            self.axes.text(self.column, self.y[place], text, ha="left", va="center", fontsize=7.5, color=colour)
         for mark in self.ladder.marks:
             if mark.own and mark.row in self.y:
                 shape = {"timer": "D", "call": ".", "state": "o"}[mark.kind]

@@ -138,7 +138,7 @@ def note(entry: Any, kind: str) -> str:
     fields = entry.fields
     if kind == "tcp.state":
         new = str(fields["new"])
-        return f"listener {new}" if new != "LISTEN" and fields["old"] == "LISTEN" else new
+        return f"listener {new}" if new == "CLOSED" and fields["old"] == "LISTEN" else new
     if kind == "timer.fired":
         return f"◷ {fields['timer']}"
     name = str(fields["name"]).rpartition(":")[2]

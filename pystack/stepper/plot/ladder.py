@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 _ENDS = re.compile(r"IP (\S+) > (\S+):")
 #: a time between two rows is a gap if it is so many times the usual one
 UNUSUAL = 4
+#: to scale, a time between two rows is broken off if it is so much of the whole, and then it is drawn as so much of the height
+MOST, BROKEN = 0.9, 0.1
 
 
 class Mark(NamedTuple):
@@ -111,18 +113,43 @@ def gaps(times: "Sequence[int]") -> list[int]:
     return [step if step > limit else 0 for step in steps]
 
 
+def broken(times: "Sequence[int]") -> list[int]:
+    """Return the time between each row and the row before it if it would leave no room for the others to scale, else 0.
+
+    The 60 s of TIME-WAIT are such a time, and all other rows would be in one place.
+    """
+    steps = [0, *(later - earlier for earlier, later in zip(times, times[1:]))]
+    found = [0] * len(steps)
+    for _ in steps:
+        rest = sum(steps)
+        longest = max(steps)
+        if longest <= MOST * rest or longest == rest:
+            break
+        place = steps.index(longest)
+        found[place], steps[place] = longest, 0
+    return found
+
+
 def later(gap: int) -> str:
     """Return a gap in words."""
     return f"{gap / 1e9:.3g} s later" if gap >= 1_000_000_000 else f"{gap / 1e6:.3g} ms later"
 
 
 def spread(times: "Sequence[int]", to_scale: bool) -> list[float]:
-    """Return the height of each row, counted in lines of text. To scale, it is proportional to the time."""
+    """Return the height of each row, counted in lines of text. To scale, it is proportional to the time, without `broken` ones."""
+    heights = []
     if to_scale:
-        width = max(times[-1] - times[0], 1)
+        cut = broken(times)
+        width = max(times[-1] - times[0] - sum(cut), 1)
         room = max(len(times), 30)
-        return [(time - times[0]) * room / width for time in times]
-    heights, at = [], -1.0
+        below = float(0)
+        gone = 0
+        for time, gap in zip(times, cut):
+            gone += gap
+            below += room * BROKEN if gap else 0
+            heights.append((time - times[0] - gone) * room / width + below)
+        return heights
+    at = -1.0
     for gap in gaps(times):
         at += 2.6 if gap else 1.0
         heights.append(at)

@@ -348,7 +348,7 @@ class StepperApp(App[None]):
             f" {timeline.name}",
             f"frame {number}/{len(timeline.frames)}",
             f"event {event}/{len(timeline.events) - 1}",
-            f"{words.since(session.cursor.time, timeline.start)} ms",
+            f"{words.since(session.cursor.time, timeline.start)} s",
         ]
         if self.reading:
             parts.append(self.reading)

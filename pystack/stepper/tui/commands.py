@@ -23,7 +23,7 @@ COMMANDS = {
     "until": ("EXPR", "run until this is true, once"),
     "answer": ("", "go to the event that answers the question"),
     "step": ("[UNIT] [N]", "N events, frames, layers or rtts; N < 0 goes back"),
-    "goto": ("frame | event | time N", "go there; a time is in ms"),
+    "goto": ("frame | event | time N", "go there; a time is in seconds"),
     "print": ("EXPR", "show its value here"),
     "list": ("", "list the breakpoints"),
     "delete": ("[N]", "delete a breakpoint, or all"),
@@ -216,7 +216,7 @@ class Commands:
     def _goto(self, text: str) -> str:
         match = re.fullmatch(r"(frame|event|time|f|e|t)?\s*(?:=\s*)?([\d.]{1,20})\s*(ns|us|ms|s)?", text)
         if match is None:
-            raise Wrong("goto needs a place: frame 12, event 100, or time 40.5 (in ms)")
+            raise Wrong("goto needs a place: frame 12, event 100, or time 0.0405 (in seconds)")
         what, number, unit = match.groups()
         what = {"f": "frame", "e": "event", "t": "time", None: "time" if unit else "frame"}.get(what, what)
         try:
@@ -230,7 +230,7 @@ class Commands:
         elif what == "event":
             cursor.goto(event=place)
         else:
-            scale = {"ns": 1, "us": 1_000, "s": 1_000_000_000}.get(unit or "ms", 1_000_000)
+            scale = {"ns": 1, "us": 1_000, "s": 1_000_000_000}.get(unit or "s", 1_000_000)
             cursor.goto(time=self.session.timeline.start + round(amount * scale))
         return ""
 

@@ -27,7 +27,7 @@ class Reason(Pane):
             return _before(session, width)
         timeline = session.timeline
         frame = timeline.frames[entry.frame] if entry.frame >= 0 else None
-        head = f"{entry.host}  {words.since(entry.time, timeline.start)} ms  {entry.kind}  {entry.subject}"
+        head = f"{entry.host}  {words.since(entry.time, timeline.start)} s  {entry.kind}  {entry.subject}"
         if frame is not None:
             head += f"  (frame {frame.number}, {frame.fate})"
         found = [Text(head, style="dim")]

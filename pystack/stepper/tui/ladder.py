@@ -130,7 +130,7 @@ def _heading(columns: Columns) -> Text:
         for n, letter in enumerate(name[:10]):
             if start + n < len(cells):
                 cells[start + n] = letter
-    return Text(f"{'frame':>5} {'ms':>9} " + "".join(cells).rstrip(), style="bold", no_wrap=True)
+    return Text(f"{'frame':>5} {'s':>9} " + "".join(cells).rstrip(), style="bold", no_wrap=True)
 
 
 def style(session: TerminalSession, frame: Frame) -> str:

@@ -225,7 +225,7 @@ def _numbers(timeline: Timeline) -> str:
     last = found.pop("last data")
     return ", ".join(
         [
-            f"last data at {last * 1000:.3f} ms",
+            f"last data at {last:.6f} s",
             *(f"{count} {name.removesuffix('s') if count == 1 else name}" for name, count in found.items()),
         ]
     )

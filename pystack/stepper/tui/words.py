@@ -47,8 +47,8 @@ def ms(ns: int) -> str:
 
 
 def since(time: int, start: int) -> str:
-    """Format a time as milliseconds since the start."""
-    return ms(time - start)
+    """Format a time as seconds since the start, as everywhere in the stepper."""
+    return f"{(time - start) / 1e9:.6f}"
 
 
 def value(name: str, raw: Any, tcb: dict[str, Any]) -> str:

@@ -263,7 +263,7 @@ class _Scan:
             self.kinds[kind] = self.kinds.get(kind, 0) + 1
             if kind == "tcp.state":
                 old, new = entry.fields["old"], entry.fields["new"]
-                self.state_changes.append([entry.index, entry.conn, *figure5.edge(old, new)])
+                self.state_changes.append([entry.index, entry.conn, old, new])
             elif kind == "drop" and entry.frame >= 0:
                 self.dropped[entry.frame] = True
             elif kind == "tcp.retransmit" and entry.frame >= 0:

@@ -102,6 +102,7 @@ def redeem(listener: Tcb, pkt: Packet) -> Any:
     core.counters.TcpPassiveOpens += 1
     restore(tcb, pkt, cookie, irs, MSS_TABLE[index])
     core.tcp.register(tcb)
+    tcb.state = C.LISTEN
     set_state(tcb, C.SYN_RECEIVED, "the ACK carries a valid SYN cookie", "RFC 4987 3.6")
     # The connection never was half-open. It must not refer to the listener, or its end would count as that of a
     # half-open one.

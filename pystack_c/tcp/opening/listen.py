@@ -94,6 +94,8 @@ def spawn(listener: Tcb, queue: Listener, pkt: Packet, old: Tcb | None) -> None:
     queue.add_syn(tcb)
     core.counters.TcpPassiveOpens += 1
     tcb.opened_at = core.now
+    # To the RFC, the connection is the listener itself, which leaves LISTEN.
+    tcb.state = C.LISTEN
     set_state(tcb, C.SYN_RECEIVED, "a SYN arrived at the listener", "RFC 9293 3.10.7.2")
     tell.listen(listener, "syn", "a half-open connection was added", "RFC 9293 3.10.7.2")
     asks = pkt.opt_fastopen is not None or pkt.l4_end > pkt.data_off

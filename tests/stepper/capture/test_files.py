@@ -203,3 +203,14 @@ def test_many_hosts_share_a_column_and_memory_is_bounded():
     assert len(timeline.hosts) == MAX_HOSTS + 1 and timeline.hosts[-1] == OTHERS
     assert timeline.frames[2999].host == OTHERS and len(timeline.conversations()) == 3000
     assert peak < 60 * len(data)
+
+
+def test_both_ends_in_one_host_have_columns_of_their_own():
+    """A capture of `lo` has one address. The server's column has its port in the name, whoever sends the first frame."""
+    frames = [frame.replace(bytes((10, 0, 0, 2)), bytes((10, 0, 0, 1))) for frame in talk()]
+    for part in (frames, frames[1:], frames[3:]):
+        timeline = Timeline.of(pcap(part), "lo.pcap")
+        ways = {(frame.host, frame.to) for frame in timeline.frames}
+        assert ways == {("10.0.0.1", "10.0.0.1:80"), ("10.0.0.1:80", "10.0.0.1")}
+        assert all((frame.host == "10.0.0.1:80") == ("10.0.0.1.80 >" in frame.summary) for frame in timeline.frames)
+    assert {key.partition(" tcp ")[0] for key in timeline.connections} == {"10.0.0.1", "10.0.0.1:80"}

@@ -84,7 +84,7 @@ def test_a_ladder_has_lines_for_timers_calls_and_waits():
         await person.command("last")
         lines = person.lines()
         timer = next(n for n, line in enumerate(lines) if "◷ time-wait, CLOSED" in line)
-        assert lines[timer].split()[:3] == [">", "60270.000", "●"]  # its own time, and the cursor is there
+        assert lines[timer].split()[:3] == [">", "60.270000", "●"]  # its own time, and the cursor is there
         assert "60 s later" in lines[timer - 1]
         assert not any("later" in line and "210 ms" not in line for line in lines[: timer - 1])
         shown = [line.plain for line in ladder.lines(person.session, 140, 60)[0]]

@@ -75,7 +75,7 @@ def test_watch_and_goto(size):
         await person.fill("frame 8")
         assert person.session.frame.number == 8 and person.session.frame.fate == "lost"
         assert "LOST" in next(line for line in person.lines() if line.startswith(" >"))
-        await person.command("goto time 60.2")
+        await person.command("goto time 0.0602")
         assert abs(person.session.cursor.time - person.session.timeline.start - 60_200_000) < 1_000_000
 
     watch(story, size=size)

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from pystack.stepper import Cursor, figure5, scenarios
+from pystack.stepper import Cursor, scenarios
 from pystack.stepper.export import export
 from pystack.stepper.expr import Expression, ExpressionError
 from pystack.stepper.web.data import is_words
@@ -141,7 +141,7 @@ def test_the_states_are_lit_along_the_codes_edges(browser, timeline, exported):
             if entry.kind != "tcp.state":
                 continue
             page.page.evaluate("at => window.stepper.store.goto(at)", entry.index)
-            edge = ">".join(figure5.edge(entry.fields["old"], entry.fields["new"]))
+            edge = ">".join((entry.fields["old"], entry.fields["new"]))
             page.until("edge => document.querySelector('.edge.now')?.dataset.edge === edge", edge)
             if entry.conn in timeline.state(entry.index):
                 assert page.page.get_attribute(".state.here", "data-state") == entry.fields["new"]

@@ -391,3 +391,27 @@ def test_a_conversation_is_followed(browser, address):
         page.page.click(".said-all .said.way-0")
         page.until("() => window.stepper.store.view.frame?.number === 4")
         assert page.complaints == []
+
+
+def test_a_place_is_named_as_in_the_terminal(browser, address):
+    cursor = Cursor(scenarios.get("http-get").timeline())
+    said = []
+    with Page(browser, f"{address}#layout=expert") as page:
+        page.page.on("dialog", lambda dialog: dialog.accept(said[-1]))
+        for text, place in [
+            ("frame 4", "frame=4"), ("frame=5", "frame=5"), ("6", "frame=6"), ("event 40", "event=40"), ("e41", "event=41"),
+            ("time 0.015", "time=0.015"), ("25ms", "time=0.025"), ("time=0.035", "time=0.035"),
+        ]:  # fmt: skip
+            said.append(text)
+            page.page.keyboard.press("g")
+            cursor.at(place)
+            page.settled(cursor.position)
+        assert page.complaints == []
+
+
+def test_a_place_that_is_none_is_refused(browser, address):
+    with Page(browser, f"{address}#layout=expert") as page:
+        page.page.on("dialog", lambda dialog: dialog.accept("frame 4000"))
+        page.page.keyboard.press("g")
+        page.until("() => document.querySelector('.status.bad')?.textContent.includes('write frame 12')")
+        assert page.position == -1

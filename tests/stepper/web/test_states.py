@@ -19,7 +19,7 @@ LAST-ACK: CLOSED | TIME-WAIT: CLOSED
 
 
 def changes(timeline: Timeline) -> set[tuple[str, str]]:
-    return {figure5.edge(e.fields["old"], e.fields["new"]) for e in timeline.events if e.kind == "tcp.state"}
+    return {(e.fields["old"], e.fields["new"]) for e in timeline.events if e.kind == "tcp.state"}
 
 
 def simultaneous_close() -> Timeline:

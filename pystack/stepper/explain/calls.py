@@ -1,0 +1,125 @@
+"""Explains the calls of programs: what a program asks of the stack, and what it gets."""
+
+from typing import Any
+
+from pystack.pkt.symbols import option_name
+from pystack.stepper.explain.base import Explanation, Look
+from pystack.trace.annotate import value_text
+
+#: what the first argument of shutdown() ends
+_WAYS = {0: "reading", 1: "sending", 2: "both directions"}
+_OPENED = {
+    "tcp_open": "a TCP socket", "udp_open": "a UDP socket", "raw_open": "a raw socket", "ping_open": "a ping socket",
+    "packet_open": "a packet socket, which reads and writes whole frames",
+}  # fmt: skip
+#: a number of bytes that means "all"
+ALL = 1 << 40
+
+
+def call(look: Look) -> Explanation:
+    """Explain a call of a program."""
+    fields = look.entry.fields
+    name = str(fields["name"]).rpartition(":")[2]
+    args = [value_text(arg) for arg in fields.get("args", ())]
+    result = fields.get("result")
+    text = _words(look, name, args, result)
+    if text is None:
+        text = f"The program on {look.host} calls {name}({', '.join(args)})."
+    return Explanation("told", text, _failed(result))
+
+
+def returned(look: Look) -> Explanation:
+    """Explain the end of a call."""
+    name = str(look.entry.fields["name"]).rpartition(":")[2]
+    return Explanation("told", f"The call {name}() of the program on {look.host} is done.")
+
+
+def _failed(result: Any) -> str:
+    """Return what an error means for the program, or ""."""
+    text = str(result)
+    if "Error: [Errno" not in text:
+        return ""
+    return f"The call fails: {text.partition('] ')[2]} ({text.partition(':')[0]})."
+
+
+def _words(look: Look, name: str, args: list[str], result: Any) -> "str | None":
+    """Return a sentence, or None for a call that has none."""
+    who = f"The program on {look.host}"
+    if name in _OPENED:
+        return f"{who} makes {_OPENED[name]}."
+    if name in ("setsockopt", "getsockopt") and len(args) >= 2 and all(arg.isdigit() for arg in args[:2]):
+        option = option_name(int(args[0]), int(args[1]))
+        if name == "getsockopt":
+            return f"{who} asks for the socket option {option}, which is {value_text(result)}."
+        return f"{who} sets the socket option {option} to {', '.join(args[2:]) or 'its default'}."
+    if name == "bind" and len(args) >= 2:
+        return f"{who} takes {_place(*args[:2])} for its socket." if "packet" not in look.entry.rfc else None
+    if name == "listen":
+        return (
+            f"{who} waits for connections from now on; up to {args[0]} may wait until it accepts them."
+            if args
+            else None
+        )
+    if name == "connect" and len(args) >= 2:
+        tcp = look.entry.rfc.startswith("RFC 9293")
+        means = "opens a connection to" if tcp else "chooses the other end of its datagrams:"
+        return f"{who} {means} {_place(*args[:2])}."
+    if name == "accept":
+        return (
+            f"{who} accepts a connection."
+            if result is not None
+            else f"{who} waits for a connection: none is ready to be accepted."
+        )
+    if name in ("close", "abort"):
+        return (
+            f"{who} closes its socket."
+            if name == "close"
+            else f"{who} aborts the connection, and does not wait for its end."
+        )
+    if name == "shutdown" and args:
+        return f"{who} ends {_WAYS.get(int(args[0]) if args[0].isdigit() else -1, 'a direction')} on its socket (shutdown)."
+    return _data(who, name, args, result)
+
+
+def _data(who: str, name: str, args: list[str], result: Any) -> "str | None":
+    """Return a sentence about a call that moves data, or None."""
+    if name == "connect_fastopen" and args:
+        return f"{who} opens a connection and gives {args[0]} of data with it, for the SYN of Fast Open."
+    if name in ("send", "sendto", "sendmsg") and args and args[0].endswith(" bytes"):
+        if result is None:
+            return f"{who} wants to send {args[0]}, but the send buffer is full, so it waits."
+        taken = f" The stack takes {result} of them." if name == "send" and str(result) != args[0].split()[0] else ""
+        to = (
+            f" to {_place(*args[1:3])}"
+            if name == "sendto" and len(args) == 4 and args[1] not in ("0", "0.0.0.0")
+            else ""
+        )
+        return f"{who} sends {args[0]}{to}.{taken}" if "Error" not in str(result) else f"{who} wants to send {args[0]}."
+    if name in ("recv", "recvfrom", "recvmsg"):
+        most = (
+            f"up to {args[0]} bytes"
+            if name == "recv" and args and args[0].isdigit() and int(args[0]) < ALL
+            else "what has arrived"
+        )
+        if result is None:
+            return f"{who} wants to read {most}, but nothing has arrived, so it waits."
+        if "Error" in str(result):
+            return f"{who} wants to read {most}."
+        if str(result) == "0 bytes" or result == b"":
+            return f"{who} reads the end: the other side has no more data to send."
+        got = (
+            str(result)
+            if str(result).endswith(" bytes")
+            else "a datagram"
+            if str(result) == "Datagram"
+            else "what has arrived"
+        )
+        return f"{who} reads {got}."
+    return None
+
+
+def _place(address: str, port: str = "") -> str:
+    """Return an address and a port in words."""
+    if address == "0":
+        return f"port {port}"
+    return address if port in ("", "0") else f"port {port} of {address}"
