@@ -61,6 +61,12 @@ def _folder(output: str | None, formats: tuple[str, ...]) -> Path:
     return folder
 
 
+def capture(lab: "LabFolder", path: str, look: "LabLook | None") -> None:
+    """Write a lab's own capture, or that of a run, and say how to look at it."""
+    lab.write(Path(path), look)
+    echo(f"{path}: open it in Wireshark, or try `tshark -r {path}` or `pystack step {path}`\n", err=True)
+
+
 def server() -> Callable[..., None]:
     """Return the function that serves the stepper."""
     found: Callable[..., None] = face("pystack.stepper.web", "serve", "web", "--web")

@@ -121,12 +121,18 @@ class LabFolder:
         experiment = self.module("experiment")
         return [(control, self.result(control.value, experiment.control)) for control in experiment.CONTROLS]
 
-    def write(self, path: Path) -> None:
-        """Write the capture of the experiment. LabError if the lab has none."""
+    def write(self, path: Path, look: LabLook | None = None) -> None:
+        """Write a capture: of the experiment if it makes one itself, or else of one of its runs, by default the first. LabError if it has neither."""
         write = getattr(self.module("experiment"), "write", None)
-        if write is None:
-            raise LabError(f"lab {self.number} writes no capture")
-        write(path)
+        if write is not None and look is None:
+            write(path)
+            return
+        if not self.looks():
+            raise LabError(f"lab {self.number} writes no capture: {self.no_looks()}")
+        look = look or self.looks()[0]
+        if look.missing():
+            raise LabError(f"{look.title}: {look.missing()}")
+        look.capture(path)
 
     def result(self, value: LabValue, measure: Any) -> LabResult:
         """Measure one value by calling `measure(name)`, or skip it if this machine lacks something."""
