@@ -63,7 +63,10 @@ def _folder(output: str | None, formats: tuple[str, ...]) -> Path:
 
 def capture(lab: "LabFolder", path: str, look: "LabLook | None") -> None:
     """Write a lab's own capture, or that of a run, and say how to look at it."""
-    lab.write(Path(path), look)
+    try:
+        lab.write(Path(path), look)
+    except OSError as error:
+        raise click.ClickException(f"{path}: {error.strerror}") from None
     echo(f"{path}: open it in Wireshark, or try `tshark -r {path}` or `pystack step {path}`\n", err=True)
 
 
