@@ -4,6 +4,7 @@ import difflib
 from functools import cache
 
 from pystack.labs.folders import LabFolder
+from pystack.labs.hosts import HostValue
 
 #: how fast people read a technical text, in words a minute
 WORDS = 130
@@ -28,5 +29,5 @@ def needs(lab: LabFolder) -> list[str]:
     found = {name for value in lab.values() for name in value.needs.split()}
     found |= {name for control in experiment.CONTROLS for name in control.value.needs.split()}
     found |= set(getattr(grader, "NEEDS", "").split())
-    host = any(getattr(part, "KERNEL_HOST", False) for part in (grader, experiment))
+    host = getattr(grader, "KERNEL_HOST", False) or any(isinstance(value, HostValue) for value in lab.values())
     return sorted(found) + ([KERNEL] if host else [])

@@ -46,12 +46,16 @@ def one_byte(name: str) -> OneByte:
     """Send one byte from `a` to the host `name`, which is `c` or `d`."""
     net = network()
     frames: dict[tuple[str, int], list[bytes]] = {}
-    for host in (net.hosts[host] for host in ("a", "b", name)):
-        host.port().taps.append(
-            lambda time, way, frame, host=host: (
-                frames.setdefault((host.name, way), []).append(frame) if is_data(frame) else None
-            )
-        )
+
+    def watch(host: str) -> None:
+        def tap(time: int, way: int, frame: bytes) -> None:
+            if is_data(frame):
+                frames.setdefault((host, way), []).append(frame)
+
+        net.hosts[host].port().taps.append(tap)
+
+    for host in ("a", "b", name):
+        watch(host)
     listener = stream(net.hosts[name])
     listener.bind("", 80)
     listener.listen()

@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from pystack.labs.hosts import HostValue
+from pystack.labs.lab_14_dns import tools
 from pystack.labs.lab_14_dns.forger import GUESSES, LOOKUPS, believed
 from pystack.labs.lab_14_dns.zones import LIFE, NEGATIVE, ZONES, build
 from pystack.labs.looks import LabLook
@@ -123,11 +125,21 @@ VALUES = [
         LOOKUPS,
         "lookups",
     ),
+    HostValue(
+        "dig",
+        "The real dig asks for `big`, which has 100 addresses: how many does it print, and does it need TCP? (1 is yes)",
+        "100, 1",
+        [100, 1],
+        "",
+        needs="dns dig greenlet",
+    ),
 ]
 
 
 def measure(name: str) -> Any:
     """Measure one of VALUES."""
+    if name == "dig":
+        return tools.dug()
     if name == "counted":
         return believed(1, counted=True)
     big = "big.example.test"

@@ -4,6 +4,8 @@ import asyncio
 from functools import cache
 from typing import Any
 
+from pystack.labs.hosts import HostValue
+from pystack.labs.lab_23_proxy import tools
 from pystack.labs.lab_23_proxy.slow import GAP, PIECES, busy
 from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
@@ -148,11 +150,14 @@ VALUES = [
     _value("isns", "How many different first sequence numbers do client and server see?", "2", 2, ""),
     _value("together", "Two requests at once, any number of connections: when?", "R1 + R2, both", [R1 + R2] * 2),
     _value("buffered", "A slow upload, and the proxy reads it whole: how long is the server busy with it?", "0", 0),
-]
+    HostValue("nginx", "The real nginx as the proxy: what is x in 10.0.x.1, and is the client named?", "2, 1", [2, 1], "", needs="nginx"),
+]  # fmt: skip
 
 
 def measure(name: str) -> Any:
     """Measure one of VALUES."""
+    if name == "nginx":
+        return tools.named()
     if name == "buffered":
         return busy(network(), PROXY, 65_536)
     if name in ("direct", "new", "pooled", "kept"):
