@@ -130,8 +130,8 @@ def test_the_list_has_time_and_needs(monkeypatch):
     assert all(row["minutes"] in range(10, 125, 5) for row in rows.values())
     monkeypatch.setenv("PATH", "/nowhere")
     lines = lab("list").output.splitlines()
-    place = next(n for n, line in enumerate(lines) if line.startswith(" 15  "))
-    assert lines[place].split()[1:4] == ["open", "30", "min"] and lines[place].endswith("(with openssl)")
+    place = next(n for n, line in enumerate(lines) if line.startswith(" 19  "))
+    assert lines[place].split()[1:4] == ["open", "25", "min"] and lines[place].endswith("(with openssl)")
     assert lines[place + 1].strip() == "needs openssl, which the Debian package openssl has"
 
 
