@@ -121,6 +121,10 @@ class LabFolder:
         experiment = self.module("experiment")
         return [(control, self.result(control.value, experiment.control)) for control in experiment.CONTROLS]
 
+    def no_capture(self) -> str:
+        """Return why there can be no capture here, or ""."""
+        return self.no_looks() or self.looks()[0].missing()
+
     def write(self, path: Path, look: LabLook | None = None) -> None:
         """Write a capture: of the experiment if it makes one itself, or else of one of its runs, by default the first. LabError if it has neither."""
         write = getattr(self.module("experiment"), "write", None)

@@ -72,6 +72,8 @@ export interface LabPage extends Lab {
   scenarios: Sight[];
   /** Why the lab has no runs of its own to step through, or "". */
   no_scenarios: string;
+  /** Why there can be no capture, or "". */
+  no_capture: string;
 }
 
 export interface ResultRow {
@@ -124,6 +126,8 @@ export interface CourseSource {
   page(lab: number): Promise<LabPage>;
   run(lab: number, predictions: Record<string, string>, onProgress: Progress): Job<RunResult>;
   plot(lab: number): Promise<{ svg: string[]; titles?: string[] }>;
+  /** Return the lab's capture in base 64, and a name for its file. */
+  capture(lab: number): Promise<{ name: string; data: string }>;
   check(lab: number, text: string): Job<Grade>;
   /** Save, unless the text was saved from elsewhere since version `base`. `last` says that the page is being closed. */
   save(lab: number, text: string, base: string, last?: boolean): Promise<Saved>;
