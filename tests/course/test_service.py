@@ -45,7 +45,7 @@ def test_the_index_has_each_lab_with_its_state(service):
     by_number = {lab["number"]: lab for lab in found["labs"]}
     assert by_number[17] == {
         "number": 17, "name": "nagle", "title": "Nagle's algorithm against delayed acknowledgements", "state": "open",
-        "lectures": "37, 38", "suffix": ".py", "host": False, "lacks": [],
+        "lectures": "37, 38", "suffix": ".py", "minutes": 20, "host": False, "lacks": [],
     }  # fmt: skip
     assert by_number[39]["host"] and by_number[39]["suffix"] == ".c" and by_number[37]["host"]
     assert not by_number[26]["host"]  # it needs Python modules alone

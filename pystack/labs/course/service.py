@@ -16,6 +16,7 @@ from typing import Any
 from pystack.labs.course import lectures
 from pystack.labs.course.files import LearnerFiles, version
 from pystack.labs.course.measuring import MeasureProgress, measured, results, written
+from pystack.labs.effort import minutes
 from pystack.labs.folders import LONGEST, LabError, LabFolder, LabResult, lab_of, labs
 from pystack.labs.handout.markdown import html
 from pystack.labs.looks import LabLook
@@ -93,6 +94,7 @@ class CourseService:
             "state": state(lab, progress),
             "lectures": lectures.lectures_of(lab.number),
             "suffix": lab.suffix,
+            "minutes": minutes(lab),
             "host": needs_host(lab),
             "lacks": lacks(lab),
         }

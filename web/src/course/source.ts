@@ -11,6 +11,8 @@ export interface Lab {
   state: LabState;
   lectures: string;
   suffix: ".py" | ".c" | ".js";
+  /** An estimate. */
+  minutes: number;
   /** It needs programs or the kernel of the machine. */
   host: boolean;
   lacks: string[];
