@@ -214,7 +214,7 @@ def run_lab(
     if asks:
         echo(_filled(one.section("Question")) + "\n")
     predictions = _predict(one) if asks else {}
-    results, controls = one.measure(), one.controls()
+    results, controls = labpages.measured(one)
     every = [*results, *(result for _, result in controls)]
     right = all(result.right for result in every)
     skipped = sum(bool(result.skipped) for result in every)

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,9 @@ from pystack.cli.faces import drawing, face
 from pystack.style import echo
 
 if TYPE_CHECKING:
-    from pystack.labs.folders import LabFolder
+    from pystack.labs.folders import LabFolder, LabResult
     from pystack.labs.looks import LabLook
+    from pystack.labs.values import LabControl
 
 FORMATS = (".svg", ".png", ".pdf")
 
@@ -68,6 +70,27 @@ def capture(lab: "LabFolder", path: str, look: "LabLook | None") -> None:
     except OSError as error:
         raise click.ClickException(f"{path}: {error.strerror}") from None
     echo(f"{path}: open it in Wireshark, or try `tshark -r {path}` or `pystack step {path}`\n", err=True)
+
+
+def measured(lab: "LabFolder") -> "tuple[list[LabResult], list[tuple[LabControl, LabResult]]]":
+    """Measure a lab's values and controls. Meanwhile, a line on a terminal says what is measured."""
+    from pystack.labs.text import width
+
+    controls = lab.module("experiment").CONTROLS
+    measure, control = lab.module("experiment").measure, lab.module("experiment").control
+    work = [(value, measure) for value in lab.values()] + [(one.value, control) for one in controls]
+    shows = sys.stderr.isatty()
+    found = []
+    for number, (value, run) in enumerate(work, 1):
+        if shows:
+            text = f"measuring {number} of {len(work)}: {value.question}"
+            sys.stderr.write(f"\r\x1b[K{text[: width() - 1]}")
+            sys.stderr.flush()
+        found.append(lab.result(value, run))
+    if shows:
+        sys.stderr.write("\r\x1b[K")
+        sys.stderr.flush()
+    return found[: len(lab.values())], list(zip(controls, found[len(lab.values()) :]))
 
 
 def server() -> Callable[..., None]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import re
 import shutil
 import subprocess
@@ -120,6 +121,21 @@ def test_a_lab_that_raises_or_hangs_is_a_fault_of_it_alone(tmp_path):
         experiment.write_text(text + line + "\n")
         done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
         assert done.stdout.count(f'faults=["{says}' if "'" in says else f"faults=['{says}") == 2, done.stdout
+
+
+def test_a_terminal_shows_what_is_measured():
+    """The line is for a terminal only, and it is gone when the results come."""
+    terminal, side = pty.openpty()
+    command = [sys.executable, "-m", "pystack.cli", "lab", "run", "17", "--no-predict"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=side, text=True, check=True, timeout=60)
+    os.close(side)
+    said = os.read(terminal, 65536).decode()
+    os.close(terminal)
+    values = folders.lab_of("17").values()
+    assert f"\r\x1b[Kmeasuring 2 of {len(values) + 1}: {values[1].question[:40]}" in said
+    assert said.endswith("\r\x1b[K") and "measuring" not in done.stdout
+    again = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert again.stderr == "" and again.stdout == done.stdout
 
 
 def test_the_list_has_time_and_needs(monkeypatch):
