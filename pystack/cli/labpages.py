@@ -12,13 +12,16 @@ import click
 
 from pystack.cli.faces import drawing, face
 from pystack.style import echo
+from pystack.visible import visible
 
 if TYPE_CHECKING:
     from pystack.labs.folders import LabFolder, LabResult
     from pystack.labs.looks import LabLook
-    from pystack.labs.values import LabControl
+    from pystack.labs.values import LabControl, LabValue
 
 FORMATS = (".svg", ".png", ".pdf")
+#: the terminal's cursor goes to the beginning of the line, which becomes empty
+CLEAR = "\r\x1b[K"
 
 
 def look_of(lab: "LabFolder", number: int) -> "LabLook":
@@ -76,21 +79,23 @@ def measured(lab: "LabFolder") -> "tuple[list[LabResult], list[tuple[LabControl,
     """Measure a lab's values and controls. Meanwhile, a line on a terminal says what is measured."""
     from pystack.labs.text import width
 
-    controls = lab.module("experiment").CONTROLS
-    measure, control = lab.module("experiment").measure, lab.module("experiment").control
-    work = [(value, measure) for value in lab.values()] + [(one.value, control) for one in controls]
-    shows = sys.stderr.isatty()
-    found = []
-    for number, (value, run) in enumerate(work, 1):
-        if shows:
-            text = f"measuring {number} of {len(work)}: {value.question}"
-            sys.stderr.write(f"\r\x1b[K{text[: width() - 1]}")
-            sys.stderr.flush()
-        found.append(lab.result(value, run))
-    if shows:
-        sys.stderr.write("\r\x1b[K")
+    if not sys.stderr.isatty():
+        return lab.measure(), lab.controls()
+    count = len(lab.values()) + len(lab.module("experiment").CONTROLS)
+    begun = 0
+
+    def begin(value: "LabValue") -> None:
+        nonlocal begun
+        begun += 1
+        text = f"measuring {begun} of {count}: {value.question}"
+        sys.stderr.write(CLEAR + visible(text[: width() - 1]))
         sys.stderr.flush()
-    return found[: len(lab.values())], list(zip(controls, found[len(lab.values()) :]))
+
+    try:
+        return lab.measure(begin), lab.controls(begin)
+    finally:
+        sys.stderr.write(CLEAR)
+        sys.stderr.flush()
 
 
 def server() -> Callable[..., None]:
