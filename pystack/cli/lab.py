@@ -361,13 +361,13 @@ def check(what: str | None, as_json: bool, junit: str | None, itself: bool, jobs
                     "lab": found.lab,
                     "verdict": "wrong" if text else "right",
                     "text": text,
-                    "skipped": found.lacks,
+                    "skipped": found.skips(),
                     "seconds": round(found.seconds, 3),
                     "processor": round(found.processor, 3),
                 }
             )
             if not as_json:
-                skipped = f" (without its grader, which {found.lacks})" if found.lacks else ""
+                skipped = f" ({found.skips()})" if found.skips() else ""
                 echo(f"lab {found.lab}: {text or 'right'}{skipped}, {found.seconds:.1f} s ({found.processor:.1f} s)")
     else:
         for one, path in _chosen(what, _progress()):

@@ -138,6 +138,17 @@ def test_a_terminal_shows_what_is_measured():
     assert again.stderr == "" and again.stdout == done.stdout
 
 
+def test_a_check_of_a_lab_says_what_was_skipped(monkeypatch):
+    assert "skipped" not in lab("check", "19", "--lab").output
+    monkeypatch.setenv("PATH", "/nowhere")
+    says = "2 values skipped: needs traceroute, which the Debian package traceroute has; needs ping, which the Debian package iputils-ping has"
+    assert lab("check", "3", "--lab").output.startswith(f"lab 3: right ({says}), ")
+    (record,) = json.loads(lab("check", "3", "--lab", "--json", "--junit", "j.xml").output)
+    assert (record["verdict"], record["skipped"]) == ("right", says)
+    with open("j.xml") as file:
+        assert says in file.read()
+
+
 def test_the_list_has_time_and_needs(monkeypatch):
     rows = {row["lab"]: row for row in json.loads(lab("list", "--json").output)}
     assert (rows[17]["minutes"], rows[17]["needs"], rows[17]["lacks"]) == (20, [], [])
