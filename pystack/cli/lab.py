@@ -178,7 +178,10 @@ def _row(result: "LabResult", prediction: Any, predicted: bool) -> None:
 @click.option("--plot", metavar="FILE", help="Write the lab's plot to this file, which ends with .svg, .png or .pdf.")
 @click.option("--web", is_flag=True, help="Then open a run in the stepper in the browser, at its key moment.")
 @click.option(
-    "--look", type=int, metavar="K", help="Which run of the lab --plot, --web and --write take.  [default: 1]"
+    "--look",
+    type=click.IntRange(1),
+    metavar="K",
+    help="Which run of the lab --plot, --web and --write take.  [default: 1]",
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port for --web; 0 takes a free one.")
 @click.option("--no-browser", is_flag=True, help="Do not open a browser for --web.")
