@@ -171,11 +171,18 @@ def _row(result: "LabResult", prediction: Any, predicted: bool) -> None:
 @click.option("--no-predict", is_flag=True, help="Do not ask for predictions.")
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON, without predictions and explanation.")
 @click.option(
-    "--write", type=click.Path(dir_okay=False), help="Write a capture for Wireshark to this file, if the lab has one."
+    "--write",
+    type=click.Path(dir_okay=False),
+    help="Write a capture for Wireshark to this file, with names and reasons.",
 )
 @click.option("--plot", metavar="FILE", help="Write the lab's plot to this file, which ends with .svg, .png or .pdf.")
 @click.option("--web", is_flag=True, help="Then open a run in the stepper in the browser, at its key moment.")
-@click.option("--look", default=1, show_default=True, metavar="K", help="Which run of the lab --plot and --web show.")
+@click.option(
+    "--look",
+    type=click.IntRange(1),
+    metavar="K",
+    help="Which run of the lab --plot, --web and --write take.  [default: 1]",
+)
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port for --web; 0 takes a free one.")
 @click.option("--no-browser", is_flag=True, help="Do not open a browser for --web.")
 def run_lab(
@@ -185,24 +192,24 @@ def run_lab(
     write: str | None,
     plot: str | None,
     web: bool,
-    look: int,
+    look: int | None,
     port: int,
     no_browser: bool,
 ) -> None:
     """Run lab N: predict each value, measure it, compare it with the formula, and run the control.
 
-    Files are written before that. A lab without a capture or a plot refuses the option, and says why. The exit status is 1 if a measured value is not what
+    Files are written before that. A lab without a run to look at refuses these options, and says why. The exit status is 1 if a measured value is not what
     its formula says.
     """
     one = _lab(number)
     if web and as_json:
         raise click.UsageError("--web shows a run to people, and --json prints results for programs: leave out one")
-    if not (web or plot) and look != 1:
-        raise click.UsageError("--look needs --plot or --web")
-    chosen = labpages.look_of(one, look) if web or plot else None
+    if not (web or plot or write) and look is not None:
+        raise click.UsageError("--look needs --plot, --web or --write")
+    chosen = labpages.look_of(one, look or 1) if web or plot or look else None
     serve = labpages.server() if web else None
     if write:
-        one.write(Path(write))
+        labpages.capture(one, write, chosen if look else None)
     if plot and chosen:
         labpages.draw(chosen, plot)
     _progress()  # says now if the file is damaged
@@ -210,7 +217,7 @@ def run_lab(
     if asks:
         echo(_filled(one.section("Question")) + "\n")
     predictions = _predict(one) if asks else {}
-    results, controls = one.measure(), one.controls()
+    results, controls = labpages.measured(one)
     every = [*results, *(result for _, result in controls)]
     right = all(result.right for result in every)
     skipped = sum(bool(result.skipped) for result in every)
@@ -357,13 +364,13 @@ def check(what: str | None, as_json: bool, junit: str | None, itself: bool, jobs
                     "lab": found.lab,
                     "verdict": "wrong" if text else "right",
                     "text": text,
-                    "skipped": found.lacks,
+                    "skipped": found.skips(),
                     "seconds": round(found.seconds, 3),
                     "processor": round(found.processor, 3),
                 }
             )
             if not as_json:
-                skipped = f" (without its grader, which {found.lacks})" if found.lacks else ""
+                skipped = f" ({found.skips()})" if found.skips() else ""
                 echo(f"lab {found.lab}: {text or 'right'}{skipped}, {found.seconds:.1f} s ({found.processor:.1f} s)")
     else:
         for one, path in _chosen(what, _progress()):

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,12 +12,16 @@ import click
 
 from pystack.cli.faces import drawing, face
 from pystack.style import echo
+from pystack.visible import visible
 
 if TYPE_CHECKING:
-    from pystack.labs.folders import LabFolder
+    from pystack.labs.folders import LabFolder, LabResult
     from pystack.labs.looks import LabLook
+    from pystack.labs.values import LabControl, LabValue
 
 FORMATS = (".svg", ".png", ".pdf")
+#: the terminal's cursor goes to the beginning of the line, which becomes empty
+CLEAR = "\r\x1b[K"
 
 
 def look_of(lab: "LabFolder", number: int) -> "LabLook":
@@ -59,6 +64,38 @@ def _folder(output: str | None, formats: tuple[str, ...]) -> Path:
         raise click.UsageError(f"{output}: the file's name must end in {', '.join(formats[:-1])} or {formats[-1]}")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def capture(lab: "LabFolder", path: str, look: "LabLook | None") -> None:
+    """Write a lab's own capture, or that of a run, and say how to look at it."""
+    try:
+        lab.write(Path(path), look)
+    except OSError as error:
+        raise click.ClickException(f"{path}: {error.strerror}") from None
+    echo(f"{path}: open it in Wireshark, or try `tshark -r {path}` or `pystack step {path}`\n", err=True)
+
+
+def measured(lab: "LabFolder") -> "tuple[list[LabResult], list[tuple[LabControl, LabResult]]]":
+    """Measure a lab's values and controls. Meanwhile, a line on a terminal says what is measured."""
+    from pystack.labs.text import width
+
+    if not sys.stderr.isatty():
+        return lab.measure(), lab.controls()
+    count = len(lab.values()) + len(lab.module("experiment").CONTROLS)
+    begun = 0
+
+    def begin(value: "LabValue") -> None:
+        nonlocal begun
+        begun += 1
+        text = f"measuring {begun} of {count}: {value.question}"
+        sys.stderr.write(CLEAR + visible(text[: width() - 1]))
+        sys.stderr.flush()
+
+    try:
+        return lab.measure(begin), lab.controls(begin)
+    finally:
+        sys.stderr.write(CLEAR)
+        sys.stderr.flush()
 
 
 def server() -> Callable[..., None]:

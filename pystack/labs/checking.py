@@ -22,13 +22,22 @@ LONGEST = 300
 
 @dataclass(frozen=True)
 class LabCheck:
-    """The faults of a lab, the programs that this machine lacks for its grader, and the seconds of the check: by the clock, and of processors."""
+    """The faults of a lab, what this machine lacks for its grader and for each value that was skipped, and the seconds of the check: by the clock, and of processors."""
 
     lab: int
     faults: list[str]
     lacks: str = ""
     seconds: float = 0
     processor: float = 0
+    skipped: Sequence[str] = ()
+
+    def skips(self) -> str:
+        """Return what was not checked, in words, or ""."""
+        count = len(self.skipped)
+        parts = [f"without its grader, which {self.lacks}"] if self.lacks else []
+        if count:
+            parts.append(f"{count} value{'s' * (count > 1)} skipped: {'; '.join(dict.fromkeys(self.skipped))}")
+        return "; ".join(parts)
 
 
 def check(lab: LabFolder) -> LabCheck:
@@ -37,9 +46,11 @@ def check(lab: LabFolder) -> LabCheck:
     try:
         found = list(faults(lab))
         lacks = lab.lacks()
+        every = [*lab.values(), *(control.value for control in lab.module("experiment").CONTROLS)]
+        skipped = [value.missing() for value in every if value.missing()]
     except Exception as error:
-        found, lacks = [f"{type(error).__name__}: {error}"], ""
-    return LabCheck(lab.number, found, lacks, time.monotonic() - began, _processor() - used)
+        found, lacks, skipped = [f"{type(error).__name__}: {error}"], "", []
+    return LabCheck(lab.number, found, lacks, time.monotonic() - began, _processor() - used, skipped)
 
 
 def check_all(labs: Sequence[LabFolder], jobs: int = 0) -> Iterator[LabCheck]:

@@ -24,9 +24,11 @@ def minutes(lab: LabFolder) -> int:
 
 def needs(lab: LabFolder) -> list[str]:
     """Return the programs and Python modules that some part of the lab needs, and a kernel host if it needs one."""
+    from pystack.labs.hosts import HostValue  # the page of the course, which asks for minutes alone, has no processes
+
     grader, experiment = lab.module("grader"), lab.module("experiment")
     found = {name for value in lab.values() for name in value.needs.split()}
     found |= {name for control in experiment.CONTROLS for name in control.value.needs.split()}
     found |= set(getattr(grader, "NEEDS", "").split())
-    host = any(getattr(part, "KERNEL_HOST", False) for part in (grader, experiment))
+    host = getattr(grader, "KERNEL_HOST", False) or any(isinstance(value, HostValue) for value in lab.values())
     return sorted(found) + ([KERNEL] if host else [])

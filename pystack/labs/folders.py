@@ -3,7 +3,7 @@
 import importlib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,6 +18,10 @@ HERE = Path(__file__).resolve().parent
 SUFFIXES = (".py", ".c", ".js")
 LONGEST = 1 << 18  # bytes of a learner's file
 _NAME = re.compile(r"lab_(\d\d)_([a-z0-9_]+)")
+
+
+#: is called with a value before it is measured
+BeginValue = Callable[[LabValue], None]
 
 
 class LabError(Exception):
@@ -111,25 +115,37 @@ class LabFolder:
         """Return the values that the experiment measures."""
         return list(self.module("experiment").VALUES)
 
-    def measure(self) -> list[LabResult]:
-        """Run the experiment, once for each value."""
+    def measure(self, begin: BeginValue | None = None) -> list[LabResult]:
+        """Run the experiment, once for each value. `begin` is called before each of them."""
         measure = self.module("experiment").measure
-        return [self.result(value, measure) for value in self.values()]
+        return [self.result(value, measure, begin) for value in self.values()]
 
-    def controls(self) -> list[tuple[LabControl, LabResult]]:
-        """Run each control."""
+    def controls(self, begin: BeginValue | None = None) -> list[tuple[LabControl, LabResult]]:
+        """Run each control. `begin` is called before each of them."""
         experiment = self.module("experiment")
-        return [(control, self.result(control.value, experiment.control)) for control in experiment.CONTROLS]
+        return [(one, self.result(one.value, experiment.control, begin)) for one in experiment.CONTROLS]
 
-    def write(self, path: Path) -> None:
-        """Write the capture of the experiment. LabError if the lab has none."""
+    def no_capture(self) -> str:
+        """Return why there can be no capture here, or ""."""
+        return self.no_looks() or self.looks()[0].missing()
+
+    def write(self, path: Path, look: LabLook | None = None) -> None:
+        """Write a capture: of the experiment if it makes one itself, or else of one of its runs, by default the first. LabError if it has neither."""
         write = getattr(self.module("experiment"), "write", None)
-        if write is None:
-            raise LabError(f"lab {self.number} writes no capture")
-        write(path)
+        if write is not None and look is None:
+            write(path)
+            return
+        if not self.looks():
+            raise LabError(f"lab {self.number} writes no capture: {self.no_looks()}")
+        look = look or self.looks()[0]
+        if look.missing():
+            raise LabError(f"{look.title}: {look.missing()}")
+        look.capture(path)
 
-    def result(self, value: LabValue, measure: Any) -> LabResult:
+    def result(self, value: LabValue, measure: Any, begin: BeginValue | None = None) -> LabResult:
         """Measure one value by calling `measure(name)`, or skip it if this machine lacks something."""
+        if begin is not None:
+            begin(value)
         missing = value.missing()
         return LabResult(value, None, missing) if missing else LabResult(value, measure(value.name))
 

@@ -15,7 +15,7 @@ def legal(text: str) -> str:
 
 
 def write(path: Path, records: Sequence[dict[str, Any]]) -> None:
-    """Write a file. A record has "lab", "verdict", "text" and "seconds", and may have "output"."""
+    """Write a file. A record has "lab", "verdict", "text" and "seconds", and may have "output", and "skipped" with what was not checked."""
     wrong = sum(record["verdict"] not in ("right", "skipped") for record in records)
     skipped = sum(record["verdict"] == "skipped" for record in records)
     seconds = sum(record["seconds"] for record in records)
@@ -31,8 +31,9 @@ def write(path: Path, records: Sequence[dict[str, Any]]) -> None:
                 ET.SubElement(case, "skipped", message=text)
             else:
                 ET.SubElement(case, "failure", type=record["verdict"], message=text).text = text
-        if record.get("output"):
-            ET.SubElement(case, "system-out").text = legal(record["output"])
+        said = [record[key] for key in ("skipped", "output") if record.get(key)]
+        if said:
+            ET.SubElement(case, "system-out").text = legal("\n".join(said))
     suites = ET.Element("testsuites")
     suites.append(suite)
     ET.indent(suites)

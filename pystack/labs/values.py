@@ -1,5 +1,6 @@
 """What an experiment measures: a value with its question, its formula, and the result that the formula gives."""
 
+import glob
 import math
 import shutil
 import sys
@@ -12,14 +13,19 @@ SCALES = {"us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 #: program that an experiment may need -> the Debian package that has it
 PACKAGES = {
     "curl": "curl",
+    "dig": "bind9-dnsutils",
     "gcc": "gcc",
+    "nginx": "nginx",
     "node": "nodejs",
     "openssl": "openssl",
     "ping": "iputils-ping",
+    "postgres": "postgresql",
     "prlimit": "util-linux",
+    "psql": "postgresql-client",
     "setpriv": "util-linux",
     "ss": "iproute2",
     "tcpdump": "tcpdump",
+    "traceroute": "traceroute",
     "tshark": "tshark",
 }
 #: Python module that an experiment may need -> the extra of pystack that installs it
@@ -34,6 +40,12 @@ EXTRAS = {
 }
 
 
+def program(name: str) -> str:
+    """Return the path of a program, or "" if this machine has none. Debian keeps PostgreSQL's server in a folder of its own."""
+    found = glob.glob(f"/usr/lib/postgresql/*/bin/{name}")
+    return shutil.which(name) or max(found, default="", key=lambda path: int(path.split("/")[4].split(".")[0]))
+
+
 def lacking(needs: str) -> str:
     """Return which of these programs and modules this machine lacks, with the package that has it, or ""."""
     page = sys.platform == "emscripten"
@@ -45,7 +57,7 @@ def lacking(needs: str) -> str:
                 return f"needs {name}, which pip install 'pystack[{EXTRAS[name]}]' installs"
         elif page:
             return f"needs {name}, and a browser cannot start programs"
-        elif not shutil.which(name):
+        elif not program(name):
             return f"needs {name}, which the Debian package {PACKAGES[name]} has"
     return ""
 

@@ -460,10 +460,11 @@ class Network(Topology, Scheduler):
             host.stack.probe = self.frame_probe
         return self.frame_probe
 
-    def annotated_capture(self, out: "str | BinaryIO") -> PcapngWriter:
-        """A capture of all hosts whose comments say what the stacks decided, drops included."""
+    def annotated_capture(self, out: "str | BinaryIO", *ports: SimPort) -> PcapngWriter:
+        """A capture of these ports (of all hosts, if none is named), with the names of the hosts, and comments that say what the stacks decided, drops included."""
         writer = PcapngWriter.open(out) if isinstance(out, str) else PcapngWriter(out)
-        frames = OrderedFrames(AnnotatedCapture(writer, hosts=True))
+        writer.names({address: host.name for host in self.all_hosts() for address in host.addresses()})
+        frames = OrderedFrames(_of_ports(AnnotatedCapture(writer, hosts=True), ports))
         self.watch(frames)
         self._ordered.append(frames)
         self._writers.append(writer)
@@ -518,6 +519,12 @@ class _TrueTimes(FrameProbe):
         """See FrameProbe."""
         event.time = self.net.now
         super().event(event)
+
+
+def _of_ports(sink: Callable[[FrameRecord], None], ports: Sequence[SimPort]) -> Callable[[FrameRecord], None]:
+    """Return a sink that passes on the frames of these ports, or all if there are none."""
+    chosen = {(port.node.name, port.name) for port in ports}
+    return lambda record: sink(record) if not chosen or (record.host, record.iface) in chosen else None
 
 
 def _capture_tap(writer: PcapngWriter, number: int) -> Tap:

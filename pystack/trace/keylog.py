@@ -112,7 +112,10 @@ def inject(source: str, target: str, keys: bytes) -> None:
         writer.secrets(good)
         numbers: dict[Any, int] = {}
         reader = PcapngReader(file, source)
+        named: dict[str, str] = {}
         for frame in reader:
+            writer.names({address: name for address, name in reader.names.items() if address not in named})
+            named.update(reader.names)
             key = frame.interface
             if key not in numbers:
                 numbers[key] = writer.interface(key.name, key.linktype)

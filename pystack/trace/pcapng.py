@@ -1,13 +1,13 @@
 """Writes and reads pcapng files without a library (draft-ietf-opsawg-pcapng).
 
 The writer's files suit Wireshark, tshark and tcpdump. They have one section, nanosecond timestamps, interface names,
-the direction of each frame, comments with the stack's decisions, and TLS keys. The reader accepts any
+the direction of each frame, comments with the stack's decisions, names of addresses, and TLS keys. The reader accepts any
 pcapng file: it knows both byte orders, and skips unknown blocks.
 """
 
 import ipaddress
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, BinaryIO, NamedTuple
 
 from pystack.runtime import forked
@@ -124,6 +124,16 @@ class PcapngWriter:
         Wireshark decrypts the frames after them with these keys.
         """
         self._write(_block(DSB, struct.pack("<II", TLS_KEY_LOG, len(keylog)) + _pad(keylog)))
+
+    def names(self, names: Mapping[str, str]) -> None:
+        """Write the names of addresses (section 4.5). Wireshark shows them for the frames after them, if it resolves network addresses."""
+        records = []
+        for address, name in names.items():
+            found = ipaddress.ip_address(address)
+            value = (found.packed + _text(name) + b"\0")[:MAX_OPTION]
+            records.append(struct.pack("<HH", 1 if found.version == 4 else 2, len(value)) + _pad(value))
+        if records:
+            self._write(_block(NRB, b"".join((*records, bytes(4)))))
 
     def close(self) -> None:
         """Flush and close the file. A second call does nothing."""

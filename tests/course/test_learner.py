@@ -6,6 +6,7 @@ import pytest
 
 from pystack.labs.folders import lab_of
 from pystack.labs.grading import grade
+from pystack.trace.pcapng import PcapngReader
 from tests.stepper.web.page import Page
 from tests.stepper.web.served import ROOT, commanding
 
@@ -364,6 +365,20 @@ def test_plots(browser, shared):
         assert "waterfall" in page.text("figure:nth-of-type(2) figcaption")
         page.open(37)
         assert page.page.locator("#plots").count() == 0 and "nothing of its own" in page.text("#look")
+
+
+def test_a_capture_is_saved(browser, shared, tmp_path):
+    with CoursePage(browser, shared.address + "#lab=27") as page:
+        page.at(27)
+        with page.page.expect_download() as download:
+            page.page.click("#capture")
+        assert download.value.suggested_filename == "lab_27_wireshark_udp.pcapng"
+        download.value.save_as(tmp_path / "x.pcapng")
+        with open(tmp_path / "x.pcapng", "rb") as file:
+            assert len(list(PcapngReader(file))) > 20
+        assert "tshark -r lab_27_wireshark_udp.pcapng" in page.text("#look .shown")
+        page.open(37)
+        assert page.page.locator("#capture").count() == 0 and page.complaints == []
 
 
 def test_other_languages(browser, shared):

@@ -119,6 +119,11 @@ def test_the_stepper_is_a_page_in_a_sandbox(served):
     assert served.ask("GET", "step/nothing")[0] == 404 and served.ask("GET", "step/..%2fapi")[0] == 404
 
 
+def test_a_capture(served):
+    assert served.json("api/capture/27")["name"] == "lab_27_wireshark_udp.pcapng"
+    assert served.ask("GET", "api/capture/37")[0] == served.ask("GET", "api/capture/99")[0] == 404
+
+
 def test_plots(served):
     pytest.importorskip("matplotlib")
     assert len(served.json("api/plot/17")["svg"]) == 3

@@ -3,6 +3,7 @@
 import ast
 import base64
 import gzip
+import io
 import json
 import re
 import threading
@@ -14,12 +15,13 @@ import pytest
 
 import pystack
 from pystack.labs.course.files import LearnerFiles, version
-from pystack.labs.course.host import grade_text, measure_apart, record_apart
-from pystack.labs.course.measuring import measured
+from pystack.labs.course.host import grade_text, measure_apart, record_apart, write_apart
+from pystack.labs.course.measuring import measured, written
 from pystack.labs.course.service import CourseService, recorded, stepper
 from pystack.labs.folders import LONGEST, LabError, lab_of, labs
 from pystack.labs.looks import LabLook
 from pystack.labs.progress import LabProgress
+from pystack.trace.pcapng import PcapngReader
 
 pytest.importorskip("markdown_it")
 pytest.importorskip("construct")
@@ -43,10 +45,10 @@ def test_the_index_has_each_lab_with_its_state(service):
     by_number = {lab["number"]: lab for lab in found["labs"]}
     assert by_number[17] == {
         "number": 17, "name": "nagle", "title": "Nagle's algorithm against delayed acknowledgements", "state": "open",
-        "lectures": "37, 38", "suffix": ".py", "host": False, "lacks": [],
+        "lectures": "37, 38", "suffix": ".py", "minutes": 20, "host": False, "lacks": [],
     }  # fmt: skip
     assert by_number[39]["host"] and by_number[39]["suffix"] == ".c" and by_number[37]["host"]
-    assert not by_number[14]["host"]  # it needs Python modules alone
+    assert not by_number[26]["host"]  # it needs Python modules alone
     rows = {row["topic"]: row for row in found["rows"]}
     assert rows["Nagle's algorithm"] == {
         "lectures": "37", "topic": "Nagle's algorithm", "labs": [17], "scenarios": ["nagle"],
@@ -205,8 +207,22 @@ def test_what_is_no_scenario(service):
             service.step(name)
 
 
+@pytest.mark.parametrize("write", [written, write_apart])
+def test_a_capture_for_wireshark(write):
+    service = CourseService(grade_text, write=write)
+    for number in (17, 27):
+        found = plain(service.capture(number))
+        reader = PcapngReader(io.BytesIO(base64.b64decode(found["data"])))
+        assert found["name"] == lab_of(str(number)).path.name + ".pcapng"
+        assert any("RFC" in comment for frame in reader for comment in frame.comments)
+        assert reader.names == {"10.0.0.1": "a", "10.0.0.2": "b"} and service.page(number)["no_capture"] == ""
+    with pytest.raises(LabError, match="lab 37 writes no capture: its client is the kernel"):
+        service.capture(37)
+
+
 def test_a_lab_without_looks_says_why(service):
     page = service.page(37)
+    assert page["no_capture"] == page["no_scenarios"]
     assert not [one for one in page["scenarios"] if one["own"]] and page["no_scenarios"]
     assert service.plot(37) == {"svg": [], "titles": []}
 

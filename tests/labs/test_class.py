@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from pystack.cli.main import cli
 from pystack.labs import classroom, watching
-from pystack.labs.folders import LabError
+from pystack.labs.folders import LabError, lab_of
 from pystack.labs.grading import GradeLimits
 from pystack.trace.pcapng import PcapngReader
 
@@ -205,9 +205,38 @@ def test_watch_says_what_is_missing(tmp_path, monkeypatch):
         next(watching.saves([path]))
 
 
-def test_a_capture_is_written(tmp_path):
-    assert lab("run", "27", "--no-predict", "--write", "udp.pcapng").exit_code == 0
-    with open("udp.pcapng", "rb") as file:
-        assert len(list(PcapngReader(file))) > 20
-    done = lab("run", "17", "--no-predict", "--write", "no.pcapng")
-    assert done.exit_code == 1 and "lab 17 writes no capture" in done.output
+def capture_of(path):
+    with open(path, "rb") as file:
+        reader = PcapngReader(file)
+        return list(reader), reader.names
+
+
+def test_a_capture_is_written():
+    done = lab("run", "27", "--json", "--write", "udp.pcapng")
+    assert done.exit_code == 0 and "udp.pcapng: open it in Wireshark" in done.stderr and json.loads(done.stdout)
+    frames, names = capture_of("udp.pcapng")
+    assert len(frames) > 20 and names == {"10.0.0.1": "a", "10.0.0.2": "b"}
+
+
+@pytest.mark.parametrize("number", ["28", "29", "31", "32"])
+def test_captures_have_names_and_reasons(number, tmp_path):
+    lab_of(number).write(tmp_path / "x.pcapng")
+    frames, names = capture_of(tmp_path / "x.pcapng")
+    assert {frame.interface.name for frame in frames} in ({"a:eth0"}, {"client:eth0"})
+    assert names["10.0.1.1" if number == "32" else "10.0.0.1"] == frames[0].interface.name.split(":")[0]
+    assert all(frame.comments for frame in frames)
+
+
+def test_a_lab_without_a_capture_of_its_own_writes_that_of_a_run():
+    assert lab("run", "17", "--no-predict", "--write", "one.pcapng").exit_code == 0
+    assert lab("run", "17", "--no-predict", "--write", "two.pcapng", "--look", "2").exit_code == 0
+    (one, names), (two, _) = capture_of("one.pcapng"), capture_of("two.pcapng")
+    assert names == {"10.0.0.1": "a", "10.0.0.2": "b"}
+    found = [
+        any("delayed-ACK timer" in comment for frame in frames for comment in frame.comments) for frames in (one, two)
+    ]
+    assert found == [True, False]
+    done = lab("run", "37", "--write", "no.pcapng")
+    assert done.exit_code == 1 and "lab 37 writes no capture: its client is the kernel" in done.output
+    done = lab("run", "17", "--no-predict", "--write", "nowhere/x.pcapng")
+    assert done.exit_code == 1 and "nowhere/x.pcapng" in done.output and "Traceback" not in done.output

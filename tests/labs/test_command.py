@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import re
 import shutil
 import subprocess
@@ -122,6 +123,32 @@ def test_a_lab_that_raises_or_hangs_is_a_fault_of_it_alone(tmp_path):
         assert done.stdout.count(f'faults=["{says}' if "'" in says else f"faults=['{says}") == 2, done.stdout
 
 
+def test_a_terminal_shows_what_is_measured():
+    """The line is for a terminal only, and it is gone when the results come."""
+    terminal, side = pty.openpty()
+    command = [sys.executable, "-m", "pystack.cli", "lab", "run", "17", "--no-predict"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=side, text=True, check=True, timeout=60)
+    os.close(side)
+    said = os.read(terminal, 65536).decode()
+    os.close(terminal)
+    values = folders.lab_of("17").values()
+    assert f"\r\x1b[Kmeasuring 2 of {len(values) + 1}: {values[1].question[:40]}" in said
+    assert said.endswith("\r\x1b[K") and "measuring" not in done.stdout
+    again = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert again.stderr == "" and again.stdout == done.stdout
+
+
+def test_a_check_of_a_lab_says_what_was_skipped(monkeypatch):
+    assert "skipped" not in lab("check", "19", "--lab").output
+    monkeypatch.setenv("PATH", "/nowhere")
+    says = "2 values skipped: needs traceroute, which the Debian package traceroute has; needs ping, which the Debian package iputils-ping has"
+    assert lab("check", "3", "--lab").output.startswith(f"lab 3: right ({says}), ")
+    (record,) = json.loads(lab("check", "3", "--lab", "--json", "--junit", "j.xml").output)
+    assert (record["verdict"], record["skipped"]) == ("right", says)
+    with open("j.xml") as file:
+        assert says in file.read()
+
+
 def test_the_list_has_time_and_needs(monkeypatch):
     rows = {row["lab"]: row for row in json.loads(lab("list", "--json").output)}
     assert (rows[17]["minutes"], rows[17]["needs"], rows[17]["lacks"]) == (20, [], [])
@@ -130,8 +157,8 @@ def test_the_list_has_time_and_needs(monkeypatch):
     assert all(row["minutes"] in range(10, 125, 5) for row in rows.values())
     monkeypatch.setenv("PATH", "/nowhere")
     lines = lab("list").output.splitlines()
-    place = next(n for n, line in enumerate(lines) if line.startswith(" 15  "))
-    assert lines[place].split()[1:4] == ["open", "30", "min"] and lines[place].endswith("(with openssl)")
+    place = next(n for n, line in enumerate(lines) if line.startswith(" 19  "))
+    assert lines[place].split()[1:4] == ["open", "25", "min"] and lines[place].endswith("(with openssl)")
     assert lines[place + 1].strip() == "needs openssl, which the Debian package openssl has"
 
 

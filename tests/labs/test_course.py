@@ -10,7 +10,7 @@ from pystack.labs.folders import labs
 from pystack.stepper import scenarios
 
 ROOT = Path(__file__).resolve().parents[2]
-TABLE = re.compile(r"^\| ([-\d, ]+) \| ([^|]+) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", re.M)
+TABLE = re.compile(r"^\| ([-\d, ]+) \| ([^|]+) \| [^|]{20,} \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", re.M)
 ROWS = TABLE.findall((ROOT / "docs" / "reference" / "course.md").read_text())
 LAB = re.compile(r"\[(\d+)\]\(../../pystack/labs/(\w+)/page\.md\)")
 

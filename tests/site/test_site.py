@@ -121,6 +121,16 @@ def test_a_step_back_in_the_stepper(learner):
 
 
 @pytest.mark.timeout(600)
+def test_a_capture_is_saved(learner, tmp_path):
+    learner.open(LAB)
+    with learner.page.expect_download(timeout=120_000) as download:
+        learner.page.click("#capture")
+    download.value.save_as(tmp_path / "site.pcapng")
+    lab_of(str(LAB)).write(tmp_path / "here.pcapng")
+    assert (tmp_path / "site.pcapng").read_bytes() == (tmp_path / "here.pcapng").read_bytes()
+
+
+@pytest.mark.timeout(600)
 def test_hostile_files_are_stopped(learner):
     learner.open(LAB)
     for text, words in {

@@ -12,6 +12,8 @@ from pystack.trace.errors import TraceError
 
 ARP = bytes.fromhex("ffffffffffff02000000000108060001080006040001020000000001 0a000001000000000000 0a000002")
 
+PING = bytes.fromhex("020000000002 020000000001 0800 45000014000040004001 26e7 0a000001 0a000002")
+
 
 def capture(**kwargs) -> bytes:
     out = io.BytesIO()
@@ -38,6 +40,21 @@ def test_round_trip():
     assert (second.time, second.interface.linktype, second.direction) == (5_000_000_000_123_456_789, 101, 1)
     assert third.data == ARP + b"x" and third.comments == []
     assert reader.secrets == [b"CLIENT_RANDOM 00 11\n"]
+
+
+def test_names_of_addresses(tmp_path):
+    path, names = tmp_path / "x.pcapng", {"10.0.0.1": "Zoë", "2001:db8::1": "six"}
+    writer = pcapng.PcapngWriter.open(str(path))
+    writer.names({})
+    writer.names(names)
+    writer.packet(writer.interface("eth0"), 0, PING)
+    writer.close()
+    reader = pcapng.PcapngReader(io.BytesIO(path.read_bytes()))
+    assert len(list(reader)) == 1 and reader.names == names
+    if shutil.which("tshark"):
+        command = ["tshark", "-r", str(path), "-N", "n", "-T", "fields", "-e", "ip.src_host", "-e", "ip.dst_host"]
+        out = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+        assert out == "Zoë\t10.0.0.2\n"
 
 
 def test_big_endian_file_is_read():

@@ -30,7 +30,7 @@ from pystack.labs.progress import LabProgress
 from pystack.sim.scheduler import SimError
 
 LEARNER = Path("/learner")
-METHODS = ("index", "page", "run", "plot", "check", "save", "hint", "solution", "reset", "step")
+METHODS = ("index", "page", "run", "plot", "capture", "check", "save", "hint", "solution", "reset", "step")
 #: Linux's numbers of what programs with asyncio use, and what a browser's socket module does not have
 LINUX = {"AF_UNIX": 1, "SO_REUSEADDR": 2, "SO_REUSEPORT": 15}
 #: ways from Python to the page, which an exercise does not need
@@ -115,6 +115,14 @@ class CourseDesk:
 def measure(number: int, report: MeasureProgress) -> str:
     """Measure a lab, and return what `measuring.measured` returns, as JSON."""
     return json.dumps(measured(lab_of(str(number)), report))
+
+
+def capture(number: int) -> str:
+    """Return a lab's capture as JSON, or "error" with a text for the learner."""
+    try:
+        return json.dumps(CourseService(grade=_no_grade).capture(number))
+    except (LabError, ValueError) as error:
+        return json.dumps({"error": str(error)})
 
 
 def step(scenario: str) -> str:

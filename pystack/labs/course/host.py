@@ -57,7 +57,17 @@ def measure_apart(
 
 def record_apart(lab: LabFolder, look: int) -> bytes:
     """Return the recording of a lab's look, which is run in a process of its own. LabError if the process fails."""
-    command, env = _command(str(lab.number), str(look))
+    return _bytes(lab, str(look))
+
+
+def write_apart(lab: LabFolder) -> bytes:
+    """Return a lab's capture, which is written in a process of its own. LabError if the process fails."""
+    return _bytes(lab, "capture")
+
+
+def _bytes(lab: LabFolder, what: str) -> bytes:
+    """Return what a runner writes."""
+    command, env = _command(str(lab.number), what)
     process = subprocess.Popen(
         command,
         env=env,

@@ -1,6 +1,8 @@
 """Measures a lab's values and controls one after the other, and reports how far it is."""
 
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from pystack.labs.folders import LabFolder, LabResult
@@ -27,6 +29,14 @@ def measured(lab: LabFolder, progress: MeasureProgress | None = None, stop: Any 
     if progress is not None:
         progress(len(everything), len(everything), "")
     return found
+
+
+def written(lab: LabFolder) -> bytes:
+    """Return the lab's capture."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "capture.pcapng"
+        lab.write(path)
+        return path.read_bytes()
 
 
 def results(lab: LabFolder, found: list[list[Any]]) -> tuple[list[LabResult], list[tuple[str, LabResult]]]:

@@ -1,14 +1,14 @@
-"""The process in which the course runs an experiment: `python -m pystack.labs.course.runner LAB [LOOK]`.
+"""The process in which the course runs an experiment: `python -m pystack.labs.course.runner LAB [LOOK|capture]`.
 
 It writes lines of JSON: {"progress": [done, of, what]} before each value, and at the end {"found": [[measured, skipped], ...]}. With the
-number of a look, from 0, it writes the recording of that run instead.
+number of a look, from 0, it writes the recording of that run instead, and with "capture" the lab's capture.
 """
 
 import json
 import os
 import sys
 
-from pystack.labs.course.measuring import measured
+from pystack.labs.course.measuring import measured, written
 from pystack.labs.folders import lab_of
 
 
@@ -19,7 +19,7 @@ def main() -> None:
     lab = lab_of(sys.argv[1])
     if sys.argv[2:]:
         with os.fdopen(out, "wb") as file:
-            file.write(lab.looks()[int(sys.argv[2])].recording())
+            file.write(written(lab) if sys.argv[2] == "capture" else lab.looks()[int(sys.argv[2])].recording())
         return
     lines = os.fdopen(out, "w")
 

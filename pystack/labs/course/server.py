@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from pystack.labs.course.host import grade_text, measure_apart, record_apart
+from pystack.labs.course.host import grade_text, measure_apart, record_apart, write_apart
 from pystack.labs.course.service import CourseService
 from pystack.labs.folders import LONGEST, LabError
 from pystack.labs.handout.markdown import html
@@ -128,6 +128,7 @@ def application(service: CourseService, jobs: CourseJobs, port: int, secret: str
         Route(f"{base}/api/index", asked(service.index)),
         Route(f"{base}/api/page/{{n:int}}", asked(service.page)),
         Route(f"{base}/api/plot/{{n:int}}", asked(service.plot)),
+        Route(f"{base}/api/capture/{{n:int}}", asked(service.capture)),
         Route(f"{base}/api/run/{{n:int}}", followed(jobs, run_lab), methods=["POST"]),
         Route(f"{base}/api/check/{{n:int}}", followed(jobs, check), methods=["POST"]),
         *(Route(f"{base}/api/{name}/{{n:int}}", asked(posted[name]), methods=["POST"]) for name in posted),
@@ -182,7 +183,8 @@ def serve(*, port: int = 0, browser: bool = True, lab: int | None = None) -> Non
     """Serve the course on 127.0.0.1 until Ctrl-C, and print its address, which opens a lab if one is given."""
     bundle.text("course.js")  # fails now if the bundle is missing, and so does the next line without its package
     html("")
-    service, jobs = CourseService(grade_text, measure=measure_apart, record=record_apart), CourseJobs()
+    service = CourseService(grade_text, measure=measure_apart, record=record_apart, write=write_apart)
+    jobs = CourseJobs()
     try:
         run(
             lambda port, secret: application(service, jobs, port, secret),

@@ -4,6 +4,7 @@ The same class answers on this machine (server.py) and in a page without a serve
 between the two is given to the constructor: how a file is graded, where an experiment runs, and where progress and files are.
 """
 
+import base64
 import re
 import threading
 from bisect import bisect_right
@@ -14,7 +15,8 @@ from typing import Any
 
 from pystack.labs.course import lectures
 from pystack.labs.course.files import LearnerFiles, version
-from pystack.labs.course.measuring import MeasureProgress, measured, results
+from pystack.labs.course.measuring import MeasureProgress, measured, results, written
+from pystack.labs.effort import minutes
 from pystack.labs.folders import LONGEST, LabError, LabFolder, LabResult, lab_of, labs
 from pystack.labs.handout.markdown import html
 from pystack.labs.looks import LabLook
@@ -36,6 +38,8 @@ GradeText = Callable[[LabFolder, str, Any], Any]
 MeasureLab = Callable[[LabFolder, MeasureProgress | None, Any], list[list[Any]]]
 #: lab, and the number of a look from 0 -> the recording of its run
 RecordLook = Callable[[LabFolder, int], bytes]
+#: lab -> its capture
+WriteCapture = Callable[[LabFolder], bytes]
 #: the name of a lab's look: its lab, and its number from 1
 _LOOK = re.compile(r"(\d{1,3})\.(\d{1,2})")
 
@@ -58,11 +62,13 @@ class CourseService:
         measure: MeasureLab = measured,
         files: LearnerFiles | None = None,
         record: RecordLook = recorded,
+        write: WriteCapture = written,
     ):
         self.grade = grade
         self.progress = progress
         self.measure = measure
         self.record = record
+        self.write = write
         self.files = files or LearnerFiles()
         self._lock = threading.Lock()
         self._making = threading.Lock()
@@ -88,6 +94,7 @@ class CourseService:
             "state": state(lab, progress),
             "lectures": lectures.lectures_of(lab.number),
             "suffix": lab.suffix,
+            "minutes": minutes(lab),
             "host": needs_host(lab),
             "lacks": lacks(lab),
         }
@@ -125,6 +132,7 @@ class CourseService:
             "next": following(lab),
             "scenarios": sights(lab),
             "no_scenarios": lab.no_looks(),
+            "no_capture": lab.no_capture(),
         }
 
     # -- predict, run, compare -------------------------------------------------------------------------------------------
@@ -191,6 +199,15 @@ class CourseService:
                     continue
                 found["titles"].append(f"{one.title} ({one.plot})")
         return found
+
+    def capture(self, n: int | str) -> dict[str, Any]:
+        """Return the lab's capture in base 64, and a name for its file."""
+        lab = lab_of(str(n))
+        if lab.no_capture():
+            raise LabError(f"lab {lab.number} writes no capture: {lab.no_capture()}")
+        with self._making:
+            data = self.write(lab)
+        return {"name": f"{lab.path.name}.pcapng", "data": base64.b64encode(data).decode()}
 
     def step(self, scenario: str) -> dict[str, Any]:
         """Return a page with the stepper at the key moment of a scenario, or of a lab's look such as "17.1"."""

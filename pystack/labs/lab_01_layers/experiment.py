@@ -3,6 +3,7 @@
 from typing import Any
 
 import pystack_c.const as C
+from pystack.labs.lab_01_layers.hosts import one_byte
 from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.testing.lab import MS, A, B, Lab, Network, S, pattern, stream
@@ -88,13 +89,17 @@ VALUES = [
     LabValue("goodput", "Which share of the wire does bulk data get?", "1460 / 1538", 100 * 1460 / 1538, "%", 0.1),
     LabValue("different", "How many TCP segments differ without Ethernet?", "none", 0, "segments"),
     LabValue("shorter", "How much shorter is each packet without Ethernet?", "14", 14, "bytes"),
-]
+    LabValue("third", "Three hosts on a switch: how many frames of a's byte for c does b get?", "0", 0, "frames"),
+    LabValue("router", "d is behind a router: how many of the two Ethernet addresses, of the two IP addresses, and of the TTL are others at d?", "2, 0, 1", [2, 0, 1], ""),
+]  # fmt: skip
 
 
 def measure(name: str) -> Any:
     """Measure one of VALUES."""
     if name in ("layers", "goodput"):
         return layers() if name == "layers" else goodput()
+    if name in ("third", "router"):
+        return one_byte("c").seen if name == "third" else one_byte("d").changed()
     return different() if name == "different" else shorter()
 
 
@@ -107,11 +112,16 @@ CONTROLS = [
         "With timestamps in each segment",
         LabValue("stamps layers", "Ethernet, IP, TCP and data", "14, 20, 20 + 12, 1", [14, 20, 32, 1], "bytes"),
     ),
+    LabControl(
+        "No router, and the byte is for c", LabValue("near", "What is different at c", "0, 0, 0", [0, 0, 0], "")
+    ),
 ]
 
 
 def control(name: str) -> Any:
     """Measure a control."""
+    if name == "near":
+        return one_byte("c").changed()
     return (goodput if name.endswith("goodput") else layers)(timestamps=True)
 
 

@@ -3,6 +3,8 @@
 import errno
 from typing import Any
 
+from pystack.labs.hosts import HostValue
+from pystack.labs.lab_03_icmp import tools
 from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.sim.programs import Program, raw, spawn
@@ -87,11 +89,15 @@ VALUES = [
     LabValue("last", "Three requests with a TTL of 3: how many does B answer?", "all: 3 links", 3, "replies"),
     LabValue("errors", "B gets 100 ICMP errors. How many packets does it send?", "none", 0, "packets"),
     LabValue("largest", "Which is the largest ping that passes unfragmented?", "1500 - 20 - 8", 1472, "bytes"),
-]
+    HostValue("traced", "The real traceroute: which third byte has the address in each line?", "0, 1, 2", [0, 1, 2], "", needs="traceroute"),
+    HostValue("whole", "The real ping, 1,472 and 1,473 bytes, unfragmented: how many replies has each?", "1, 0", [1, 0], "replies", needs="ping"),
+]  # fmt: skip
 
 
 def measure(name: str) -> Any:
     """Measure one of VALUES."""
+    if name in ("traced", "whole"):
+        return tools.traced() if name == "traced" else tools.unfragmented()
     if name == "hops":
         return traceroute()
     if name == "last":

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pystack.addresses import parse_addr
+from pystack.labs.lab_04_arp.poison import BEFORE, COUNT, poisoned
 from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.phy.match import is_arp
@@ -122,7 +123,8 @@ VALUES = [
     LabValue("queue", "Ten datagrams, a queue of three: how many arrive?", "3", 3, "datagrams"),
     LabValue("moved", "With a gratuitous ARP at 5 s: which is C's first datagram?", "5 s + 100 ms", MOVE + EACH, "s"),
     LabValue("all", "How many of the 549 datagrams from then on does C get?", "549", 549, "datagrams"),
-]
+    LabValue("poisoned", "C lies after 5 of 10 datagrams to B: how many pass C, and how many reach B?", "10 - 5, 10", [COUNT - BEFORE, COUNT], "datagrams"),
+]  # fmt: skip
 
 
 def measure(name: str) -> Any:
@@ -133,6 +135,8 @@ def measure(name: str) -> Any:
         return absent()[name == "error"]
     if name == "queue":
         return queued(3)
+    if name == "poisoned":
+        return poisoned(network(ip_forward=True))
     found = moved(gratuitous=True)
     return len(found) if name == "all" else found[0]
 
@@ -144,6 +148,10 @@ CONTROLS = [
     ),
     LabControl("The caches are full from the start", LabValue("known", "Two pings", "R, R", [2 * MS, 2 * MS])),
     LabControl("A queue of ten", LabValue("longer", "How many arrive?", "10", 10, "datagrams")),
+    LabControl(
+        "A's entry for B is fixed",
+        LabValue("fixed", "C lies: how many pass C, and how many reach B", "0, 10", [0, COUNT], "datagrams"),
+    ),
 ]
 
 
@@ -151,6 +159,8 @@ def control(name: str) -> Any:
     """Measure a control."""
     if name == "silent":
         return moved(gratuitous=False)[0]
+    if name == "fixed":
+        return poisoned(network(ip_forward=True), fixed=True)
     return pings(known=True) if name == "known" else queued(10)
 
 

@@ -1,9 +1,11 @@
 """Two hosts in a private network, a NAT, the ISP's router, and a server."""
 
 import errno
+from collections.abc import Callable
 from typing import Any
 
 from pystack.labs.lab_07_nat.home import PUBLIC, SERVER, Home
+from pystack.labs.lab_07_nat.trouble import R_COMPANY, asked, company, hairpin
 from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.sim.network import Network
@@ -137,7 +139,11 @@ VALUES = [
     LabValue("checksums", "How many of 1,000 packets have right checksums?", "all", PACKETS, "packets"),
     LabValue("private", "How many packets to 10.0.0.2 does the ISP's router drop?", "1 of 1", 1, "packets"),
     LabValue("connects", "Does a SYN arrive, and is the connection established?", "1, 1", [1, 1], ""),
-]
+    LabValue("hairpin", "b asks port 7000 of 203.0.113.1, which is a's port 7: how many answers does b get?", "1", 1, "answers"),
+    LabValue("portal", "The passenger has not paid: which status comes from port 80 of the server?", "the portal's", 302, ""),
+    LabValue("clash", "No route to the company: when does the laptop know that it cannot reach 10.20.0.5?", "3 * 1 s", 3 * S, "s"),
+    LabValue("tunnel", "With a route to 10.20.0.0/16 by the tunnel: when is it connected?", "R", R_COMPANY),
+]  # fmt: skip
 
 
 def measure(name: str) -> Any:
@@ -148,20 +154,34 @@ def measure(name: str) -> Any:
         return translated()[name == "checksums"]
     if name == "replies":
         return [reply_after(29), reply_after(31)]
-    return {"strangers": strangers, "flows": flows, "private": private, "connects": lambda: connects(True)}[name]()
+    found: dict[str, Callable[[], Any]] = {
+        "strangers": strangers,
+        "flows": flows,
+        "private": private,
+        "connects": lambda: connects(True),
+        "hairpin": hairpin,
+        "portal": lambda: asked(paid=False),
+        "clash": lambda: company(tunnel=False),
+        "tunnel": lambda: company(tunnel=True),
+    }
+    return found[name]()
 
 
 CONTROLS = [
     LabControl(
         "A plain router instead of the NAT",
         LabValue("plain", "Does the SYN arrive, and is the connection established?", "1, 0", [1, 0], ""),
-    )
+    ),
+    LabControl("Only the destination is translated", LabValue("one side", "Answers that b gets", "0", 0, "answers")),
+    LabControl("The passenger has paid", LabValue("paid", "The status from port 80", "the server's", 200, "")),
 ]
 
 
-def control(name: str) -> list[int]:
-    """Measure the control: the server's answer does not find its way."""
-    return connects(False)
+def control(name: str) -> Any:
+    """Measure a control."""
+    if name == "paid":
+        return asked(paid=True)
+    return hairpin(both=False) if name == "one side" else connects(False)
 
 
 LOOKS = [

@@ -6,12 +6,14 @@ from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.phy.match import is_data
 from pystack.testing.lab import MS, Lab, S, lab_net, pattern
+from pystack.testing.segments import OUTBOUND
 
 R = 100 * MS
 MSS = 1460
 SIZE, LONG = 12_345, 1_000_000
 NEAR = 10_000  # how far the ISN is from 2**32
 WRAP = 1 << 32
+NOP = 1  # the option that pads
 
 
 def network(**settings: Any) -> Lab:
@@ -38,6 +40,18 @@ def across_zero() -> list[int]:
     numbers = [seg.seq for seg in lab.log.data("a")]
     assert numbers[0] == WRAP - NEAR + 1 and numbers[-1] < WRAP // 2
     return [sum(number >= WRAP // 2 for number in numbers), len(lab.log.resent("a"))]
+
+
+def header() -> list[int]:
+    """Open a connection, and send a byte. Returns the bytes of the TCP header of the SYN and of the data, and the kinds of the SYN's options."""
+    lab = network()
+    frames: list[bytes] = []
+    lab.a.port().taps.append(lambda time, way, frame: frames.append(frame) if way == OUTBOUND else None)
+    client, server = lab.connected()
+    lab.upload(b"!", client, server)
+    kinds = [kind for kind in lab.log.sent["a"][0].options if kind > NOP]
+    sizes = [(frame[14 + 20 + 12] >> 4) * 4 for frame in (frames[0], next(filter(is_data, frames)))]
+    return [*sizes, *sorted(kinds)]
 
 
 def wrong_bit() -> list[int]:
@@ -75,6 +89,20 @@ VALUES = [
         [7, 0],
         "segments",
     ),
+    LabValue(
+        "header",
+        "The TCP headers of the SYN and of data: how many bytes has each?",
+        "20 + 4 + 2 + 3 + 3, 20",
+        [32, 20],
+        "bytes",
+    ),
+    LabValue(
+        "kinds",
+        "Which kinds of options has the SYN, the padding left out?",
+        "MSS, window scale, SACK permitted",
+        [2, 3, 4],
+        "",
+    ),
     LabValue("bit", "One wrong bit: retransmissions, and errors counted?", "1, 1", [1, 1], ""),
     LabValue("sack", "The blocks of the last duplicate ACK (four numbers)?", "[5, 7), [3, 4)", [5, 7, 3, 4], ""),
     LabValue("time", "How long do six segments take, if 2 and 4 are lost?", "R / 2 + R", R + R // 2),
@@ -84,6 +112,8 @@ VALUES = [
 
 def measure(name: str) -> Any:
     """Measure one of VALUES."""
+    if name in ("header", "kinds"):
+        return header()[:2] if name == "header" else header()[2:]
     if name in ("time", "sack", "resent"):
         return two_lost()[("time", "sack", "resent").index(name)]
     return {"last": last_acknowledgement, "zero": across_zero, "bit": wrong_bit}[name]()

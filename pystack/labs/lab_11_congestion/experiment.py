@@ -3,11 +3,11 @@
 from functools import cache
 from typing import Any
 
+from pystack.labs.lab_11_congestion.fairness import jain, two_flows
 from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.phy.match import is_data
-from pystack.sim.network import Network
-from pystack.sim.programs import Program, spawn, stream
+from pystack.sim.programs import Program
 from pystack.testing.lab import MS, Lab, S, lab_net, pattern, sleep
 
 R = 50 * MS
@@ -92,50 +92,20 @@ def window_at(congestion: str, seconds: float) -> float:
     return next(cwnd for time, cwnd in after_a_loss(congestion) if time >= seconds)
 
 
-def two_flows(extra: int) -> list[int]:
-    """Let two Reno senders share a link, the second one with `extra` ns more each way. Returns their bytes in 30 s."""
-    net = Network(1)
-    config: dict[str, Any] = {"profile": "lab", "tcp_congestion": "reno"}
-    router, server = net.router("r", **config), net.host("s", **config)
-    clients = [net.host(name, **config) for name in ("a", "b")]
-    for number, client in enumerate(clients):
-        net.link(client, router, delay=5 * MS + number * extra, addrs=(f"10.0.{number}.1/24", f"10.0.{number}.2/24"))
-        client.route("default", via=f"10.0.{number}.2")
-    net.link(router, server, delay=20 * MS, addrs=("10.0.9.1/24", "10.0.9.2/24"), ab={"rate": RATE, "queue": 40})
-    server.route("default", via="10.0.9.1")
-    net.introduce()
-    listener = stream(server)
-    listener.bind("", 80)
-    listener.listen()
-    counts: dict[int, list[int]] = {}
-
-    def serve():
-        while True:
-            sock = yield listener.accept()
-            counts[sock.endpoint.raddr >> 8 & 255] = count = [0]
-            spawn(net, drain(sock, count))
-
-    def dial(client, wait):
-        yield sleep(wait)
-        sock = stream(client)
-        yield sock.connect("10.0.9.2", 80)
-        yield from pour(sock)
-
-    spawn(net, serve())
-    for number, client in enumerate(clients):
-        spawn(net, dial(client, number * 137 * MS))
-    net.run(until=30 * S)
-    before = [counts[number][0] for number in range(2)]
-    net.run(until=60 * S)
-    return [counts[number][0] - before[number] for number in range(2)]
-
-
-def jain(x: int, y: int) -> float:
-    """Return Jain's index of fairness: 1 if both have the same, and 1/2 if one has everything."""
-    return (x + y) ** 2 / (2 * (x * x + y * y))
+@cache
+def share(congestion: str, seconds: int = 4) -> float:
+    """Lose every 100th segment before a link of 10 Mbit/s. Returns the share (%) of the data that the link could carry."""
+    lab = network(BDP, congestion)
+    lab.link.ab.drop_every(100, match=is_data)
+    count, _ = flow(lab)
+    lab.net.run(until=lab.net.now + 3 * S)
+    before = count[0]
+    lab.net.run(until=lab.net.now + seconds * S)
+    return 100 * (count[0] - before) * 8 / seconds / (RATE * MSS / 1514)
 
 
 K = (0.3 * 100 / 0.4) ** (1 / 3)  # seconds
+MATHIS = 100 * (MSS * 8 / (R / S) * (1.5 * 100) ** 0.5) / (RATE * MSS / 1514)  # % of the link
 VALUES = [
     LabValue("100", "Every 100th segment is lost: which share of the formula is the rate?", "0.75 to 1.05", 0.9, "", 0.15),
     LabValue("400", "Every 400th?", "0.85 to 1.05", 0.95, "", 0.1),
@@ -147,6 +117,7 @@ VALUES = [
     LabValue("back", "CUBIC: when is the window back at 100, in the middle of its flat part?", "∛(0.3 W / 0.4)", K, "seconds", 0.1),
     LabValue("later", "CUBIC: which window after twice that time?", "W + 0.3 W", 130, "segments", 4),
     LabValue("fair", "Two senders with the same R: which index?", "1", 1, "", 0.05),
+    LabValue("bbr", "BBR, and every 100th segment is lost: which share of the 10 Mbit/s does its data get?", "90 % to 100 %", 95, "%", 5),
     LabValue("unfair", "R and 2 R: how many times more gets the first one?", "2 to 4", 3, "times", 1),
 ]  # fmt: skip
 
@@ -157,10 +128,12 @@ def measure(name: str) -> Any:
         return mathis(int(name))
     if name in ("42", "4"):
         return utilisation(int(name))[0]
+    if name == "bbr":
+        return share("bbr")
     if name == "faster":
         return [2 * mathis(400) / mathis(100), 2 * mathis(1600) / mathis(400)]
     if name in ("fair", "unfair"):
-        x, y = two_flows(0 if name == "fair" else 25 * MS)
+        x, y = two_flows(RATE, 0 if name == "fair" else 25 * MS)
         return jain(x, y) if name == "fair" else x / y
     if name == "back":
         # The curve is flat there, so its middle is between 99 and 101.
@@ -177,11 +150,17 @@ CONTROLS = [
         "Reno instead of CUBIC",
         LabValue("reno", "The window 1 s and 5 s after the loss", "50 + 10, + 40", [60, 100], "segments", 3),
     ),
-]
+    LabControl(
+        "Reno instead of BBR",
+        LabValue("lossy", "The share of the 10 Mbit/s", "0.75 to 1.05 times MSS / R * √(1.5 * 100)", 0.9 * MATHIS, "%", 0.15 * MATHIS),
+    ),
+]  # fmt: skip
 
 
 def control(name: str) -> Any:
     """Measure a control."""
+    if name == "lossy":
+        return share("reno")
     if name == "fixed":
         return utilisation(BDP, "fixed", 5)[1]
     return [window_at("reno", 1), window_at("reno", 5)]

@@ -3,7 +3,7 @@
 import errno
 from typing import Any
 
-from pystack.labs.lab_13_states.scripts import EDGES, SCRIPTS, R, simultaneous_close, watched
+from pystack.labs.lab_13_states.scripts import EDGES, SCRIPTS, R, given_up, simultaneous_close, watched
 from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.testing.lab import Lab, S, lab_net, sleep, stream
@@ -20,7 +20,12 @@ def network(**settings: Any) -> Lab:
 
 def changes() -> list[tuple[str, str]]:
     """Run all scripts. Returns their changes of state."""
-    return [(old, new) for script in SCRIPTS.values() for _, _, old, new in script().changes]
+    return [(old, new) for script in (*SCRIPTS.values(), given_up) for _, _, old, new in script().changes]
+
+
+def edges() -> int:
+    """Run all scripts. Returns how many edges of figure 5 they take."""
+    return len(set[tuple[str, str]]().union(*(script().edges() for script in (*SCRIPTS.values(), given_up))))
 
 
 def time_wait() -> dict[str, list[int]]:
@@ -121,6 +126,7 @@ def closings() -> int:
 VALUES = [
     LabValue("states", "How many states occur?", "3 to open + 1 + 6 to close + CLOSED", 11, "states"),
     LabValue("other", "How many changes of state are not in figure 5, and do not lead to CLOSED?", "none", 0, ""),
+    LabValue("edges", "How many of the 19 edges of figure 5 are taken?", "19 - 2", 17, "edges"),
     LabValue("closing", "Both close at the same time: how many sides go through CLOSING?", "both", 2, "sides"),
     LabValue("sides", "The server closes first: how many TIME-WAITs have the client, the server?", "0, 1", [0, 1], ""),
     LabValue("wait", "How long does TIME-WAIT last?", "2 * 30 s", WAIT, "s"),
@@ -140,6 +146,7 @@ def measure(name: str) -> Any:
     if name == "unread":
         return [last_flag(b"x"), last_flag(b"")]
     return {
+        "edges": edges,
         "closing": closings,
         "wait": lambda: time_wait()["b"][0],
         "client first": lambda: connections("a")[0],

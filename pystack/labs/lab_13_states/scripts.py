@@ -31,6 +31,22 @@ class StateProbe:
         if event.kind == "tcp.state":
             self.changes.append((event.time, event.host, event.fields["old"], event.fields["new"]))
 
+    def edges(self) -> set[tuple[str, str]]:
+        """Return the edges of figure 5 that were taken.
+
+        A listener's connection begins where the listener is, and if it is reset before it is established, it goes back there. A segment with
+        FIN that also acknowledges a FIN leads from FIN-WAIT-1 to TIME-WAIT in one step.
+        """
+        found = set()
+        for (time, host, old, new), later in zip(self.changes, [*self.changes[1:], None]):
+            if new == "FIN-WAIT-2" and later == (time, host, "FIN-WAIT-2", "TIME-WAIT"):
+                new = "TIME-WAIT"
+            passive = (host, "CLOSED", "SYN-RECEIVED") in [change[1:] for change in self.changes]
+            old = "LISTEN" if (old, new) == ("CLOSED", "SYN-RECEIVED") else old
+            new = "LISTEN" if (old, new) == ("SYN-RECEIVED", "CLOSED") and passive else new
+            found.add((old, new))
+        return found & set(EDGES)
+
     def path(self, host: str) -> list[str]:
         """Return the states of a host's connection, without those of its listener.
 
@@ -88,6 +104,22 @@ def simultaneous_open() -> StateProbe:
         return (yield sock.recv_exactly(5))
 
     assert lab.run(dial(one, B, 2000), dial(two, A, 1000)) == [b"hello", b"hello"]
+    return states
+
+
+def given_up() -> StateProbe:
+    """The client resets the connection before the server has the last segment of the handshake."""
+    lab, states = watched()
+    lab.listener()
+    client = stream(lab.a)
+    lab.link.ab.drop(2)
+
+    def dial():
+        yield client.connect(B, 80)
+
+    lab.spawn(dial())
+    lab.net.at(2 * R, client.abort)
+    lab.net.run(until=lab.net.now + 100 * S)
     return states
 
 

@@ -5,6 +5,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from pystack.labs.hosts import HostValue
+from pystack.labs.lab_14_dns import tools
+from pystack.labs.lab_14_dns.forger import GUESSES, LOOKUPS, believed
 from pystack.labs.lab_14_dns.zones import LIFE, NEGATIVE, ZONES, build
 from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
@@ -115,11 +118,30 @@ VALUES = [
         MILLI,
         needs=NEEDS,
     ),
+    LabValue(
+        "counted",
+        "The stub counts its identifiers, and a stranger answers first: how many of 20 lookups get the stranger's address?",
+        "all",
+        LOOKUPS,
+        "lookups",
+    ),
+    HostValue(
+        "dig",
+        "The real dig asks for `big`, which has 100 addresses: how many does it print, and does it need TCP? (1 is yes)",
+        "100, 1",
+        [100, 1],
+        "",
+        needs="dns dig greenlet",
+    ),
 ]
 
 
 def measure(name: str) -> Any:
     """Measure one of VALUES."""
+    if name == "dig":
+        return tools.dug()
+    if name == "counted":
+        return believed(1, counted=True)
     big = "big.example.test"
     if name == "other":
         return lookups(web, after(1, "web.example.test", WEB))[1]
@@ -139,12 +161,18 @@ CONTROLS = [
     LabControl(
         "A time to live of 0",
         LabValue("zero", "Three lookups", "140, 60, 60", [COLD, 60, 60], MILLI, needs=NEEDS),
-    )
-]
+    ),
+    LabControl(
+        "The identifiers are random, and the stranger guesses 50 times for each",
+        LabValue("random", "Lookups that get the stranger's address", "20 * 50 / 65,536", LOOKUPS * GUESSES / 65_536, "lookups", 0.5),
+    ),
+]  # fmt: skip
 
 
 def control(name: str) -> Any:
-    """Measure the control."""
+    """Measure a control."""
+    if name == "random":
+        return believed(GUESSES, counted=False)
     return lookups(lambda: [timed("zero.example.test", ["192.0.2.81"]) for _ in range(3)])[0]
 
 

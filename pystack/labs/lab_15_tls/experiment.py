@@ -6,6 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pystack.labs.hosts import HostValue
+from pystack.labs.lab_15_tls import tools
 from pystack.labs.looks import LabLook
 from pystack.labs.tls import SimTls, certificate
 from pystack.labs.values import LabControl, LabValue
@@ -101,7 +103,8 @@ VALUES = [
         "flight", "How many segments is the flight with the large certificate?", "4", 4, "segments", needs="openssl"
     ),
     LabValue("large", "TLS 1.3 with this certificate, and an initial window of 2?", "4 R", 4 * R, needs="openssl"),
-]
+    HostValue("visits", "The real openssl visits twice: which visit resumes a session? (1 is yes)", "0, 1", [0, 1], "", needs="openssl"),
+]  # fmt: skip
 
 
 def measure(name: str) -> Any:
@@ -115,6 +118,7 @@ def measure(name: str) -> Any:
         "bytes": lambda: resumed(TLS13)["certificates"],
         "flight": flight,
         "large": lambda: first(TLS13, NAMES, server={"tcp_init_cwnd": 2}),
+        "visits": lambda: tools.visits(contexts(TLS13)[0]),
     }[name]()
 
 

@@ -12,6 +12,7 @@ from pystack.testing.lab import MS, B, Lab, S, lab_net, sleep, stream
 R = 10 * MS
 BACKLOG, CLIENTS = 4, 8
 SYNS, QUEUE = 256, 128
+SOL_SOCKET, SO_REUSEPORT, WORKERS = 1, 15, 200
 
 
 def network(**settings: Any) -> Lab:
@@ -86,6 +87,28 @@ def into_nothing(**settings: Any) -> list[int]:
     return [seg.time for seg in lab.log.sent["a"]]
 
 
+def shared(reuseport: bool = True) -> list[int]:
+    """Let two sockets listen on the same port, and make 200 connections. Returns how many each has. The second one may not get the port."""
+    lab = network()
+    first, second = stream(lab.b), stream(lab.b)
+    for sock in (first, second):
+        sock.setsockopt(SOL_SOCKET, SO_REUSEPORT, int(reuseport))
+        try:
+            sock.bind("", 80)
+            sock.listen(WORKERS)
+        except OSError as error:
+            assert error.errno == errno.EADDRINUSE and sock is second
+            return []
+
+    def dial():
+        for _ in range(WORKERS):
+            yield from lab.client()
+
+    lab.run(dial())
+    lab.net.run(until=lab.net.now + S)
+    return [len(sock.endpoint.listener.accept_queue) for sock in (first, second)]
+
+
 VALUES = [
     LabValue("connected", "How many of 8 clients connect?", "backlog + 1", BACKLOG + 1, "clients"),
     LabValue("time", "How long does each of these take?", "R", R),
@@ -101,6 +124,14 @@ VALUES = [
         [(2**n - 1) * S for n in range(7)],
         "s",
     ),
+    LabValue(
+        "shared",
+        "Two processes listen on one port with SO_REUSEPORT: how many of 200 connections has the first one?",
+        "200 / 2",
+        WORKERS // 2,
+        "connections",
+        tolerance=22,  # three standard deviations
+    ),
 ]
 
 
@@ -108,6 +139,10 @@ def measure(name: str) -> Any:
     """Measure one of VALUES."""
     if name.startswith("flood"):
         return flooded(True)[["flood", "flood queue", "flood scale"].index(name)]
+    if name == "shared":
+        one, other = shared()
+        assert one + other == WORKERS
+        return one
     if name == "nothing":
         return into_nothing(tcp_syn_retries=6)
     if name == "sixth":
@@ -124,6 +159,10 @@ CONTROLS = [
         "The flood, without SYN cookies", LabValue("refused", "Time of the real client (0: it fails)", "0", 0, "ms")
     ),
     LabControl(
+        "Without SO_REUSEPORT",
+        LabValue("alone", "Does the second process get the port? (1 is yes)", "0", 0, ""),
+    ),
+    LabControl(
         "As Linux does it: the first four retransmissions are one second apart",
         LabValue(
             "linear", "SYNs into nothing", "0 to 4, then doubling", [t * S for t in (0, 1, 2, 3, 4, 5, 7, 11, 19)], "s"
@@ -134,6 +173,8 @@ CONTROLS = [
 
 def control(name: str) -> Any:
     """Measure a control."""
+    if name == "alone":
+        return int(bool(shared(reuseport=False)))
     if name == "linear":
         return into_nothing(tcp_syn_retries=8, tcp_syn_linear_timeouts=4, tcp_rto_max=1000 * S)
     return clients(backlog=8).count(R) if name == "longer" else flooded(False)[0]

@@ -4,6 +4,9 @@ import asyncio
 from functools import cache
 from typing import Any
 
+from pystack.labs.hosts import HostValue
+from pystack.labs.lab_23_proxy import tools
+from pystack.labs.lab_23_proxy.slow import GAP, PIECES, busy
 from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.sim.network import MS, Network, S
@@ -146,11 +149,17 @@ VALUES = [
     _value("named", "Does X-Forwarded-For name the client? (1 is yes, 0 is no)", "1", 1, ""),
     _value("isns", "How many different first sequence numbers do client and server see?", "2", 2, ""),
     _value("together", "Two requests at once, any number of connections: when?", "R1 + R2, both", [R1 + R2] * 2),
-]
+    _value("buffered", "A slow upload, and the proxy reads it whole: how long is the server busy with it?", "0", 0),
+    HostValue("nginx", "The real nginx as the proxy: what is x in 10.0.x.1, and is the client named?", "2, 1", [2, 1], "", needs="nginx"),
+]  # fmt: skip
 
 
 def measure(name: str) -> Any:
     """Measure one of VALUES."""
+    if name == "nginx":
+        return tools.named()
+    if name == "buffered":
+        return busy(network(), PROXY, 65_536)
     if name in ("direct", "new", "pooled", "kept"):
         return times()[name]
     return two_at_once(0) if name == "together" else identity()[name]
@@ -165,11 +174,22 @@ CONTROLS = [
         "At most one connection to the server",
         _value("limit", "Two requests at once", "R1 + R2, R1 + 2 R2", [R1 + R2, R1 + 2 * R2]),
     ),
+    LabControl(
+        "The proxy passes on each piece at once",
+        _value(
+            "passed",
+            "A slow upload: how long the server is busy with it",
+            "9 * 100 ms - R2, in which the proxy connects",
+            (PIECES - 1) * GAP - R2,
+        ),
+    ),
 ]
 
 
-def control(name: str) -> list[int]:
+def control(name: str) -> Any:
     """Measure a control."""
+    if name == "passed":
+        return busy(network(), PROXY, 0)
     return unpooled() if name == "unpooled" else two_at_once(1)
 
 

@@ -3,6 +3,8 @@
 import errno
 from typing import Any
 
+from pystack.labs.hosts import DatabaseValue
+from pystack.labs.lab_25_database import tools
 from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
 from pystack.sim.network import MS, Network, S, SimHost
@@ -123,11 +125,21 @@ VALUES = [
         "",
         **NFT,
     ),
+    DatabaseValue(
+        "postgres",
+        "A real PostgreSQL: accepted, reset, dropped, and asked at an address on which it does not listen? (0: a row, 1: refused, 2: timeout)",
+        "0, 1, 2, 1",
+        [tools.ANSWER, tools.REFUSED, tools.TIMEOUT, tools.REFUSED],
+        "",
+        needs="lark postgres psql setpriv",
+    ),
 ]
 
 
 def measure(name: str) -> Any:
     """Measure one of VALUES."""
+    if name == "postgres":
+        return tools.outcomes()
     if name in ("syns", "outlives"):
         return syns() if name == "syns" else outlives(TRACK)
     if name == "loopback":

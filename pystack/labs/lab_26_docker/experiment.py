@@ -1,14 +1,16 @@
 """Two containers on a bridge talk to each other, to the world outside, and are asked from there."""
 
 import errno
+import socket
 from typing import Any
 
 from pystack.labs.lab_26_docker.world import CLIENT, HOST, IPV4, Docker
 from pystack.labs.looks import LabLook
 from pystack.labs.values import LabControl, LabValue
-from pystack.sim.network import Network
+from pystack.sim.network import Network, S
 
 OUTBOUND = 2
+NAMES = "dns greenlet"  # an ordinary program looks names up
 
 
 def network() -> Network:
@@ -101,6 +103,21 @@ def last(address: str) -> int:
     return int(address.rpartition(".")[2])
 
 
+def named(name: str, inside: bool = True) -> int:
+    """Look a name up on c1, or on a container of another network. Returns the last byte of the address, or 0 if there is no such name."""
+    world = Docker()
+    host = world.c1 if inside else world.net.container_host("other", subnet="172.18.0.0/16").container("c3")
+
+    def program() -> int:
+        try:
+            return last(socket.gethostbyname(name))
+        except socket.gaierror:
+            return 0
+
+    found: int = world.net.run({host: program}, limit=60 * S)[host]
+    return found
+
+
 VALUES = [
     LabValue("ttl", "c1 asks c2: which TTL arrives?", "64: no router", 64, ""),
     LabValue("flooded", "How many frames does the bridge flood?", "1: the ARP request", 1, "frames"),
@@ -110,11 +127,14 @@ VALUES = [
     LabValue("proxy", "The same with the user-space proxy: which last byte?", "the bridge's", 1, ""),
     LabValue("loopback", "The service listens on 127.0.0.1: is the client refused? (1 is yes)", "1", 1, ""),
     LabValue("directly", "Asked at 172.17.0.2: ICMP type and code, segments at c1?", "3, 0, 0", [3, 0, 0], ""),
+    LabValue("named", "c1 looks up the name c2: last byte of the address?", "c2's", 3, "", needs=NAMES),
 ]
 
 
 def measure(name: str) -> Any:
     """Measure one of VALUES."""
+    if name == "named":
+        return named("c2")
     if name in ("ttl", "flooded", "fdb"):
         return neighbours()[["ttl", "flooded", "fdb"].index(name)]
     if name in ("published", "proxy"):
@@ -130,11 +150,17 @@ CONTROLS = [
         LabValue("plain", "Last byte of the source, TTL, answers at c1", "2, 63, 0", [2, 63, 0], ""),
     ),
     LabControl("The two containers are in different networks", LabValue("routed", "The TTL", "64 - 1", 63, "")),
+    LabControl(
+        "A container of another network looks up the name c2",
+        LabValue("stranger", "Last byte of the address (0: no such name)", "0", 0, "", needs=NAMES),
+    ),
 ]
 
 
 def control(name: str) -> Any:
     """Measure a control."""
+    if name == "stranger":
+        return named("c2", inside=False)
     return routed() if name == "routed" else outside(masquerade=False)
 
 

@@ -50,9 +50,9 @@ def upload(lab: Lab, drops: tuple[int, ...]) -> None:
 
 
 def write(path: Path, drops: tuple[int, ...] = DROPS) -> None:
-    """Write the client's capture."""
+    """Write the client's capture, with what its stack decided."""
     lab = network()
-    lab.net.capture(str(path), lab.a.port())
+    lab.net.annotated_capture(str(path), lab.a.port())
     upload(lab, drops)
     lab.net.close()
 

@@ -40,7 +40,7 @@ class Run:
         self.lab = lab = network()
         self.size = size
         if path:
-            lab.net.capture(str(path), lab.a.port())
+            lab.net.annotated_capture(str(path), lab.a.port())
         self.streams: list[bytes] = []  # what the client reads on each connection
         lab.spawn(self.serve(lab.listener()))
         lab.run(self.ask(keep))
@@ -85,7 +85,7 @@ def run(keep: bool, size: int = SIZE) -> Run:
 
 
 def write(path: Path, keep: bool = True, size: int = SIZE) -> None:
-    """Write the client's capture."""
+    """Write the client's capture, with what its stack decided."""
     Run(keep, size, path)
 
 

@@ -58,7 +58,7 @@ class Run:
         self.lab = lab = network()
         self.size, self.count, self.together, self.updates = size, count, together, updates
         self.plain, self.got, self.ended, self.time = b"", 0, 0, 0
-        lab.net.capture(str(folder / "capture.pcapng"), lab.a.port())
+        lab.net.annotated_capture(str(folder / "capture.pcapng"), lab.a.port())
         lab.spawn(self.serve(lab.listener(PORT)))
         lab.spawn(self.ask(client_context(folder / "keys")))
         lab.net.run_until_idle()

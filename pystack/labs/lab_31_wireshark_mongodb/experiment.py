@@ -41,7 +41,7 @@ class Run:
     def __init__(self, turns: tuple[str, ...], window: int = WINDOW, path: Path | None = None):
         self.lab = lab = network(window)
         if path:
-            lab.net.capture(str(path), lab.a.port())
+            lab.net.annotated_capture(str(path), lab.a.port())
         self.times: dict[str, int] = {}
         self.batches: list[int] = []
         lab.spawn(self.serve(lab.listener(PORT)))

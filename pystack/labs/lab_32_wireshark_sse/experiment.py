@@ -51,7 +51,7 @@ class Run:
         client = net.hosts["client"]
         self.log = WireLog(client.port())
         if path:
-            net.capture(str(path), client.port())
+            net.annotated_capture(str(path), client.port())
         self.written: list[int] = []
         self.closed = 0
         spawn(net, self.serve(self.listener("server")))
@@ -126,7 +126,7 @@ def run(buffer: int | None = None) -> Run:
 
 
 def write(path: Path) -> None:
-    """Write the client's capture."""
+    """Write the client's capture, with what its stack decided."""
     Run(path=path)
 
 

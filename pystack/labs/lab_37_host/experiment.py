@@ -2,14 +2,13 @@
 
 import hashlib
 import tempfile
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pystack.labs.folders import no_host
+from pystack.labs.hosts import HostValue
 from pystack.labs.lab_37_host.solution import serve
-from pystack.labs.values import LabControl, LabValue
+from pystack.labs.values import LabControl
 from pystack.sim.network import Network
 from pystack.sim.programs import spawn, stream
 
@@ -17,7 +16,6 @@ SIZE, SMALL = 10_000_000, 1000
 DATA = hashlib.shake_256(b"lab 37").digest(SIZE)
 PINGS = 5
 CURL = ["curl", "-sS", "-m", "60"]
-KERNEL_HOST = True  # the laptop
 
 
 def network(kernel: bool = False) -> Network:
@@ -26,15 +24,6 @@ def network(kernel: bool = False) -> Network:
     laptop = net.kernel("laptop") if kernel else net.host("laptop")
     net.link(laptop, net.host("server"), addrs=("10.0.0.1/24", "10.0.0.2/24"))
     return net
-
-
-@dataclass(frozen=True)
-class HostValue(LabValue):
-    """A value that the tools of this machine measure."""
-
-    def missing(self) -> str:
-        """Return what this machine lacks, or ""."""
-        return super().missing() or no_host()
 
 
 def answer_all(host, files):

@@ -63,6 +63,9 @@ export class HttpSource implements CourseSource {
   plot(lab: number): Promise<{ svg: string[]; titles?: string[] }> {
     return this.ask(`plot/${lab}`);
   }
+  capture(lab: number): Promise<{ name: string; data: string }> {
+    return this.ask(`capture/${lab}`);
+  }
   check(lab: number, text: string): Job<Grade> {
     return this.job(`check/${lab}`, { text }, () => {}, "You stopped the check.");
   }

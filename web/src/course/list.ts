@@ -46,6 +46,7 @@ function entry(lab: Lab): HTMLElement {
     stateOf(lab.state),
     h("div", {},
       h("a", { href: `#lab=${lab.number}`, "data-lab": lab.number }, `Lab ${lab.number}: ${lab.title}`),
+      h("span", { class: "minutes" }, ` about ${lab.minutes} min`),
       ...needs(lab)));
 }
 

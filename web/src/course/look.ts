@@ -14,7 +14,7 @@ export class LookInside {
       h("h2", { id: "look-title" }, "Look inside"),
       page.no_scenarios && h("p", { class: "hint" }, `This lab has nothing of its own to step through: ${page.no_scenarios}.`),
       page.scenarios.length > 0 && h("p", { class: "hint" }, "The stepper shows each frame and each decision, with the reason. Its own keys work after a click into it."),
-      own.length > 0 && h("p", { class: "buttons" }, ...own.map((one) => this.button(one)), h("button", { id: "plots", onclick: () => void this.plots() }, "Plots")),
+      own.length > 0 && h("p", { class: "buttons" }, ...own.map((one) => this.button(one)), h("button", { id: "plots", onclick: () => void this.plots() }, "Plots"), this.captureButton()),
       others.length > 0 && h("details", { class: "more", open: own.length === 0 }, h("summary", {}, "Scenarios of these lectures"), h("p", { class: "buttons" }, ...others.map((one) => this.button(one)))),
       this.status, this.shown);
   }
@@ -29,6 +29,23 @@ export class LookInside {
       // the frame counts as another site, so its script cannot reach this page
       const frame = h("iframe", { class: "stepper", title: `stepper: ${title}`, sandbox: "allow-scripts allow-popups", src: address, srcdoc: address ? undefined : html });
       clear(this.shown, address && h("p", {}, h("a", { href: address, target: "_blank", rel: "noopener" }, "Open it in a tab of its own")), frame);
+    });
+  }
+
+  private captureButton(): HTMLElement {
+    const lacks = this.page.no_capture;
+    return h("button", { id: "capture", disabled: lacks !== "", title: lacks ? `It ${lacks}.` : undefined, onclick: () => void this.capture() }, "Capture for Wireshark");
+  }
+
+  /** Let the browser save the lab's capture as a file. */
+  private async capture(): Promise<void> {
+    await this.during("The capture is written …", async () => {
+      const { name, data } = await this.source.capture(this.page.number);
+      const bytes = Uint8Array.from(atob(data), (char) => char.charCodeAt(0));
+      const address = URL.createObjectURL(new Blob([bytes], { type: "application/octet-stream" }));
+      h("a", { href: address, download: name }).click();
+      setTimeout(() => URL.revokeObjectURL(address), 60_000);
+      clear(this.shown, h("p", {}, `The browser saves ${name}. Open it in Wireshark, or read it with `, h("code", {}, `tshark -r ${name}`), "."));
     });
   }
 

@@ -11,6 +11,8 @@ export interface Lab {
   state: LabState;
   lectures: string;
   suffix: ".py" | ".c" | ".js";
+  /** An estimate. */
+  minutes: number;
   /** It needs programs or the kernel of the machine. */
   host: boolean;
   lacks: string[];
@@ -72,6 +74,8 @@ export interface LabPage extends Lab {
   scenarios: Sight[];
   /** Why the lab has no runs of its own to step through, or "". */
   no_scenarios: string;
+  /** Why there can be no capture, or "". */
+  no_capture: string;
 }
 
 export interface ResultRow {
@@ -124,6 +128,8 @@ export interface CourseSource {
   page(lab: number): Promise<LabPage>;
   run(lab: number, predictions: Record<string, string>, onProgress: Progress): Job<RunResult>;
   plot(lab: number): Promise<{ svg: string[]; titles?: string[] }>;
+  /** Return the lab's capture in base 64, and a name for its file. */
+  capture(lab: number): Promise<{ name: string; data: string }>;
   check(lab: number, text: string): Job<Grade>;
   /** Save, unless the text was saved from elsewhere since version `base`. `last` says that the page is being closed. */
   save(lab: number, text: string, base: string, last?: boolean): Promise<Saved>;

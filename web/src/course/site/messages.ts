@@ -17,7 +17,8 @@ export type Work =
   | { desk: string }
   | { measure: number }
   | { grade: [number, string] }
-  | { step: string };
+  | { step: string }
+  | { capture: number };
 
 /** The answers of a worker. The worker does one thing at a time. */
 export type Said =

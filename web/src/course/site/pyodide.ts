@@ -1,7 +1,7 @@
 // The course without a server: Python runs in workers of the page, and the learner's files are in the browser's storage.
 import type { CourseSource, Grade, Index, Job, LabPage, Progress, RunResult, Saved } from "../source";
 import { Client } from "./client";
-import type { Begin } from "./messages";
+import type { Begin, Work } from "./messages";
 import { Storage } from "./storage";
 
 interface Answer {
@@ -192,14 +192,23 @@ export class PyodideSource implements CourseSource {
     }
   }
 
-  async step(scenario: string): Promise<{ html: string }> {
+  step(scenario: string): Promise<{ html: string }> {
+    return this.made({ step: scenario });
+  }
+
+  capture(lab: number): Promise<{ name: string; data: string }> {
+    return this.made({ capture: lab });
+  }
+
+  /** Let a bench make something. */
+  private async made(what: Work): Promise<any> {
     const bench = this.take(false);
     let problem: string;
     try {
-      const { html, error } = JSON.parse(await bench.call({ step: scenario }));
+      const found = JSON.parse(await bench.call(what));
       this.give(bench);
-      if (error === undefined) return { html };
-      problem = error;
+      if (found.error === undefined) return found;
+      problem = found.error;
     } catch (error) {
       bench.end((error as Error).message);
       this.prepare();

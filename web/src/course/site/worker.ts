@@ -13,6 +13,7 @@ interface Browser {
   measure(lab: number, report: (done: number, of: number, what: string) => void): string;
   grade(lab: number, text: string): string;
   step(scenario: string): string;
+  capture(lab: number): string;
   CourseDesk: () => { call(text: string): string };
 }
 
@@ -78,6 +79,7 @@ function work(what: Work): string {
   if ("desk" in what) return (desk ??= browser.CourseDesk()).call(what.desk);
   if ("measure" in what) return browser.measure(what.measure, (done, of, text) => say({ progress: [done, of, text] }));
   if ("step" in what) return browser.step(what.step);
+  if ("capture" in what) return browser.capture(what.capture);
   most = size() + memory;
   return browser.grade(...what.grade);
 }
