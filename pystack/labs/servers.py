@@ -15,10 +15,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+from pystack.labs.asleep import Asleep, asleep
 from pystack.labs.values import Ended, WrongAnswer
 from pystack.sim.hub import Signal
 from pystack.sim.network import MS, Network, S
-from pystack.sim.programs import Program, sleep, spawn
+from pystack.sim.programs import Program, spawn
 
 CLIENT, SERVER = "10.0.0.1", "10.0.0.2"
 PROCESSES = 64  # processes and threads of the program
@@ -27,8 +28,11 @@ CPU = 2  # seconds of processor time of the program, unless the limit is lower
 BUILD = 20  # seconds of processor time for the compiler
 START = 5.0  # seconds until the program must listen
 ANSWER = 4.0  # seconds for one conversation
-WATCH = 100 * MS  # between two looks whether the program has ended
+PATIENCE = 20.0  # seconds for it if the program still computes then
+WATCH = 50 * MS  # between two looks at the program
+QUIET = 3  # how many looks in a row must find that nothing has happened. The pauses of conversations are shorter than two looks.
 LOOKS = 10  # how often a program must be seen to compute
+OFTEN = 4  # how many looks are between two looks at what the program takes
 LISTENING = "0A"
 FLAGS = ("-std=gnu11", "-Wall", "-Wextra", "-O1", "-fmax-errors=20", "-fmax-include-depth=20")
 
@@ -45,6 +49,10 @@ class SourceAnswer:
 
 class Unexpected(Exception):
     """A conversation raises it if the server said something wrong. The text says what."""
+
+
+class Silent(Unexpected):
+    """The server waits for its clients, and they wait for it, so the answer does not come. This is certain without waiting longer."""
 
 
 class LearnersServer:
@@ -158,14 +166,14 @@ class LearnersServer:
         done = self.host.run(["ss", "-ltnH", f"sport = :{port}"], capture_output=True, text=True, timeout=10)
         return int(done.stdout.split()[2])
 
-    def processes(self) -> list[str]:
+    def processes(self) -> dict[int, str]:
         """Return the states of the host's processes without its process 1: R for one that computes, S for one that waits (proc(5))."""
         own = os.stat(f"/proc/{self.host.space.pid}/ns/pid").st_ino
-        found = []
+        found = {}
         for name in filter(str.isdigit, os.listdir("/proc")):
             try:
                 if int(name) != self.host.space.pid and os.stat(f"/proc/{name}/ns/pid").st_ino == own:
-                    found.append(Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()[0])
+                    found[int(name)] = Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()[0]
             except OSError:  # it has ended, or it is somebody else's
                 continue
         return found
@@ -175,7 +183,7 @@ class LearnersServer:
         computes = True
         for _ in range(LOOKS):  # what a program that ends does to its connections is seen before its end
             self.look()
-            states = self.processes()
+            states = self.processes().values()
             if self.process and all(state in "ZX" for state in states):
                 self.process.wait(START)
             computes = computes and "R" in states
@@ -185,15 +193,19 @@ class LearnersServer:
             text = "Your server still computes, instead of waiting for its clients. Is there an endless loop?"
             raise Ended("stopped", text)
 
-    def look(self) -> None:
-        """Raise Ended if the program has ended or has used up its limits, with the reason."""
-        status = self.process.poll() if self.process else None
+    def too_much(self) -> None:
+        """Raise Ended if the program has too many processes, or prints too much."""
         if len(self.processes()) >= PROCESSES // 2:
             raise Ended(
                 "stopped", f"The grader stopped your server because it starts too many processes (at most {PROCESSES})."
             )
         if os.fstat(self.said.fileno()).st_size >= OUTPUT:
             raise Ended("stopped", "The grader stopped your server because it prints too much.")
+
+    def look(self) -> None:
+        """Raise Ended if the program has ended or has used up its limits, with the reason."""
+        status = self.process.poll() if self.process else None
+        self.too_much()
         if status is None:
             return
         if status in (-signal.SIGXCPU, -signal.SIGKILL):
@@ -211,41 +223,68 @@ class LearnersServer:
     # -- conversations -----------------------------------------------------------------------------------------------
 
     def play(self, *programs: Program, seconds: float = ANSWER) -> list[Any]:
-        """Run programs of the client in real time, and return their results. TimeoutError if one of them does not end, or the server has ended."""
+        """Run programs of the client in real time, and return their results.
+
+        TimeoutError if one of them does not end, or the server has ended. Silent if no answer can come any more.
+        """
         signal_ = Signal("the clients of the learner's server")
         box: list[Any] = []
-        done = False
+        failed: list[BaseException] = []
 
         def join() -> Program:
             try:
                 for proc in [spawn(self.net, program) for program in programs]:
                     box.append((yield proc))  # noqa: PERF401 (a generator's yield)
             except BaseException as error:  # handed to the caller
-                box[:] = [error]
-            signal_.fire()
-
-        def watch() -> Program:
-            while not done and self.process and self.process.poll() is None:
-                yield sleep(WATCH)
-            yield sleep(WATCH)  # for the answers that it has sent
+                failed.append(error)
             signal_.fire()
 
         spawn(self.net, join())
-        spawn(self.net, watch())
-        answered = self.net.hub.park(signal_, self.net.now + int(seconds * S))
-        done = True
-        if not answered:
-            raise TimeoutError(f"there was no answer in {seconds:g} seconds")
-        if len(box) < len(programs) and not (box and isinstance(box[0], BaseException)):
-            raise TimeoutError("the server has ended")
-        if box and isinstance(box[0], BaseException):
-            raise box[0]
+        self._drive(signal_, seconds)
+        if failed:
+            raise failed[0]
         return box
+
+    def _drive(self, over: Signal, seconds: float) -> None:
+        """Drive the network until the signal is fired. See `play` for the exceptions.
+
+        Time is counted in looks at the program. Before each one the client reads what has arrived, so a grader that the machine delays does not take its own
+        delay for the program's. Two looks that find that nothing happens are the last ones.
+        """
+        hub, net = self.net.hub, self.net
+        looks, end = round(seconds * S / WATCH), time.monotonic() + max(PATIENCE, seconds)
+        before: tuple[int, Asleep | None] = (-1, None)
+        look = quiet = still = 0
+        while look < looks or (still < 2 and time.monotonic() < end):
+            look += 1
+            if hub.park(over, net.now + WATCH):
+                return
+            if self.process and self.process.poll() is not None:
+                if hub.park(over, net.now + 2 * WATCH):  # for the answers that it has sent
+                    return
+                raise TimeoutError("the server has ended")
+            timer = self.client.poll_timeout()
+            now: tuple[int, Asleep | None] = (net.steps, None)
+            moved = net.steps != before[0]
+            if not moved and (timer is None or timer > net.now + seconds * S):
+                now = (net.steps, asleep(self.host.space.pid, self.processes()))
+            quiet = quiet + 1 if now == before and now[1] else 0
+            if quiet >= QUIET:
+                raise Silent(f"there was no answer: your server waits {now[1]}, and its client has sent everything")
+            before = now
+            if look >= looks - 1:
+                still = 0 if moved or {"R", "D"} & set(self.processes().values()) else still + 1
+            if look % OFTEN == 0:
+                self.too_much()
+        raise TimeoutError(f"there was no answer in {look * WATCH / S:g} seconds")
 
     def expect(self, hint: str, *programs: Callable[[], Program]) -> list[Any]:
         """Run a conversation. WrongAnswer with the hint and what happened if it does not go as it must, and Ended if the program has ended."""
         try:
             found = self.play(*(program() for program in programs))
+        except Silent as error:
+            self.look()
+            raise WrongAnswer(f"{hint} ({error})") from None
         except (Unexpected, OSError) as error:
             self.why()
             what = f"the connection ended: {error.strerror}" if isinstance(error, OSError) and error.errno else error
