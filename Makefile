@@ -2,8 +2,8 @@
 SHELL := /bin/bash
 VENV ?= .venv
 PY := $(VENV)/bin/python
-# worker processes of pytest: one more than two cores, because the tests wait for most of their time
-JOBS ?= 3
+# worker processes of pytest: two more than two cores, because the tests wait for more than half of their time
+JOBS ?= 4
 # further arguments for pytest, such as ARGS="-k tcp -x"
 ARGS ?=
 # A process that has no tests left takes half of those of another one.

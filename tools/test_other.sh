@@ -5,7 +5,7 @@
 #   tools/test_other.sh JOBS [pytest arguments]            (-m "" runs the slow ones too)
 set -euo pipefail
 cd "$(dirname "$0")/.."
-jobs=${1:-3}
+jobs=${1:-4}
 shift || true
 version() { "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])'; }
 other=/usr/bin/python3
