@@ -2,11 +2,13 @@
 SHELL := /bin/bash
 VENV ?= .venv
 PY := $(VENV)/bin/python
-# worker processes of pytest: one more than two cores, because the tests wait for most of their time
-JOBS ?= 3
+# worker processes of pytest: two more than two cores, because the tests wait for more than half of their time
+JOBS ?= 4
 # further arguments for pytest, such as ARGS="-k tcp -x"
 ARGS ?=
-PYTEST = $(PY) -m pytest -n $(JOBS) $(ARGS)
+# A process that has no tests left takes half of those of another one.
+WORKERS = -n $(JOBS) --dist worksteal
+PYTEST = $(PY) -m pytest $(WORKERS) $(ARGS)
 # The tests start hundreds of Pythons. Without bytecode files, each of them would compile what it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -39,7 +41,7 @@ test-compiled: # every test, compiled
 
 test-pure: setup ## run the tests on the uncompiled core
 	@echo "== uncompiled core, $$($(PY) --version)"
-	PYSTACK_PURE=1 $(PY) -m pytest -n $(JOBS) -m "not once and not compiled" $(ARGS)
+	PYSTACK_PURE=1 $(PY) -m pytest $(WORKERS) -m "not once and not compiled" $(ARGS)
 
 test-other: # a reduced run on the system's Python, if that is another version
 	@tools/test_other.sh $(JOBS) $(ARGS)

@@ -5,7 +5,7 @@
 #   tools/test_other.sh JOBS [pytest arguments]            (-m "" runs the slow ones too)
 set -euo pipefail
 cd "$(dirname "$0")/.."
-jobs=${1:-3}
+jobs=${1:-4}
 shift || true
 version() { "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])'; }
 other=/usr/bin/python3
@@ -22,4 +22,4 @@ unset PYTHONDONTWRITEBYTECODE # as in the Makefile
 venv=.venv-$(version "$other")
 PYTHON=$other VENV=$venv tools/setup.sh test
 echo "== compiled core, $("$venv/bin/python" --version), ${*:-the tests that depend on the version}"
-"$venv/bin/python" -m pytest -n "$jobs" -m "not slow and not once and not builds" "$@"
+"$venv/bin/python" -m pytest -n "$jobs" --dist worksteal -m "not slow and not once and not builds" "$@"

@@ -65,7 +65,7 @@ def test_random_runs(part):
 def test_scenarios(name):
     data = scenarios.get(name).record()
     result = verify(Timeline.of(data, name), data)
-    assert result.digest == verify(Timeline.of(data, name), data).digest
+    assert result.digest == walk(Timeline.of(data, name))
 
 
 # -- controls: what is wrong is found --------------------------------------------------------------------------------
