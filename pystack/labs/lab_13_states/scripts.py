@@ -41,8 +41,7 @@ class StateProbe:
         for (time, host, old, new), later in zip(self.changes, [*self.changes[1:], None]):
             if new == "FIN-WAIT-2" and later == (time, host, "FIN-WAIT-2", "TIME-WAIT"):
                 new = "TIME-WAIT"
-            passive = (host, "CLOSED", "SYN-RECEIVED") in [change[1:] for change in self.changes]
-            old = "LISTEN" if (old, new) == ("CLOSED", "SYN-RECEIVED") else old
+            passive = (host, "LISTEN", "SYN-RECEIVED") in [change[1:] for change in self.changes]
             new = "LISTEN" if (old, new) == ("SYN-RECEIVED", "CLOSED") and passive else new
             found.add((old, new))
         return found & set(EDGES)
