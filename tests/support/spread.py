@@ -113,6 +113,7 @@ SPREAD = {
     "tests/course/test_service.py": ("all", "one file that shows that it works"),
     "tests/demo": ("once", "it waits for real programs, and `make demo` runs on its own in CI"),
     "tests/labs": ("compiled", "the labs and the grader's process do not depend on the build"),
+    "tests/labs/test_asleep.py": ("once", "the servers that it watches are written in C and for Node"),
     "tests/labs/test_handout.py": ("once", "the same text becomes HTML and PDF on each Python"),
     "tests/labs/test_labs.py::test_the_control_gives_the_other_result": (
         "once",
