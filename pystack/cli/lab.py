@@ -342,7 +342,7 @@ def watch(what: str | None) -> None:
     "--jobs",
     type=click.IntRange(0, 64),
     default=0,
-    help="How many labs `check all` checks at a time.  [default: as many as there are processors]",
+    help="How many labs `check all` checks at a time, or how many files of one lab.  [default: as many as there are processors]",
 )
 def check(what: str | None, as_json: bool, junit: str | None, itself: bool, jobs: int) -> None:
     """Grade your exercise of lab N, or the file FILE, or all that you have started.
@@ -357,7 +357,7 @@ def check(what: str | None, as_json: bool, junit: str | None, itself: bool, jobs
 
     records: list[dict[str, Any]] = []
     if what == "all" or itself:
-        for found in check_all(labs() if what in ("all", None) else [_lab(what)], jobs if what == "all" else 1):
+        for found in check_all(labs() if what in ("all", None) else [_lab(what)], jobs):
             text = "; ".join(found.faults)
             records.append(
                 {
