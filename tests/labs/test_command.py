@@ -89,6 +89,17 @@ def test_a_result_that_is_not_the_formulas_is_status_1(monkeypatch):
     assert not json.loads(lab("run", "17", "--json").output)["right"]
 
 
+def test_a_learner_goes_back_to_a_question():
+    """The second prediction is changed, and the first one is kept by an empty answer. Before the first question there is none."""
+    ran = lab("run", "17", text="<\n60\n30\nback\n<\n\n10\n60\n\n\n\n")
+    assert ran.exit_code == 0, ran.output
+    assert "An empty answer skips a question, and < goes back to the one before.\n" in ran.output
+    assert ran.output.count("This is the first question.\n") == 1
+    assert "  (so far: 60 ms)" in ran.output and "  (so far: 30 ms)" in ran.output
+    assert "predicted  60 ms  (right)\n    measured   60 ms" in ran.output
+    assert "predicted  10 ms  (right)\n    measured   10 ms" in ran.output
+
+
 @pytest.mark.once
 def test_check_all_checks_the_labs_themselves(monkeypatch):
     some = tuple(one for one in folders.labs() if one.number in (12, 17))  # test_labs.py checks each lab
