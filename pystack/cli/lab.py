@@ -27,6 +27,10 @@ Examples:
 """
 
 
+#: answers that go back to the question before
+BACK = ("<", "back")
+
+
 class _Group(click.Group):
     """Turns a LabError of any command into a line for the user."""
 
@@ -128,17 +132,28 @@ def show(number: str) -> None:
 
 
 def _predict(one: "LabFolder") -> dict[str, Any]:
-    """Ask for a prediction of each value. An empty answer is none."""
+    """Ask for a prediction of each value. An empty answer is none, or keeps the one that there is, and BACK asks for the value before again."""
     found: dict[str, Any] = {}
-    for value in one.values():
-        while True:
-            unit = f"  [{value.unit}]" if value.unit else ""
-            text = click.prompt(value.question + unit, default="", show_default=False).strip()
-            try:
-                found[value.name] = value.parse(text) if text else None
-                break
-            except ValueError as error:
-                echo(str(error))
+    values = one.values()
+    if len(values) > 1:
+        echo(f"An empty answer skips a question, and {BACK[0]} goes back to the one before.")
+    at = 0
+    while at < len(values):
+        value = values[at]
+        unit = f"  [{value.unit}]" if value.unit else ""
+        kept = found.get(value.name)
+        so_far = "" if kept is None else f"  (so far: {value.text(kept)})"
+        text = click.prompt(value.question + unit + so_far, default="", show_default=False).strip()
+        if text in BACK:
+            if at == 0:
+                echo("This is the first question.")
+            at = max(0, at - 1)
+            continue
+        try:
+            found[value.name] = value.parse(text) if text else kept
+            at += 1
+        except ValueError as error:
+            echo(str(error))
     return found
 
 
@@ -198,8 +213,8 @@ def run_lab(
 ) -> None:
     """Run lab N: predict each value, measure it, compare it with the formula, and run the control.
 
-    Files are written before that. A lab without a run to look at refuses these options, and says why. The exit status is 1 if a measured value is not what
-    its formula says.
+    Files are written before that. A lab without a run to look at refuses these options, and says why. An empty answer skips a question, and `<` or `back`
+    goes back to the one before. The exit status is 1 if a measured value is not what its formula says.
     """
     one = _lab(number)
     if web and as_json:
@@ -342,7 +357,7 @@ def watch(what: str | None) -> None:
     "--jobs",
     type=click.IntRange(0, 64),
     default=0,
-    help="How many labs `check all` checks at a time.  [default: as many as there are processors]",
+    help="How many labs `check all` checks at a time, or how many files of one lab.  [default: as many as there are processors]",
 )
 def check(what: str | None, as_json: bool, junit: str | None, itself: bool, jobs: int) -> None:
     """Grade your exercise of lab N, or the file FILE, or all that you have started.
@@ -357,7 +372,7 @@ def check(what: str | None, as_json: bool, junit: str | None, itself: bool, jobs
 
     records: list[dict[str, Any]] = []
     if what == "all" or itself:
-        for found in check_all(labs() if what in ("all", None) else [_lab(what)], jobs if what == "all" else 1):
+        for found in check_all(labs() if what in ("all", None) else [_lab(what)], jobs):
             text = "; ".join(found.faults)
             records.append(
                 {
@@ -445,11 +460,14 @@ def export(file: str | None, learner: str) -> None:
 @lab.command("grade")
 @click.argument("folder", metavar="DIR", type=click.Path(exists=True, file_okay=False))
 @click.option("--out", type=click.Path(dir_okay=False), help="Write the CSV to this file instead of printing it.")
+@click.option(
+    "--bom", is_flag=True, help="Begin the file of --out with a byte order mark: Excel then reads it as UTF-8."
+)
 @click.option("--jobs", default=1, show_default=True, type=click.IntRange(1, 64), help="How many files at a time.")
 @click.option("--cpu", default=10, show_default=True, type=click.IntRange(1), help="Seconds of processor time a file.")
 @click.option("--wall", default=60, show_default=True, type=click.IntRange(1), help="Seconds of time a file.")
 @click.option("--memory", default=512, show_default=True, type=click.IntRange(64), help="MiB of memory a file.")
-def grade_folder(folder: str, out: str | None, jobs: int, cpu: int, wall: int, memory: int) -> None:
+def grade_folder(folder: str, out: str | None, bom: bool, jobs: int, cpu: int, wall: int, memory: int) -> None:
     """Grade a folder of submissions into a CSV, for a lecturer.
 
     The names of the files say the lab and the learner: anna/lab_17_nagle.py, or anna_lab_17_nagle.py. Each file is graded in a process of its own, with limits. The
@@ -458,10 +476,13 @@ def grade_folder(folder: str, out: str | None, jobs: int, cpu: int, wall: int, m
     from pystack.labs.classroom import GradeTable, grade_all, submissions
     from pystack.labs.grading import GradeLimits
 
+    if bom and not out:
+        raise click.UsageError("--bom is for a file: name it with --out")
     place = Path(folder)
     found = submissions(place)
     unread = 0
     with open(out, "w", encoding="utf-8", newline="") if out else contextlib.nullcontext(io.StringIO()) as file:
+        file.write("\ufeff" if bom else "")
         table = GradeTable(file, place)
         for one in grade_all(found, GradeLimits(cpu, wall, memory << 20), jobs):
             table.write(one)

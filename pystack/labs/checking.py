@@ -40,11 +40,11 @@ class LabCheck:
         return "; ".join(parts)
 
 
-def check(lab: LabFolder) -> LabCheck:
-    """Check a lab here. An exception of the lab is a fault of it."""
+def check(lab: LabFolder, jobs: int = 1) -> LabCheck:
+    """Check a lab here, and grade `jobs` files at a time. An exception of the lab is a fault of it."""
     began, used = time.monotonic(), _processor()
     try:
-        found = list(faults(lab))
+        found = list(faults(lab, jobs))
         lacks = lab.lacks()
         every = [*lab.values(), *(control.value for control in lab.module("experiment").CONTROLS)]
         skipped = [value.missing() for value in every if value.missing()]
@@ -54,10 +54,13 @@ def check(lab: LabFolder) -> LabCheck:
 
 
 def check_all(labs: Sequence[LabFolder], jobs: int = 0) -> Iterator[LabCheck]:
-    """Check labs, `jobs` at a time (0: as many as there are processors), each in a process of its own. Yields the results in the labs' order."""
+    """Check labs, `jobs` at a time (0: as many as there are processors), each in a process of its own. Yields the results in the labs' order.
+
+    One lab is checked here, and `jobs` is the number of files that are graded at a time.
+    """
     jobs = jobs or len(os.sched_getaffinity(0))
-    if jobs == 1:
-        yield from map(check, labs)
+    if jobs == 1 or len(labs) == 1:
+        yield from (check(lab, jobs) for lab in labs)
         return
     with ThreadPoolExecutor(jobs) as pool:
         yield from pool.map(_apart, labs)
@@ -87,8 +90,8 @@ def _processor() -> float:
     )
 
 
-def faults(lab: LabFolder) -> Iterator[str]:
-    """Yield what is wrong with a lab."""
+def faults(lab: LabFolder, jobs: int = 1) -> Iterator[str]:
+    """Yield what is wrong with a lab. `jobs` files are graded at a time."""
     for result in lab.measure():
         if not result.right:
             yield f"{result.value.name}: {result.value.text(result.measured)} instead of {result.value.text(result.value.expected)}"
@@ -96,7 +99,7 @@ def faults(lab: LabFolder) -> Iterator[str]:
         if not result.right:
             yield f"control {control.change!r}: {result.value.text(result.measured)}"
     if not lab.lacks():
-        yield from grader_faults(lab)
+        yield from grader_faults(lab, jobs)
     if len(lab.hints()) != 3 or len(lab.wrong()) < 3 or len(set(lab.wrong().values())) != len(lab.wrong()):
         yield "a lab has three hints, and three wrong answers with a hint each"
     for heading in ("Question", "What to predict", "Explanation", "Exercise", "Further reading"):
@@ -104,16 +107,17 @@ def faults(lab: LabFolder) -> Iterator[str]:
             yield f"page.md has no section {heading!r}"
 
 
-def grader_faults(lab: LabFolder) -> Iterator[str]:
-    """Yield what the grader does wrong with the solution, the starter and the wrong answers."""
-    solution = grade(lab, lab.solution)
+def grader_faults(lab: LabFolder, jobs: int = 1) -> Iterator[str]:
+    """Yield what the grader does wrong with the solution, the starter and the wrong answers. `jobs` files are graded at a time."""
+    wrong = lab.wrong()
+    with ThreadPoolExecutor(jobs) as pool:
+        paths = [lab.solution, lab.starter, *(lab.path / file for file in wrong)]
+        solution, starter, *answers = pool.map(lambda path: grade(lab, path), paths)
     if not solution.right:
         yield f"the grader refuses the solution: {solution.text}"
-    starter = grade(lab, lab.starter)
     if starter.verdict != "wrong":
         yield f"the grader does not refuse the starter file as wrong, but says {starter.verdict}: {starter.text}"
-    for file, hint in lab.wrong().items():
-        found = grade(lab, lab.path / file)
+    for (file, hint), found in zip(wrong.items(), answers):
         if found.verdict != "wrong" or not found.text.startswith(hint):
             yield f"{file} should get the hint {hint!r}, and gets {found.verdict}: {found.text}"
 

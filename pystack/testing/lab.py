@@ -25,11 +25,11 @@ def pattern(n: int) -> bytes:
 
 
 class Lab:
-    """Hosts `a` (the client) and `b` (the server), their `link`, and `log`, the segments at both ends."""
+    """Hosts `a` (the client) and `b` (the server), their `link`, and `log`, the segments at both ends (none without `log`)."""
 
-    def __init__(self, net: Network, a: SimHost, b: SimHost, link: Any):
+    def __init__(self, net: Network, a: SimHost, b: SimHost, link: Any, log: bool = True):
         self.net, self.a, self.b, self.link = net, a, b, link
-        self.log = WireLog(a.port(), b.port())
+        self.log = WireLog(a.port(), b.port()) if log else WireLog()
 
     def spawn(self, program: Program) -> Proc:
         """Start a program."""
@@ -112,15 +112,17 @@ def lab_net(
     server: dict[str, Any] | None = None,
     link: dict[str, Any] | None = None,
     offload: bool = False,
+    log: bool = True,
     **settings: Any,
 ) -> Lab:
     """Make hosts a and b, `delay` (ns) apart each way, with static ARP.
 
-    `settings` are both hosts', `client` and `server` those of one, and `link` is passed to Network.link.
+    `settings` are both hosts', `client` and `server` those of one, and `link` is passed to Network.link. Without `log`, the segments are not read,
+    which for a long transfer takes more time than the stacks.
     """
     net = Network(seed)
     a = net.host("a", profile=profile, offload=offload, **settings, **(client or {}))
     b = net.host("b", profile=profile, offload=offload, **settings, **(server or {}))
     joint = net.link(a, b, delay=delay, addrs=(A + "/24", B + "/24"), **(link or {}))
     net.introduce()
-    return Lab(net, a, b, joint)
+    return Lab(net, a, b, joint, log)

@@ -105,6 +105,19 @@ def test_the_csv_is_printed_and_status_0_says_that_each_file_has_a_grade(tmp_pat
     assert done.output.splitlines()[1].startswith('anna,17,anna/lab_17_nagle.py,wrong,"An exchange took 60 ms')
 
 
+@pytest.mark.parametrize("bom", [True, False])
+def test_the_csv_begins_with_a_byte_order_mark_if_it_is_asked_for(tmp_path, bom):
+    write(tmp_path, {"class/zoë/lab_17_nagle.py": "x = ("})
+    option = ["--bom"] if bom else []
+    assert lab("grade", "class", "--out", "grades.csv", *option).exit_code == 0
+    text, mark = Path("grades.csv").read_bytes(), b"\xef\xbb\xbf"
+    assert text.startswith((mark if bom else b"") + b"learner,lab,")
+    assert text.count(mark) == bom and "zoë".encode() in text
+    if bom:
+        done = lab("grade", "class", *option)
+        assert done.exit_code == 2 and "--bom is for a file: name it with --out" in done.output
+
+
 def test_folders_that_cannot_be_graded(tmp_path, monkeypatch):
     (tmp_path / "class").mkdir()
     assert "has no exercises" in lab("grade", "class").output

@@ -89,6 +89,17 @@ def test_a_result_that_is_not_the_formulas_is_status_1(monkeypatch):
     assert not json.loads(lab("run", "17", "--json").output)["right"]
 
 
+def test_a_learner_goes_back_to_a_question():
+    """The second prediction is changed, and the first one is kept by an empty answer. Before the first question there is none."""
+    ran = lab("run", "17", text="<\n60\n30\nback\n<\n\n10\n60\n\n\n\n")
+    assert ran.exit_code == 0, ran.output
+    assert "An empty answer skips a question, and < goes back to the one before.\n" in ran.output
+    assert ran.output.count("This is the first question.\n") == 1
+    assert "  (so far: 60 ms)" in ran.output and "  (so far: 30 ms)" in ran.output
+    assert "predicted  60 ms  (right)\n    measured   60 ms" in ran.output
+    assert "predicted  10 ms  (right)\n    measured   10 ms" in ran.output
+
+
 @pytest.mark.once
 def test_check_all_checks_the_labs_themselves(monkeypatch):
     some = tuple(one for one in folders.labs() if one.number in (12, 17))  # test_labs.py checks each lab
@@ -210,6 +221,57 @@ def test_another_terminal_may_change_the_progress_meanwhile(monkeypatch):
     assert lab("check", "lab_17_nagle.py").exit_code == 0
     solved = {"solved": True}
     assert LabProgress().labs == {"9": solved, "17": {"run": True, **solved}, "3": solved}
+
+
+def test_what_others_save_at_the_same_time_is_kept():
+    """Each of them has read the file before the others write it."""
+    one, two, three, labs = LabProgress(), LabProgress(), LabProgress(), folders.labs()
+    one.of(labs[0]).update(run=True, hints=1)
+    one.save()
+    two.of(labs[0])["solved"] = True
+    two.of(labs[1])["run"] = True
+    two.save()
+    assert LabProgress().labs == {"1": {"run": True, "hints": 1, "solved": True}, "2": {"run": True}}
+    three.forget(labs[1])  # it knows of none
+    one.forget(labs[0])  # and what two has added to this lab stays
+    three.save()
+    one.save()
+    assert LabProgress().labs == one.labs == {"1": {"solved": True}, "2": {"run": True}}
+    one.labs.clear()
+    one.save()
+    assert LabProgress().labs == {}
+
+
+def test_many_processes_save_at_the_same_time():
+    code = (
+        "import sys, types; from pystack.labs.progress import LabProgress\n"
+        "for number in range(40):\n"
+        "    progress = LabProgress()\n"
+        "    progress.of(types.SimpleNamespace(number=f'{sys.argv[1]}.{number}'))['run'] = True\n"
+        "    progress.save()\n"
+    )
+    running = [subprocess.Popen([sys.executable, "-c", code, str(number)]) for number in range(4)]
+    assert [process.wait(60) for process in running] == [0] * 4
+    assert len(LabProgress().labs) == 4 * 40
+
+
+@pytest.mark.parametrize("why", ["no fcntl", "no lock", "held"])
+def test_without_the_lock_it_is_saved_too(monkeypatch, why):
+    """Windows has no such lock, some file systems have none, and a process that holds it may have been stopped."""
+    fcntl = pytest.importorskip("fcntl")
+    state_file().parent.mkdir(parents=True)
+    held = os.open(state_file().parent, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    if why == "no fcntl":
+        monkeypatch.setitem(sys.modules, "fcntl", None)
+    elif why == "no lock":
+        monkeypatch.setattr(fcntl, "flock", lambda fd, how: (_ for _ in ()).throw(OSError(95, "not supported")))
+    monkeypatch.setattr("pystack.labs.progress.LOCK", 0.05)
+    progress = LabProgress()
+    progress.of(folders.lab_of("17"))["run"] = True
+    progress.save()
+    os.close(held)
+    assert LabProgress().labs == {"17": {"run": True}}
 
 
 def test_a_result_is_there_also_if_the_progress_cannot_be_saved(monkeypatch):

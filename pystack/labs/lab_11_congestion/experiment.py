@@ -19,7 +19,7 @@ DATA = pattern(1 << 20)
 
 def network(queue: int = BDP, congestion: str = "reno") -> Lab:
     """Build the network: a sender `a` and a receiver `b`, with a queue of packets before the link."""
-    return lab_net(R // 2, tcp_congestion=congestion, link={"ab": {"rate": RATE, "queue": queue}})
+    return lab_net(R // 2, log=False, tcp_congestion=congestion, link={"ab": {"rate": RATE, "queue": queue}})
 
 
 def pour(sock: Any) -> Program:
@@ -46,7 +46,7 @@ def flow(lab: Lab) -> tuple[list[int], Any]:
 @cache
 def mathis(period: int, seconds: int = 30) -> float:
     """Lose every N-th segment. Returns the rate, as a share of MSS / R * sqrt(1.5 N)."""
-    lab = lab_net(R // 2, tcp_congestion="reno")
+    lab = lab_net(R // 2, log=False, tcp_congestion="reno")
     lab.link.ab.drop_every(period, match=is_data)
     count, _ = flow(lab)
     lab.net.run(until=lab.net.now + 10 * S)
@@ -69,7 +69,7 @@ def utilisation(queue: int, congestion: str = "reno", seconds: int = 10) -> tupl
 @cache
 def after_a_loss(congestion: str, rtt: int = 100 * MS, seconds: int = 10) -> list[tuple[float, float]]:
     """Lose a segment at a window of 100. Returns (seconds since the end of the recovery, window in segments)."""
-    lab = lab_net(rtt // 2, tcp_congestion=congestion, tcp_init_cwnd=100, tcp_init_ssthresh=100 * MSS)
+    lab = lab_net(rtt // 2, log=False, tcp_congestion=congestion, tcp_init_cwnd=100, tcp_init_ssthresh=100 * MSS)
     lab.link.ab.drop(5, match=is_data)
     samples = []
     _, tcb = flow(lab)

@@ -65,7 +65,7 @@ def clean(number: Any) -> int:
 def windows(module: ModuleType, case: str) -> list[float]:
     """Run the congestion control. Returns its window in each round trip, in segments."""
     control = control_of(module)
-    lab = lab_net(R // 2, tcp_congestion=control, tcp_init_ssthresh=40 * MSS, server={"tcp_rmem": 300 * MSS})
+    lab = lab_net(R // 2, log=False, tcp_congestion=control, tcp_init_ssthresh=40 * MSS, server={"tcp_rmem": 300 * MSS})
     if case == CASES[1]:
         lab.link.ab.drop(400, match=is_data)
     elif case == CASES[2]:
