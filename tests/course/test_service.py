@@ -124,7 +124,7 @@ def test_another_process_measures_the_same():
     lab = lab_of("9")
     steps, apart = [], []
     assert measure_apart(lab, lambda *step: apart.append(step)) == measured(lab, lambda *step: steps.append(step))
-    assert apart == steps and len(steps) == 10
+    assert apart == steps and len(steps) == 12
 
 
 def test_a_run_is_stopped(monkeypatch, tmp_path):
