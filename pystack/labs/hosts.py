@@ -2,10 +2,11 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,17 +49,17 @@ def said(host: Any, *words: str, **options: Any) -> str:
 
 def play(net: Network, work: Program, seconds: float = LIMIT) -> Any:
     """Run a program of a host of pystack in real time, and return its result. TimeoutError: it has not ended in time."""
-    signal = Signal("a program beside a kernel host")
+    ended = Signal("a program beside a kernel host")
     box: list[Any] = []
 
     def join() -> Program:
         try:
             box.append((yield spawn(net, work)))
         finally:
-            signal.fire()
+            ended.fire()
 
     spawn(net, join())
-    if not net.hub.park(signal, net.now + int(seconds * S)) or not box:
+    if not net.hub.park(ended, net.now + int(seconds * S)) or not box:
         raise TimeoutError(f"the program did not end in {seconds:g} seconds")
     return box[0]
 
@@ -108,6 +109,8 @@ def postgres(host: Any, address: str) -> Iterator[str]:
         with log:
             running = host.popen([*setpriv, server, *options], cwd=folder, stdout=log, stderr=log)
         yield folder
-        running.terminate()
+        running.send_signal(signal.SIGINT)  # PostgreSQL's fast shutdown
+        with suppress(subprocess.TimeoutExpired):
+            running.wait(LIMIT)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
