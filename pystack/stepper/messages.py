@@ -16,6 +16,7 @@ from pystack.stepper.dissect import layout as t
 from pystack.stepper.dissect.application import PROTOCOLS
 from pystack.stepper.dissect.messages import CHOICES, StreamMessage, TalkReader
 from pystack.stepper.dissect.messages.tls13 import Keys, read_keys
+from pystack.stepper.explain import datagrams
 from pystack.stepper.streams import MOST_CONVERSATIONS, Payload, StreamSide, payload, readable
 
 if TYPE_CHECKING:
@@ -279,7 +280,9 @@ def _moved(node: Node, shift: int, first: int, last: int) -> Node:
 def beside_lines(frame: "Frame") -> list[str]:
     """Return what a frame's messages say. The heads of HTTP/1.1 are readable in the frame's summary."""
     timeline = frame._timeline
-    return [one.line for one in messages_of(timeline).of(timeline, frame.index) if one.protocol != "http"]
+    found = [one.line for one in messages_of(timeline).of(timeline, frame.index) if one.protocol != "http"]
+    datagram = datagrams.brief(frame)
+    return found or ([datagram] if datagram else [])
 
 
 def beside(frame: "Frame") -> str:

@@ -423,6 +423,21 @@ def test_a_datagram_says_what_it_asks_and_answers():
     assert "names the servers that know more" in refers and "it has 2 records in answer" in answers
 
 
+def test_the_ladders_say_what_a_datagram_of_dns_or_dhcp_is():
+    pytest.importorskip("dns")
+    from pystack.stepper import messages
+
+    recursion = scenarios.get("dns-recursion").timeline()
+    said = [messages.beside(recursion.frames[number - 1]).lower() for number in (1, 3, 7)]
+    assert said == [
+        "dns: www.shop.test (a)?",
+        "dns: www.shop.test (a): names other servers",
+        "dns: www.shop.test (a): 2 records",
+    ]
+    assert messages.beside(scenarios.get("dhcp").timeline().frames[1]) == "DHCP OFFER"
+    assert messages.beside(scenarios.get("udp").timeline().frames[0]) == ""  # the control: it is of no program
+
+
 @pytest.mark.parametrize(
     "payload",
     [b"", bytes(12), b"\0" * 5 + b"\1" + b"\0" * 6 + b"\xc0\x0c", b"\0" * 5 + b"\1" + b"\0" * 6 + b"\x3f", bytes(240)],
@@ -434,4 +449,4 @@ def test_a_forged_message_of_dns_or_dhcp_says_nothing_wrong(payload):
         header = bytes((0x45, 0)) + (28 + len(payload)).to_bytes(2, "big") + bytes(5) + b"\x11" + bytes(10)
         udp = port.to_bytes(2, "big") * 2 + (8 + len(payload)).to_bytes(2, "big") + bytes(2)
         frame = type("Frame", (), {"link": 0, "data": header + udp + payload})()
-        assert isinstance(datagrams.carries(frame), str)
+        assert isinstance(datagrams.carries(frame), str) and isinstance(datagrams.brief(frame), str)

@@ -20,23 +20,46 @@ _DHCP = {
 _TYPES = {1: "A", 2: "NS", 5: "CNAME", 6: "SOA", 12: "PTR", 15: "MX", 16: "TXT", 28: "AAAA", 33: "SRV", 65: "HTTPS"}
 _CODES = {1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN, so the name does not exist", 4: "NOTIMP", 5: "REFUSED"}
 MESSAGE_TYPE = 53
+_REFERRED, _NOTHING = "it has no answer, but names the servers that know more", "it has no such record"
 #: how many labels of a name are read
 LABELS = 32
 
 
 def carries(frame: Frame) -> str:
     """Return a sentence about the message in a frame, or ""."""
+    ports, payload = _payload(frame)
+    if DNS in ports:
+        return _dns(payload)
+    return _dhcp(payload) if ports & {DHCP_SERVER, DHCP_CLIENT} else ""
+
+
+def brief(frame: Frame) -> str:
+    """Return the same in a few words, for an arrow: "DNS: www.shop.test (A)?", "DNS: www.shop.test (A): 2 records", "DHCP DISCOVER"."""
+    ports, payload = _payload(frame)
+    if DNS in ports:
+        question = _question(payload)
+        if not question:
+            return ""
+        if not payload[2] & 0x80:
+            return f"DNS: {question}?"
+        short = {_REFERRED: "names other servers", _NOTHING: "no such record"}
+        result = _result(payload)
+        return f"DNS: {question}: {short.get(result, result.split(',')[0])}"
+    if ports & {DHCP_SERVER, DHCP_CLIENT}:
+        return _dhcp(payload).partition(":")[0]
+    return ""
+
+
+def _payload(frame: Frame) -> tuple[set[int], bytes]:
+    """Return both ports and the payload of a UDP datagram, or no ports."""
     data = frame.data
     if frame.link == C.LINK_ETHERNET:
         data = data[C.ETH_HLEN :] if data[12:14] == b"\x08\x00" else b""
     if len(data) < 28 or data[0] >> 4 != 4 or data[9] != C.IPPROTO_UDP or int.from_bytes(data[6:8], "big") & 0x1FFF:
-        return ""
+        return set(), b""
     at = (data[0] & 15) * 4
     ports = {int.from_bytes(data[at : at + 2], "big"), int.from_bytes(data[at + 2 : at + 4], "big")}
-    payload = bytes(data[at + 8 :])
-    if DNS in ports:
-        return _dns(payload)
-    return _dhcp(payload) if ports & {DHCP_SERVER, DHCP_CLIENT} else ""
+    return ports, bytes(data[at + 8 :])
 
 
 def _dhcp(payload: bytes) -> str:
@@ -49,7 +72,25 @@ def _dhcp(payload: bytes) -> str:
 
 
 def _dns(payload: bytes) -> str:
-    """Read the header and the first question (RFC 1035 4.1)."""
+    """Return a sentence about a message of DNS (RFC 1035 4.1)."""
+    question = _question(payload)
+    if not question:
+        return ""
+    if not payload[2] & 0x80:
+        return f"DNS: it asks for the records of {question} (RFC 1035 4.1)."
+    result = _result(payload)
+    said = (
+        result
+        if result.startswith("it ")
+        else f"it has {result} in answer"
+        if "record" in result
+        else f"the answer is the {result}"
+    )
+    return f"DNS: to the question for {question}, {said} (RFC 1035 4.1)."
+
+
+def _question(payload: bytes) -> str:
+    """Read the first question of a message, or return ""."""
     if len(payload) < 12 or int.from_bytes(payload[4:6], "big") < 1:
         return ""
     labels: list[str] = []
@@ -60,15 +101,15 @@ def _dns(payload: bytes) -> str:
         labels.append(payload[at + 1 : at + 1 + payload[at]].decode("ascii", "replace"))
         at += 1 + payload[at]
     kind = _TYPES.get(int.from_bytes(payload[at + 1 : at + 3], "big"), "")
-    question = one_line(f"{'.'.join(labels) or '.'}{f' ({kind})' if kind else ''}")
-    if not payload[2] & 0x80:
-        return f"DNS: it asks for the records of {question} (RFC 1035 4.1)."
+    return one_line(f"{'.'.join(labels) or '.'}{f' ({kind})' if kind else ''}")
+
+
+def _result(payload: bytes) -> str:
+    """Return what an answer says: an error, how many records, or a sentence."""
     code, answers = payload[3] & 15, int.from_bytes(payload[6:8], "big")
     referred = int.from_bytes(payload[8:10], "big")
     if code:
-        said = f"the answer is the error {_CODES.get(code, str(code))}"
-    elif answers:
-        said = f"it has {answers} record{'s' if answers > 1 else ''} in answer"
-    else:
-        said = "it has no answer, but names the servers that know more" if referred else "it has no such record"
-    return f"DNS: to the question for {question}, {said} (RFC 1035 4.1)."
+        return f"error {_CODES.get(code, str(code))}"
+    if answers:
+        return f"{answers} record{'s' if answers > 1 else ''}"
+    return _REFERRED if referred else _NOTHING

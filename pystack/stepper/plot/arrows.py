@@ -4,6 +4,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from pystack import charts
+from pystack.stepper.explain import datagrams
 from pystack.stepper.plot import data
 from pystack.stepper.plot.ladder import Ladder, broken, gaps, is_again, ladder, later, spread
 from pystack.visible import one_line
@@ -61,7 +62,8 @@ class _Drawing:
             frame = self.timeline.frames[i]
             again = "again: " if is_again(self.timeline, frame) else ""
             fate = {"lost": "  LOST", "dropped": f"  dropped: {_reason(frame)}"}.get(frame.fate, "")
-            text = f"{frame.number}  {again}{data.short(frame.summary)}"
+            said = datagrams.brief(frame)
+            text = f"{frame.number}  {again}{f'{said}  ' if said else ''}{data.short(frame.summary)}"
             found[self.ladder.departs[i]] = (_cut(text, LONGEST - len(fate)) + fate, self.colour(i))
         notes: dict[int, dict[str, None]] = {}
         for mark in self.ladder.marks:

@@ -234,6 +234,23 @@ def test_the_link_leads_to_the_same_place(browser, served):
         page.settled(at)
 
 
+def test_the_question_stands_there_once(browser, served):
+    """At an answer, too, whether the learner asked for it or came there step by step."""
+    with Page(browser, f"{served.address}scenario/nagle/#frame=4&layout=beginner") as page:
+        first = page.page.evaluate("window.stepper.store.overview.answers")[0]
+        assert page.text("body").count("Why 40 ms?") == 1
+        page.page.keyboard.press("a")
+        page.settled(first)
+        assert page.text("body").count("Why 40 ms?") == 1
+        page.page.keyboard.press("Home")
+        page.settled(-1)
+        assert page.text("body").count("Why 40 ms?") == 1
+        page.page.evaluate("at => window.stepper.store.goto(at)", first)
+        page.settled(first)
+        assert page.text("body").count("Why 40 ms?") == 1
+        assert page.complaints == []
+
+
 # -- for everybody -----------------------------------------------------------------------------------------------------
 
 

@@ -48,8 +48,9 @@ export class Lesson {
     this.next.disabled = row >= rows.length - 1;
     this.back.disabled = view.index < 0;
     this.place.textContent = `${row + 1} of ${rows.length}`;
-    // before the first event, the question is above in large type
-    this.question.textContent = view.index < 0 ? "" : overview.question;
+    // before the first event, and after "Show me the answer", the question is above
+    const above = view.index < 0 || this.context.store.message.startsWith(overview.question);
+    this.question.textContent = above ? "" : overview.question;
     (this.element.querySelector("details") as HTMLDetailsElement | null)?.toggleAttribute("open", view.index < 0);
     const following = overview.next;
     clear(this.after, this.next.disabled && following ? h("a", { class: "button", href: scenarioPage(following[0]) }, `Next scenario: ${following[1]} →`) : null);
