@@ -1,14 +1,18 @@
 """What a recorded network noted beside its stacks: why each program ran, and what each frame met on each link (sim/causes.py)."""
 
+from array import array
 from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 from zlib import crc32
 
+from pystack.sim.causes import READY, SLEEP, START
 from pystack.stepper.store import Block, PackedColumns, Rows
 
 #: how many arrivals that are to come are remembered
 PENDING = 1 << 16
+#: why a program's step began
+WHYS = START, READY, SLEEP
 
 
 class ProgramStep(NamedTuple):
@@ -24,6 +28,35 @@ class ProgramStep(NamedTuple):
     parent: int
     woken: int
     after: int
+
+
+class Steps(Mapping[int, ProgramStep]):
+    """The steps of programs by their numbers, which count up from 1. They are arrays, because there may be very many."""
+
+    def __init__(self) -> None:
+        self._why = array("b")  # the place of each step's reason among WHYS
+        self._began, self._parent, self._woken, self._after = (array("q") for _ in range(4))
+
+    def append(self, step: ProgramStep) -> None:
+        """Add the step with the next number. ValueError: its reason is none of WHYS. OverflowError: a value has more than 64 bits."""
+        why = WHYS.index(step.why)
+        self._began.append(step.began)
+        self._parent.append(step.parent)
+        self._woken.append(step.woken)
+        self._after.append(step.after)
+        self._why.append(why)
+
+    def __len__(self) -> int:
+        return len(self._why)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(1, len(self) + 1))
+
+    def __getitem__(self, number: int) -> ProgramStep:
+        at = number - 1
+        if not 0 <= at < len(self._why):
+            raise KeyError(number)
+        return ProgramStep(WHYS[self._why[at]], self._began[at], self._parent[at], self._woken[at], self._after[at])
 
 
 class Passage(NamedTuple):
@@ -61,7 +94,7 @@ class Ways:
     """
 
     def __init__(self) -> None:
-        self.steps: dict[int, ProgramStep] = {}
+        self.steps = Steps()
         #: index of a call's event -> number of the step that made it
         self.step_of: dict[int, int] = {}
         #: the passages by their number - 1
@@ -82,8 +115,8 @@ class Ways:
         # A step that calls the stacks of several hosts has a note for each.
         if number not in self.steps:
             check_number("step", number, len(self.steps) + 1, fields["parent"])
-            self.steps[number] = ProgramStep(
-                fields["why"], fields["began"], fields["parent"], fields["woken"], fields["after"]
+            self.steps.append(
+                ProgramStep(fields["why"], fields["began"], fields["parent"], fields["woken"], fields["after"])
             )
         self._now[host] = number
 

@@ -7,6 +7,7 @@ from pystack.sim.programs import spawn, stream
 from pystack.stepper import scenarios
 from pystack.stepper.scenarios.base import Scenario, finish, listener
 from pystack.stepper.timing import CAUSES, WHYS, path
+from pystack.stepper.ways import ProgramStep, Steps, Ways
 from tests.stepper.timing import causes, tls
 from tests.stepper.timing.cases import CASES, SLOW
 
@@ -46,13 +47,28 @@ def test_after_a_timeout_the_other_lost_segments_waited_for_it_too():
     assert not any(why == "loss, fast retransmit" for _, why in found)
 
 
-def test_a_forged_note_cannot_keep_the_walk_busy():
+def test_a_forged_note_cannot_keep_the_walk_busy(monkeypatch):
     timeline = scenarios.get("nagle").timeline()
-    steps = timeline.ways.steps
-    steps.update((number, step._replace(after=1 << 40)) for number, step in steps.items() if step.why == "ready")
+    found = Steps.__getitem__
+
+    def forged(self, number):
+        step = found(self, number)
+        return step._replace(after=1 << 40) if step.why == "ready" else step
+
+    monkeypatch.setattr(Steps, "__getitem__", forged)
     found = path(timeline)
     assert found.elapsed == sum(span.duration for span in found)
     assert "unknown" in {span.cause for span in found}
+
+
+def test_a_forged_note_that_no_recorder_writes_is_refused():
+    note = {"number": 1, "why": "ready", "began": 0, "parent": 0, "woken": 0, "after": 0}
+    for changed in ({"why": "because"}, {"began": 1 << 63}, {"number": 2}, {"parent": 1}):
+        ways = Ways()
+        with pytest.raises((ValueError, OverflowError)):
+            ways.program(0, note | changed)
+    ways.program(0, note)
+    assert dict(ways.steps) == {1: ProgramStep("ready", 0, 0, 0, 0)}
 
 
 def test_of_two_timers_that_expire_at_once_each_connection_has_its_own():
