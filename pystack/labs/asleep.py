@@ -2,7 +2,7 @@
 
 Each of its threads must sleep in a system call that no timer ends, all that it has sent must have arrived, and none of its timers may run. This is
 its state, and not its speed, so a slow machine does not change it. proc(5) shows the state on Linux. If it does not show everything, the program
-may have other work.
+may have other work. It shows one thing nowhere: an alarm() that ends a child, for which the program waits.
 """
 
 import os
@@ -64,14 +64,15 @@ def asleep(host: int, pids: Iterable[int]) -> Asleep | None:
         if sending(host):
             return None
         for pid in pids:
-            if has_timer(pid):
+            if Path(f"/proc/{pid}/timers").read_text():  # timer_create(2)
                 return None
             for task in sorted(os.listdir(f"/proc/{pid}/task")):
-                fields = status(f"/proc/{pid}/task/{task}")
+                folder = f"/proc/{pid}/task/{task}"
+                fields = fields_of(f"{folder}/status")
                 if fields["State"][0] in "ZX":  # it has ended
                     continue
-                call = endless(pid, f"/proc/{pid}/task/{task}") if fields["State"][0] == "S" else ""
-                if not call or int(fields["SigCgt"], 16) & ALARM:
+                call = endless(pid, folder) if fields["State"][0] == "S" else ""
+                if not call or int(fields["SigCgt"], 16) & ALARM or has_timer(folder):
                     return None
                 threads.append((task, fields["voluntary_ctxt_switches"] + fields["nonvoluntary_ctxt_switches"]))
                 waits.add(SHOWN.get(call, f"in {call}()"))
@@ -81,9 +82,9 @@ def asleep(host: int, pids: Iterable[int]) -> Asleep | None:
     return Asleep(tuple(threads), tuple(waits_in)) if threads else None
 
 
-def status(folder: str) -> dict[str, str]:
-    """Return the fields of a thread's `status`."""
-    lines = Path(folder, "status").read_text().splitlines()
+def fields_of(path: str) -> dict[str, str]:
+    """Return the fields of a file such as a thread's `status`."""
+    lines = Path(path).read_text().splitlines()
     return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
 
@@ -96,15 +97,18 @@ def endless(pid: int, folder: str) -> str:
         return ""
     if name in MILLISECONDS and not arguments[MILLISECONDS[name]] & 1 << 31:
         return ""
-    return "" if name in READS and limited(pid, arguments[0]) else name
+    return "" if name in READS and limited(pid, folder, arguments[0]) else name
 
 
-def limited(pid: int, fd: int) -> bool:
-    """Return True if a process reads from a socket with a longest time (SO_RCVTIMEO)."""
+def limited(pid: int, folder: str, fd: int) -> bool:
+    """Return True if a thread reads from a socket with a longest time (SO_RCVTIMEO), or if this cannot be seen."""
     import ctypes  # a browser, in which the labs are read, too, need not have it
 
-    if not os.readlink(f"/proc/{pid}/fd/{fd}").startswith("socket:"):
+    file = os.readlink(f"{folder}/fd/{fd}")
+    if not file.startswith("socket:"):
         return False
+    if os.readlink(f"/proc/{pid}/fd/{fd}") != file:  # the thread has descriptors of its own (unshare(2))
+        return True
     process = os.pidfd_open(pid)
     try:
         copy = ctypes.CDLL(None, use_errno=True).syscall(PIDFD_GETFD, process, fd, 0)
@@ -116,12 +120,18 @@ def limited(pid: int, fd: int) -> bool:
         return sock.getsockopt(socket.SOL_SOCKET, SO_RCVTIMEO, len(NO_TIME)) != NO_TIME
 
 
-def has_timer(pid: int) -> bool:
-    """Return True if a process has made a timer (timer_create(2), timerfd_create(2))."""
-    if Path(f"/proc/{pid}/timers").read_text():
-        return True
-    folder = f"/proc/{pid}/fd"
-    return any("[timerfd]" in os.readlink(f"{folder}/{fd}") for fd in os.listdir(folder))
+def has_timer(folder: str) -> bool:
+    """Return True if a thread has a file that a timer can make readable: timerfd_create(2), io_uring_setup(2), signalfd(2) of SIGALRM.
+
+    The first thread of a process has none if it has ended, although the other threads still have theirs.
+    """
+    for fd in os.listdir(f"{folder}/fd"):
+        kind = os.readlink(f"{folder}/fd/{fd}").rpartition(":")[2]
+        if kind in ("[timerfd]", "[io_uring]"):
+            return True
+        if kind == "[signalfd]" and int(fields_of(f"{folder}/fdinfo/{fd}")["sigmask"], 16) & ALARM:
+            return True
+    return False
 
 
 def sending(host: int) -> bool:

@@ -4,6 +4,7 @@ The program has a network of its own, which reaches nothing else, and a PID name
 its processor time, its memory, its output and the number of its processes. If the grader is root, the program runs as a user who owns nothing.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -23,6 +24,7 @@ from pystack.sim.programs import Program, spawn
 
 CLIENT, SERVER = "10.0.0.1", "10.0.0.2"
 PROCESSES = 64  # processes and threads of the program
+MANY = 56  # so many processes are too many. Those that start the program count, too, so it never has all 64.
 OUTPUT = 1 << 20  # bytes of a file that it writes, and so of what it prints
 CPU = 2  # seconds of processor time of the program, unless the limit is lower
 BUILD = 20  # seconds of processor time for the compiler
@@ -34,6 +36,7 @@ QUIET = 3  # how many looks in a row must find that nothing has happened. The pa
 LOOKS = 10  # how often a program must be seen to compute
 OFTEN = 4  # how many looks are between two looks at what the program takes
 LISTENING = "0A"
+ENDED = {"Z", "X"}  # the states of threads that have ended
 FLAGS = ("-std=gnu11", "-Wall", "-Wextra", "-O1", "-fmax-errors=20", "-fmax-include-depth=20")
 
 
@@ -55,6 +58,30 @@ class Silent(Unexpected):
     """The server waits for its clients, and they wait for it, so the answer does not come. This is certain without waiting longer."""
 
 
+def state_of(task: Path) -> str:
+    """Return the letter of a thread's state (proc(5)), X if it has just ended."""
+    try:
+        return (task / "stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "X"
+
+
+def signal_name(number: int) -> str:
+    """Return the name of a signal. Real-time signals have none."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def children_seconds() -> float:
+    """Return the seconds of processor time of this process's children that have ended."""
+    import resource  # a browser does not have it
+
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 class LearnersServer:
     """The learner's program on the kernel host `server`, and the host `client` of pystack, which talks to it."""
 
@@ -73,6 +100,7 @@ class LearnersServer:
         # A number that no other user of the machine has, so that RLIMIT_NPROC counts the processes of this program only.
         self.user = 0 if self.host.space.users else 30_000 + os.getpid() % 30_000
         self.process: subprocess.Popen[bytes] | None = None
+        self.before = 0.0  # seconds of processor time of other programs, such as the compiler
         self.said: IO[bytes] = open(self.folder / "output", "a+b")  # noqa: SIM115 (closed by __exit__)
 
     def __enter__(self) -> Self:
@@ -116,21 +144,31 @@ class LearnersServer:
             raise Ended("error", f"gcc does not accept your file: {first[:300]}")
         return ["./server"]
 
-    def start(self, words: list[str], stdin: Any = subprocess.DEVNULL) -> None:
+    def start(self, words: list[str]) -> None:
         """Start the program."""
         environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
         command = self.limited(words, min(CPU, self.source.cpu))
+        self.before = children_seconds()
         self.process = self.host.popen(
-            command, stdin=stdin, stdout=self.said, stderr=self.said, cwd=self.folder, env=environment
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=self.said,
+            stderr=self.said,
+            cwd=self.folder,
+            env=environment,
+            start_new_session=True,  # kill(0, ...) of the program does not reach the grader
         )
 
     def start_node(self) -> None:
-        """Start the file with Node.js, which reads it from its standard input, so it needs no right to read folders."""
-        path = self.folder / "server.js"
-        path.write_text(self.source.text, encoding="utf-8")
+        """Start the file with Node.js. Its path leads through /proc, so the user needs no right to read the folders above.
+
+        It is a file, and not the standard input, because servers start themselves again (the module cluster), and look at require.main.
+        """
+        (self.folder / "server.js").write_text(self.source.text, encoding="utf-8")
+        if self.user:
+            os.chown(self.folder, self.user, self.user)
         heap = max(16, (self.source.memory >> 20) // 2)
-        with path.open("rb") as file:
-            self.start(["node", f"--max-old-space-size={heap}", "-"], file)
+        self.start(["node", f"--max-old-space-size={heap}", "--preserve-symlinks-main", "/proc/self/cwd/server.js"])
 
     def sockets(self, protocol: str, port: int) -> list[tuple[str, str]]:
         """Return the local address (in hexadecimal) and the state of each socket of the host with this port."""
@@ -167,13 +205,13 @@ class LearnersServer:
         return int(done.stdout.split()[2])
 
     def processes(self) -> dict[int, str]:
-        """Return the states of the host's processes without its process 1: R for one that computes, S for one that waits (proc(5))."""
+        """Return the states of the host's processes without its process 1, a letter for each thread: R if it computes, S if it waits (proc(5))."""
         own = os.stat(f"/proc/{self.host.space.pid}/ns/pid").st_ino
         found = {}
         for name in filter(str.isdigit, os.listdir("/proc")):
             try:
                 if int(name) != self.host.space.pid and os.stat(f"/proc/{name}/ns/pid").st_ino == own:
-                    found[int(name)] = Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()[0]
+                    found[int(name)] = "".join(map(state_of, Path(f"/proc/{name}/task").iterdir()))
             except OSError:  # it has ended, or it is somebody else's
                 continue
         return found
@@ -183,9 +221,10 @@ class LearnersServer:
         computes = True
         for _ in range(LOOKS):  # what a program that ends does to its connections is seen before its end
             self.look()
-            states = self.processes().values()
-            if self.process and all(state in "ZX" for state in states):
-                self.process.wait(START)
+            states = "".join(self.processes().values())
+            if self.process and not set(states) - ENDED:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self.process.wait(START)
             computes = computes and "R" in states
             time.sleep(0.02)
         self.look()
@@ -195,12 +234,16 @@ class LearnersServer:
 
     def too_much(self) -> None:
         """Raise Ended if the program has too many processes, or prints too much."""
-        if len(self.processes()) >= PROCESSES // 2:
+        if len(self.processes()) >= MANY:
             raise Ended(
                 "stopped", f"The grader stopped your server because it starts too many processes (at most {PROCESSES})."
             )
         if os.fstat(self.said.fileno()).st_size >= OUTPUT:
             raise Ended("stopped", "The grader stopped your server because it prints too much.")
+
+    def seconds(self) -> float:
+        """Return the seconds of processor time of the program, which has ended."""
+        return children_seconds() - self.before
 
     def look(self) -> None:
         """Raise Ended if the program has ended or has used up its limits, with the reason."""
@@ -208,17 +251,20 @@ class LearnersServer:
         self.too_much()
         if status is None:
             return
-        if status in (-signal.SIGXCPU, -signal.SIGKILL):
+        if status == -signal.SIGXCPU or (status == -signal.SIGKILL and self.seconds() >= min(CPU, self.source.cpu)):
             text = f"The grader stopped your server after {min(CPU, self.source.cpu)} seconds of processor time. Is there an endless loop?"
             raise Ended("stopped", text)
         if status < 0:
-            name = signal.Signals(-status).name
+            name = signal_name(-status)
             memory = f"Does it need more than {self.source.memory >> 20} MiB of memory?"
             raise Ended(
                 "error",
                 f"Your server crashed: it was ended by {name}. {memory if status != -signal.SIGPIPE else ''}".strip(),
             )
-        raise Ended("error", f"Your server ended with status {status}. It must serve until it is killed.")
+        what = f"Your server ended with status {status}. It must serve until it is killed."
+        if set("".join(self.processes().values())) - ENDED:
+            what = f"The first process of your server ended with status {status}. It must stay while its children serve: do not become a daemon."
+        raise Ended("error", what)
 
     # -- conversations -----------------------------------------------------------------------------------------------
 
@@ -273,7 +319,7 @@ class LearnersServer:
                 raise Silent(f"there was no answer: your server waits {now[1]}, and its client has sent everything")
             before = now
             if look >= looks - 1:
-                still = 0 if moved or {"R", "D"} & set(self.processes().values()) else still + 1
+                still = 0 if moved or {"R", "D"} & set("".join(self.processes().values())) else still + 1
             if look % OFTEN == 0:
                 self.too_much()
         raise TimeoutError(f"there was no answer in {look * WATCH / S:g} seconds")

@@ -23,16 +23,22 @@ pytestmark = pytest.mark.skipif(bool(LAB.lacks()), reason=LAB.lacks() or "it has
 FRAME = """
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <linux/io_uring.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/select.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
@@ -43,6 +49,34 @@ static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t never = PTHREAD_COND_INITIALIZER;
 static void catch(int number) { struct sigaction act = {.sa_handler = nothing}; sigaction(number, &act, NULL); }
 static void *for_ever(void *what) { for (;;) pause(); return what; }
+static void *work(void *what) { while (clock() < 1000000); return what; }
+static void *ticks(void *own)
+{
+    int timer, set = epoll_create1(0);
+    struct epoll_event event = {.events = EPOLLIN};
+    struct itimerspec once = {.it_value.tv_nsec = 700000000};
+    if (own && (unshare(CLONE_FILES) || (set = epoll_create1(0)) < 0)) exit(1);
+    timer = timerfd_create(CLOCK_MONOTONIC, 0);
+    epoll_ctl(set, EPOLL_CTL_ADD, timer, &event);
+    timerfd_settime(timer, 0, &once, NULL);
+    epoll_wait(set, &event, 1, -1);
+    _exit(0);
+}
+static void ring(struct timespec *longest)
+{
+    struct io_uring_params p = {0};
+    struct __kernel_timespec time = {longest->tv_sec, longest->tv_nsec};
+    int fd = syscall(SYS_io_uring_setup, 1, &p), event = eventfd(0, 0);
+    uint64_t n;
+    if (fd < 0) { nanosleep(longest, NULL); return; } /* not every kernel allows it */
+    char *queue = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, IORING_OFF_SQ_RING);
+    struct io_uring_sqe *entry = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, IORING_OFF_SQES);
+    syscall(SYS_io_uring_register, fd, IORING_REGISTER_EVENTFD, &event, 1);
+    *entry = (struct io_uring_sqe){.opcode = IORING_OP_TIMEOUT, .addr = (uintptr_t)&time, .len = 1};
+    *(volatile unsigned *)(queue + p.sq_off.tail) = 1;
+    syscall(SYS_io_uring_enter, fd, 1, 0, 0, NULL, 0);
+    read(event, &n, 8);
+}
 static int tcp(void) { int fd = socket(AF_INET, SOCK_STREAM, 0); listen(fd, 1); return fd; }
 static void waits(int how)
 {
@@ -105,6 +139,11 @@ A_WHILE = {
     "timer": "catch(SIGUSR1); timer_t t; struct sigevent e = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1};"
              " timer_create(CLOCK_MONOTONIC, &e, &t); timer_settime(t, 0, &once, NULL); pause()",
     "timerfd": "int t = timerfd_create(CLOCK_MONOTONIC, 0); uint64_t n; timerfd_settime(t, 0, &once, NULL); read(t, &n, 8)",
+    "signalfd": "sigset_t s; sigemptyset(&s); sigaddset(&s, SIGALRM); sigprocmask(SIG_BLOCK, &s, NULL); int f = signalfd(-1, &s, 0);"
+                " struct itimerval i = {.it_value = soon}; setitimer(ITIMER_REAL, &i, NULL); struct pollfd p = {f, POLLIN, 0}; poll(&p, 1, -1)",
+    "io_uring": "ring(&half)",
+    "files of a thread": "pthread_t t; if (fork() == 0) { pthread_create(&t, NULL, ticks, &t); for (;;) pause(); } wait(NULL)",
+    "first thread": "pthread_t t; if (fork() == 0) { pthread_create(&t, NULL, ticks, NULL); pthread_exit(NULL); } wait(NULL)",
     "a thread": "pthread_t t; pthread_create(&t, NULL, for_ever, NULL); nanosleep(&half, NULL)",
     "work": "while (clock() < 700000);",
 }  # fmt: skip
@@ -181,12 +220,14 @@ def test_a_server_that_the_machine_lets_wait_is_waited_for(server):
 
 
 def test_a_server_that_computes_has_more_time(server):
-    """The control does not compute, so its time ends."""
-    lab = server(source(["while (clock() < 1000000);", "sleep(1000)"]))
+    """Any thread of it may compute. The control does not, so its time ends."""
+    thread = "pthread_t t; pthread_create(&t, NULL, work, NULL); pthread_join(t, NULL)"
+    lab = server(source(["while (clock() < 1000000);", thread, "sleep(1000)"]))
     lab.wait_for_port("udp", PORT)
     assert lab.play(ask(lab, 0), seconds=0.3) == [bytes([0])]
+    assert lab.play(ask(lab, 1), seconds=0.3) == [bytes([1])]
     with pytest.raises(TimeoutError, match=r"there was no answer in 0\.\d+ seconds"):
-        lab.play(ask(lab, 1), seconds=0.3)
+        lab.play(ask(lab, 2), seconds=0.3)
 
 
 def test_a_connection_that_is_not_open_yet_is_waited_for(server):

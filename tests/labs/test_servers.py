@@ -58,6 +58,9 @@ def graded(tmp_path, body, limits=None):
         ("raise(SIGSEGV);", "error", "Your server crashed: it was ended by SIGSEGV."),
         (LISTEN + "abort();", "error", "Your server crashed: it was ended by SIGABRT."),
         ("return 3;", "error", "Your server ended with status 3. It must serve until it is killed."),
+        ("return fork() == 0 ? (int)sleep(1000) : 0;", "error", "The first process of your server ended with status 0. It must stay"),
+        ("raise(SIGKILL);", "error", "Your server crashed: it was ended by SIGKILL."),
+        ("raise(SIGRTMIN + 3);", "error", "Your server crashed: it was ended by signal 37."),
         ("for (;;) fork();", "stopped", TOO_MANY),
         (LISTEN + "for (;;) fork();", "stopped", TOO_MANY),
         ('for (;;) puts("0123456789 0123456789");', "stopped", "The grader stopped your server because it prints too much."),
@@ -146,6 +149,40 @@ def test_a_conversation_does_not_wait_for_a_server_that_has_ended(tmp_path, monk
 
 
 @needs_c
+@pytest.mark.parametrize("style", ["forty children", "the first thread ends"])
+def test_a_server_with_many_processes_or_no_first_thread_is_graded(tmp_path, style):
+    text = C_LAB.solution.read_text()
+    if style == "forty children":
+        text = text.replace(
+            "    for (;;) {",
+            "    for (int i = 0; i < 40; i++)\n        if (fork() == 0)\n            break;\n    for (;;) {",
+        )
+    else:
+        text = text.replace("#include <errno.h>", "#include <errno.h>\n#include <pthread.h>")
+        text = text.replace("int main(void)", "static void *first(void *unused)")
+        text = text.replace('perror("server");\n        return 1;', "return unused;")
+        text += "int main(void) { pthread_t t; pthread_create(&t, NULL, first, NULL); pthread_exit(NULL); }\n"
+    path = tmp_path / "lab_39_c_server.c"
+    path.write_text(text)
+    found = grade(C_LAB, path)
+    assert (found.verdict, found.text) == ("right", "")
+    path.write_text(text.replace("count++", "count += 2"))
+    assert grade(C_LAB, path).text.startswith(C_LAB.wrong()["wrong_half_close.c"])
+
+
+@needs_c
+def test_folders_in_each_other_are_removed(tmp_path, monkeypatch):
+    """More levels than Python's rmtree() can remove, which takes a level of the stack for each."""
+    place = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else tmp_path  # a disk may need milliseconds for each
+    with tempfile.TemporaryDirectory(dir=place) as empty:
+        monkeypatch.setattr(tempfile, "tempdir", empty)
+        body = 'int n = 0; while (n < 1500 && mkdir("d", 0) == 0 && chmod("d", 0700) == 0 && chdir("d") == 0) n++; return n == 1500;'
+        found = graded(tmp_path, f"{body}".replace("int n", "extern int mkdir(), chmod(); int n"))
+        assert (found.verdict, found.text[:34]) == ("error", "Your server ended with status 1. I")
+        assert os.listdir(empty) == []
+
+
+@needs_c
 def test_the_warnings_of_the_compiler_are_shown(tmp_path):
     found = graded(tmp_path, "int unused; return 0;")
     assert "unused variable" in found.output
@@ -161,15 +198,17 @@ def readable():
 
 @needs_c
 def test_an_ordinary_user_can_grade(readable):
-    """Without root, the host has a user namespace, and the limits of processes hold in it."""
+    """Without root, the host has a user namespace, and the limits of processes hold in it. A signal to the program's group does not reach the grader."""
     words = as_nobody()
     if words is None:
         pytest.skip("an ordinary user can reach no interpreter and no source here")
     source = readable / "lab_39_fork.c"
     source.write_text(INCLUDES + "int main(void) { for (;;) fork(); }\n")
+    group = readable / "lab_39_group.c"
+    group.write_text(INCLUDES + "int main(void) { kill(0, SIGKILL); }\n")
     code = (
         "from pathlib import Path\nfrom pystack.labs.folders import lab_of\nfrom pystack.labs.grading import grade\n"
-        f"lab = lab_of('39')\nprint(lab.lacks() or [grade(lab, path).text for path in (lab.solution, Path({str(source)!r}))])"
+        f"lab = lab_of('39')\nprint(lab.lacks() or [grade(lab, path).text for path in (lab.solution, Path({str(source)!r}), Path({str(group)!r}))])"
     )
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *(p for p in sys.path if "site-packages" in p)])}
     done = subprocess.run(
@@ -177,7 +216,26 @@ def test_an_ordinary_user_can_grade(readable):
     )
     if done.stdout.startswith("needs a kernel host"):
         pytest.skip(done.stdout)
-    assert done.stdout == f"{['', TOO_MANY]}\n", done.stderr
+    killed = "Your server crashed: it was ended by SIGKILL. Does it need more than 512 MiB of memory?"
+    assert done.stdout == f"{['', TOO_MANY, killed]}\n", done.stderr
+
+
+@needs_node
+@pytest.mark.parametrize(
+    "first",
+    [
+        "if (require.main === module) {",
+        "const cluster = require('node:cluster'); if (cluster.isPrimary) cluster.fork(); else {",
+        "const workers = require('node:worker_threads'); if (workers.isMainThread) new workers.Worker(__filename); else {",
+        "require('node:fs').writeFileSync('log', 'started'); {",
+    ],
+)
+def test_a_node_server_is_a_file_in_a_folder_of_its_own(tmp_path, first):
+    """As on the learner's machine: it can start itself again, and write files."""
+    path = tmp_path / "lab_40_node_server.js"
+    path.write_text(f"{first}\n{NODE_LAB.solution.read_text()}\n}}\n")
+    found = grade(NODE_LAB, path)
+    assert (found.verdict, found.text) == ("right", "")
 
 
 @needs_node
