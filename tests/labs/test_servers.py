@@ -171,6 +171,23 @@ def test_a_server_with_many_processes_or_no_first_thread_is_graded(tmp_path, sty
 
 
 @needs_c
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("        close(fd);\n    }\n}", "    }\n}", "Your server sends all, and its half stays open. "),
+        ("count = htonl(count);", "", "You seem to use the byte order of the machine. "),
+        ("if (got == 0)", "if (0)", "You seem to treat the client's FIN as the end of the connection. "),
+    ],
+)
+def test_the_hint_about_the_end_of_a_connection_fits(tmp_path, old, new, says):
+    text = C_LAB.solution.read_text()
+    assert old in text
+    path = tmp_path / "lab_39_c_server.c"
+    path.write_text(text.replace(old, new))
+    assert grade(C_LAB, path).text.startswith(says)
+
+
+@needs_c
 def test_folders_in_each_other_are_removed(tmp_path, monkeypatch):
     """More levels than Python's rmtree() can remove, which takes a level of the stack for each."""
     place = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else tmp_path  # a disk may need milliseconds for each
@@ -218,6 +235,17 @@ def test_an_ordinary_user_can_grade(readable):
         pytest.skip(done.stdout)
     killed = "Your server crashed: it was ended by SIGKILL. Does it need more than 512 MiB of memory?"
     assert done.stdout == f"{['', TOO_MANY, killed]}\n", done.stderr
+
+
+@needs_node
+def test_a_last_line_that_comes_too_early_has_a_hint_of_its_own(tmp_path):
+    text = NODE_LAB.solution.read_text()
+    path = tmp_path / "lab_40_node_server.js"
+    path.write_text(
+        text.replace("() => last.then(() => socket.end(`BYE ${count}\\n`))", "() => socket.end(`BYE ${count}\\n`)")
+    )
+    assert path.read_text() != text
+    assert grade(NODE_LAB, path).text.startswith("BYE must be the last line. ")
 
 
 @needs_node

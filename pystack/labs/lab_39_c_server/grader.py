@@ -28,6 +28,7 @@ WRONG = {
 }
 FIRST = "Your server must answer each message with one of the same form, with the bytes in reverse order."
 LONG = "A length of more than 1 MiB must end the connection. Do not believe what a stranger says about the memory that you need."
+OPEN = "Your server sends all, and its half stays open. The connection ends when the last copy of its descriptor is closed: after fork(), the parent has one."
 GONE = "After a client had left in the middle of a message, your server must still serve others."
 
 
@@ -100,9 +101,21 @@ def half(lab: LearnersServer) -> Program:
     yield sock.sendall(framed(b"first") + framed(b"second"))
     sock.shutdown()
     yield from answered(sock, b"first", b"second")
+    right = (2).to_bytes(4, "big")
+    got = yield sock.recv_exactly(len(right))
+    if got == right[::-1]:
+        raise WrongAnswer(f"{WRONG['wrong_order.c']} (after the answers came {got!r} instead of {right!r})")
+    if got != right:
+        raise Unexpected(f"after the answers came {got!r} instead of {right!r} and the end")
+    return sock
+
+
+def end(sock: StreamSocket) -> Program:
+    """Wait for the end of the stream."""
     rest = yield sock.recv_all()
-    if rest != (2).to_bytes(4, "big"):
-        raise Unexpected(f"after the answers came {rest[:40]!r} instead of {(2).to_bytes(4, 'big')!r} and the end")
+    if rest:
+        raise Unexpected(f"after the number of the messages came {rest[:40]!r} instead of the end")
+    sock.close()
 
 
 def several(lab: LearnersServer) -> Program:
@@ -154,7 +167,8 @@ def check(answer: SourceAnswer) -> None:
         lab.expect(WRONG["wrong_one_read.c"], lambda: pieces(lab, whole[:1], whole[1:6], whole[6:], whole=b"split"))
         lab.expect(WRONG["wrong_one_read.c"], lambda: pieces(lab, framed(LARGE), whole=LARGE))
         lab.expect(WRONG["wrong_glued.c"], lambda: glued(lab))
-        lab.expect(WRONG["wrong_half_close.c"], lambda: half(lab))
+        (sock,) = lab.expect(WRONG["wrong_half_close.c"], lambda: half(lab))
+        lab.expect(OPEN, lambda: end(sock))
         lab.expect(WRONG["wrong_one_client.c"], lambda: several(lab))
         lab.expect(LONG, lambda: long(lab))
         lab.expect(GONE, lambda: leave(lab))

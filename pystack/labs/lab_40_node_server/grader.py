@@ -24,6 +24,7 @@ WRONG = {
     "wrong_nagle.js": "Your second answer waits for the acknowledgement of the first one. This is Nagle's algorithm: switch it off (`noDelay`).",
     "wrong_error.js": "A client that resets its connection must not end your server: Node throws the event 'error' if nobody listens to it.",
 }
+LAST = "BYE must be the last line. lookUp() needs a moment, so wait for the last answer before you end the connection."
 FIRST = "Your server must answer with what `lookUp` finds, which is the text in capital letters."
 
 
@@ -67,6 +68,8 @@ def ask(lab: LearnersServer, *parts: bytes, end: bytes = b"") -> Program:
     if end:
         sock.shutdown()
     got = yield sock.recv_all() if end else sock.recv_exactly(len(right))
+    if got != right and end and end in got:
+        raise WrongAnswer(f"{LAST} (the answer is {got[:60].decode(errors='replace')!r} instead of {right.decode()!r})")
     if got != right:
         raise Unexpected(f"the answer is {got[:60].decode(errors='replace')!r} instead of {right.decode()!r}")
     sock.close()
