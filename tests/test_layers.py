@@ -42,7 +42,7 @@ ORDER = {
         [".stack"],
     ],
     "pystack": [
-        ["._build", ".addresses", ".bpf", ".visible", "kernel", "nft"],
+        ["._build", ".addresses", ".bpf", ".symbols", ".visible", "kernel", "nft"],
         [".style", ".charts", ".iproute", "phy"],
         ["runtime"],
         ["sockets", "trace", "pkt"],

@@ -103,11 +103,21 @@ def replay(
             if probe is not None:
                 probe.flush()
         seconds = time.monotonic() - start
-    echo(
+    echo(_summary(counts, seconds), err="-" in (write, series))
+    _say_hosts(recording, write, host, seen)
+    return 0
+
+
+def _summary(counts: Any, seconds: float) -> str:
+    """Return what was replayed, in words."""
+    return (
         f"every byte is the same: {counts.hosts} host{'s' if counts.hosts != 1 else ''}, {counts.frames} frames sent, "
-        f"{counts.calls} calls, {counts.duration / 1e9:.3f} s replayed in {seconds:.3f} s",
-        err="-" in (write, series),
+        f"{counts.calls} calls, {counts.duration / 1e9:.3f} s replayed in {seconds:.3f} s"
     )
+
+
+def _say_hosts(recording: str, write: str | None, host: str | None, seen: set[str]) -> None:
+    """Say that a capture has the frames of several hosts. ClickException: the recording has no host of the name that was asked for."""
     if host is not None and host not in seen:
         raise click.ClickException(f"{recording} has no host {host}; its hosts are {', '.join(sorted(seen))}")
     if write is not None and host is None and len(seen) > 1:
@@ -116,7 +126,6 @@ def replay(
             f"--host {min(seen)} writes what a capture on one host shows",
             err=True,
         )
-    return 0
 
 
 def _changer(settings: tuple[str, ...]) -> "Callable[[str, Any], None] | None":

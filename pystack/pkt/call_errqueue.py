@@ -7,7 +7,7 @@ from pystack.pkt.calls import Attempt, Calls, Fd, Result
 from pystack.pkt.errors import Difference, Failure, Unsupported
 from pystack.pkt.host import START
 from pystack.pkt.model import Struct
-from pystack.pkt.symbols import value_of
+from pystack.symbols import value_of
 from pystack_c.sockets import udp
 from pystack_c.tcp.queues import errqueue
 

@@ -7,7 +7,7 @@ from pystack.pkt.call_open import once
 from pystack.pkt.calls import Attempt, Calls, Fd, Result
 from pystack.pkt.errors import Difference, Failure, ScriptError
 from pystack.pkt.model import Struct, Syscall
-from pystack.pkt.symbols import flag_names
+from pystack.symbols import flag_names
 
 IN, OUT, ERR, HUP, NVAL = 1, 4, 8, 0x10, 0x20
 ONESHOT, EDGE = 1 << 30, 1 << 31

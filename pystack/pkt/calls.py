@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pystack.pkt import match, model, symbols
+from pystack import symbols
+from pystack.pkt import match, model
 from pystack.pkt.errors import Difference, Failure, ScriptError, Unsupported
 from pystack.pkt.match import Conn
 from pystack.pkt.model import Either, Invocation, ScriptEvent, Syscall, Word

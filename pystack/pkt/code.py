@@ -14,7 +14,7 @@ from copy import deepcopy
 from typing import Any
 
 from pystack.pkt.errors import Failure, ScriptError, Unsupported
-from pystack.pkt.symbols import CODE_NAMES
+from pystack.symbols import CODE_NAMES
 
 MAX_BITS = 4096
 MAX_SIZE = 4096

@@ -25,6 +25,7 @@ from pystack_c.base.timer cimport Timer
 cdef sample_rate(Tcb tcb)
 @cython.locals(ack=uint32_t, una=uint32_t, advanced=bint, acked=int64_t, sample=int64_t, plain=bint, sacked=bint, window_changed=bint, duplicate=bint, before=int64_t, records=Py_ssize_t)
 cpdef process_ack(Tcb tcb, Packet pkt, bint opened)
+cdef go_on(Tcb tcb)
 @cython.locals(q=RtxQueue, now=int64_t, sample=int64_t, retransmitted=bint, seg=SentSegment, n=int64_t)
 cpdef int64_t clean_rtxq(Tcb tcb, uint32_t ack) except? -1
 @cython.locals(before=int64_t, n=int64_t, far=uint32_t, buf=SendBuf, full=bint, config=Config)

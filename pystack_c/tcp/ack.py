@@ -75,6 +75,11 @@ def process_ack(tcb: Tcb, pkt: Packet, opened: bool) -> None:
     if tcb.rtxq.count != records:
         # A SACK block or loss recovery split a record.
         memory.settle(tcb)
+    go_on(tcb)
+
+
+def go_on(tcb: Tcb) -> None:
+    """Send what an ACK lets go, or note that nothing is left to send."""
     if tcb.more and tcb.chunks is not None and tcb.chunks.linux:
         # On Linux, MSG_MORE holds data only until the next event that lets the connection send.
         tcb.more = False

@@ -112,7 +112,8 @@ def test_h2load(thread, origin, version):
     command = ["h2load", *version, "-n", "200", "-c", "5", "-m", "10", f"http://127.0.0.1:{proxy}/ok"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert "200 succeeded, 0 failed" in done.stdout, done.stdout
-    assert len(server.heads) == 200 and server.connections < 100
+    # How many there are depends on the load of the machine: on how many requests wait for an answer at once, and for how long.
+    assert len(server.heads) == 200 and server.connections < 200, "no connection was used again"
 
 
 def test_the_proxy_protocol_in_both_directions(thread, origin):

@@ -400,8 +400,8 @@ def test_the_answer_at_an_event(name, look, words):
 
 
 def test_calls_with_results_that_no_scenario_has():
-    from pystack.pkt.symbols import option_name
     from pystack.stepper.explain.calls import _words
+    from pystack.symbols import option_name
 
     look = type("Look", (), {"host": "a", "entry": type("Entry", (), {"rfc": "RFC 9293 3.9.1"})()})()
     assert "but the send buffer is full, so it waits" in _words(look, "send", ["5 bytes", "0"], None)

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from pystack.pkt.symbols import option_name
 from pystack.stepper.explain.base import Explanation, Look
+from pystack.symbols import option_name
 from pystack.trace.annotate import value_text
 
 #: what the first argument of shutdown() ends
