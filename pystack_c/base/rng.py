@@ -86,7 +86,7 @@ class Rng:
         if is_v6(src) or is_v6(dst):
             return self.hasher.hash(addr_bytes(src) + addr_bytes(dst) + int(ports).to_bytes(8, "big"))
         low = v4_bits(src)
-        return self.keyed_pair(low << 32 | v4_bits(dst), ports)
+        return self.hasher.pair(low << 32 | v4_bits(dst), ports)
 
     def keyed_pair(self, first: int, second: int) -> int:
         """Return the hash of two 64-bit words."""

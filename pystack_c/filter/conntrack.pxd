@@ -13,14 +13,20 @@ from pystack_c.wire cimport checksum, rewrite
 from pystack_c.wire.rewrite cimport Quoted
 
 cdef bint _is_error(int icmp_type) noexcept
-@cython.locals(ct=Conntrack, seen=Seen, pkt=Packet, out=Outgoing, verdict=int, fields=dict)
+@cython.locals(ct=Conntrack, seen=Seen, pkt=Packet, out=Outgoing, verdict=int)
 cpdef int track(Core core, int place, Iface iface, object packet) except -1
+@cython.locals(fields=dict)
+cdef _tell_invalid(Core core, Conntrack ct, Seen seen)
 cdef bint _set_apart(Conntrack ct) except -1
 @cython.locals(half=Half, other=Half)
 cdef _resume(Conntrack ct, Seen seen)
 cdef int _state_of(Tracked entry, int direction) noexcept
-@cython.locals(half=Half, entry=Tracked, direction=int, result=int, way=Half, why=str, _=int, fields=dict)
+@cython.locals(half=Half, entry=Tracked, direction=int, result=int, way=Half, why=str, _=int)
 cdef int _assign(Core core, Conntrack ct, Seen seen) except -1
+@cython.locals(why=str)
+cdef int _full(Core core, Seen seen) except -1
+@cython.locals(fields=dict)
+cdef _replied(Core core, Tracked entry)
 @cython.locals(size=Py_ssize_t, proto=int, p="const unsigned char*", why=str, length=int, acc=uint32_t)
 cdef str _error(Core core, Seen seen)
 @cython.locals(quoted=Quoted, inner=Half, other=Half, p="const unsigned char*", at=Py_ssize_t, sport=int, dport=int, half=Half)

@@ -63,9 +63,13 @@ def track(core: Core, place: int, iface: Iface, packet: Any) -> int:
     if ct.state == C.CT_INVALID and verdict == C.NF_ACCEPT:
         ct.entry = None
         if core.probe is not None:
-            fields = {"proto": seen.proto, "length": seen.length}
-            core.emit("ct.invalid", seen.subject(), 0, ct.why, _LINUX, fields)
+            _tell_invalid(core, ct, seen)
     return verdict
+
+
+def _tell_invalid(core: Core, ct: Conntrack, seen: Seen) -> None:
+    fields = {"proto": seen.proto, "length": seen.length}
+    core.emit("ct.invalid", seen.subject(), 0, ct.why, _LINUX, fields)
 
 
 def _set_apart(ct: Conntrack) -> bool:
@@ -119,16 +123,18 @@ def _assign(core: Core, ct: Conntrack, seen: Seen) -> int:
     if seen.fragment:
         ct.why = "the packet is a fragment"
         return C.NF_ACCEPT
-    ct.why = _error(core, seen)
-    if ct.why != "":
+    why = _error(core, seen)
+    if why is not None:
+        ct.why = why
         return C.NF_ACCEPT
     if seen.proto == C.IPPROTO_ICMP and _is_error(seen.dport >> 8):
         _related(core, ct, seen)
         return C.NF_ACCEPT
     half: Half | None = ct.find(seen.src, seen.sport, seen.dst, seen.dport, seen.proto)
+    entry: Any = None
     for _ in range(2):
         if half is not None:
-            entry: Tracked = half.entry
+            entry = half.entry
             direction = half.direction
         else:
             direction = C.CT_ORIGINAL
@@ -136,9 +142,7 @@ def _assign(core: Core, ct: Conntrack, seen: Seen) -> int:
             if entry is None:
                 return C.NF_ACCEPT
             if not ct.make_room():
-                why = "the table of connections is full, and all of them are assured"
-                core.drop("conntrack-full", seen.subject(), why, _LINUX)
-                return C.NF_COUNTED
+                return _full(core, seen)
         result = conntrack_states.packet(core, entry, seen, direction)
         if result != C.CT_REPEAT:
             break
@@ -155,15 +159,27 @@ def _assign(core: Core, ct: Conntrack, seen: Seen) -> int:
         way.packets += 1
         way.octets += seen.length
     if direction == C.CT_REPLY and not entry.status & C.IPS_SEEN_REPLY:
-        entry.status |= C.IPS_SEEN_REPLY
-        if core.probe is not None:
-            fields = {"what": "status", "old": "unreplied", "new": "replied"}
-            core.emit("ct.update", entry.subject(), 0, "the first packet of the other direction passed", _LINUX, fields)
+        _replied(core, entry)
     return C.NF_ACCEPT
 
 
-def _error(core: Core, seen: Seen) -> str:
-    """Return why the transport header is wrong, or ""."""
+def _full(core: Core, seen: Seen) -> int:
+    """Drop a packet, because there is no room for its connection."""
+    why = "the table of connections is full, and all of them are assured"
+    core.drop("conntrack-full", seen.subject(), why, _LINUX)
+    return C.NF_COUNTED
+
+
+def _replied(core: Core, entry: Tracked) -> None:
+    """Note that a packet of the other direction has passed."""
+    entry.status |= C.IPS_SEEN_REPLY
+    if core.probe is not None:
+        fields = {"what": "status", "old": "unreplied", "new": "replied"}
+        core.emit("ct.update", entry.subject(), 0, "the first packet of the other direction passed", _LINUX, fields)
+
+
+def _error(core: Core, seen: Seen) -> str | None:
+    """Return why the transport header is wrong, or None."""
     size = seen.end - seen.at
     proto = seen.proto
     p = seen.data
@@ -178,22 +194,22 @@ def _error(core: Core, seen: Seen) -> str:
         if length > seen.size or length < 8:
             return "the length in the UDP header is wrong"
         if (p[seen.at + 6] | p[seen.at + 7]) == 0:
-            return ""
+            return None
     elif proto == C.IPPROTO_ICMP:
         if size < 8:
             return "the ICMP message is truncated"
         if (seen.dport >> 8) > 18:
             return "the type of the ICMP message is unknown"
     else:
-        return ""
+        return None
     if seen.verified or not core.config.nf_conntrack_checksum:
-        return ""
+        return None
     acc = 0
     if proto != C.IPPROTO_ICMP:
         acc = checksum.pseudo_sum(seen.src, seen.dst, proto, seen.size)
     if checksum.sum_bytes(seen.data, seen.at, seen.end, acc) != 0xFFFF:
         return "the checksum of the transport header is wrong"
-    return ""
+    return None
 
 
 def _related(core: Core, ct: Conntrack, seen: Seen) -> None:

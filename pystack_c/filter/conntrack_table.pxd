@@ -7,6 +7,7 @@ from pystack_c.filter cimport conntrack_tcp
 from pystack_c.filter.flow cimport Tracked, Half, Seen, Side, TcpTrack
 from pystack_c.wire.rewrite cimport Quoted
 
+cdef str _LINUX
 cdef bint _is_query(int icmp_type) noexcept
 
 @cython.final

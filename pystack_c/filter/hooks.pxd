@@ -30,9 +30,12 @@ cdef class Hooks:
     @cython.locals(item=HookItem, one=HookItem)
     cpdef put(self, int place, list items)
 
-cpdef bint passes(Core core, int place, object iface, object packet) except -1
-@cython.locals(hooks=Hooks, item=HookItem, verdict=int, why=str)
+@cython.locals(hooks=Hooks, item=HookItem, verdict=int)
 cpdef int verdict_of(Core core, int place, object iface, object packet) except -1
+@cython.locals(verdict=int)
+cdef int _ask(HookItem item, Core core, int place, object iface, object packet) except -1
+@cython.locals(why=str)
+cdef int _refused(Core core, int place, object iface, int verdict) except -1
 @cython.locals(hooks=Hooks)
 cpdef bint unread(Core core) except -1
 @cython.locals(hooks=Hooks, item=HookItem)

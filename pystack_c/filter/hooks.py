@@ -114,34 +114,37 @@ class Hooks:
             self.readers = len([one for one in items if one.call is None or one.call.reads])
 
 
-def passes(core: Core, place: int, iface: Any, packet: Any) -> bool:
-    """Call the hooks of a place, one after the other.
-
-    Returns False if one of them dropped the packet, or took it over.
-    """
-    return verdict_of(core, place, iface, packet) == C.NF_ACCEPT
-
-
 def verdict_of(core: Core, place: int, iface: Any, packet: Any) -> int:
-    """Ask the hooks of a place, one after the other. The result is ACCEPT, or the first other verdict; a drop is counted."""
+    """Call the hooks of a place, one after the other. The result is ACCEPT, or the first other verdict; a drop is counted."""
     hooks: Hooks = core.hooks
     item: HookItem | None = hooks.first(place)
     while item is not None:
-        if item.call is not None:
-            verdict = item.call.enter(core, place, iface, packet)
-        else:
-            verdict = item.hook(core, place, iface, packet)
+        # Each packet comes here several times, so what is rare has functions of its own.
+        verdict = (
+            _ask(item, core, place, iface, packet) if item.call is None else item.call.enter(core, place, iface, packet)
+        )
         if verdict != C.NF_ACCEPT:
-            if verdict == C.NF_DROP:
-                why = "a hook at " + NAMES[place] + " refused the packet"
-                core.drop("filter-" + NAMES[place], "filter " + iface.name, why, "Linux netfilter")
-            return C.NF_DROP if verdict == C.NF_COUNTED else verdict
+            return _refused(core, place, iface, verdict)
         item = item.following
     return C.NF_ACCEPT
 
 
+def _ask(item: HookItem, core: Core, place: int, iface: Any, packet: Any) -> int:
+    """Call a hook that is no HookCall."""
+    verdict: int = item.hook(core, place, iface, packet)
+    return verdict
+
+
+def _refused(core: Core, place: int, iface: Any, verdict: int) -> int:
+    """Return the verdict of the hooks after one of them has not accepted the packet. A drop is counted, if the hook has not done so."""
+    if verdict == C.NF_DROP:
+        why = "a hook at " + NAMES[place] + " refused the packet"
+        core.drop("filter-" + NAMES[place], "filter " + iface.name, why, "Linux netfilter")
+    return C.NF_DROP if verdict == C.NF_COUNTED else verdict
+
+
 def unread(core: Core) -> bool:
-    """Return True if no hook at POSTROUTING reads the packet, so `passes` may be called with None for it."""
+    """Return True if no hook at POSTROUTING reads the packet, so `verdict_of` may be called with None for it."""
     hooks: Hooks = core.hooks
     return hooks.readers == 0
 

@@ -7,7 +7,7 @@ from pystack_c.sockets cimport raw, udp
 from pystack_c.core cimport Core
 from pystack_c.counters cimport Counters
 from pystack_c.filter.conntrack_table cimport Conntrack
-from pystack_c.filter.hooks cimport passes
+from pystack_c.filter.hooks cimport verdict_of
 from pystack_c.iface cimport Iface, LocalAddr
 from pystack_c.base.address cimport addr_t, addr_text, is_broadcast, is_group, is_loopback, is_multicast, is_this_network, key, v4
 from pystack_c.packet cimport Packet

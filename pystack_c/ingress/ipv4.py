@@ -17,7 +17,7 @@ from pystack_c.base.address import (
 from pystack_c.core import Core
 from pystack_c.counters import Counters
 from pystack_c.filter.conntrack_table import Conntrack
-from pystack_c.filter.hooks import passes
+from pystack_c.filter.hooks import verdict_of
 from pystack_c.iface import Iface
 from pystack_c.ingress import icmpv4 as icmp_input
 from pystack_c.ip import forward, icmpv4, igmp, reassembly, source_route
@@ -103,7 +103,7 @@ def _prerouting(core: Core, iface: Iface, pkt: Packet) -> bool:
         tracked.fragment_size = 0
         if (pkt.mf or pkt.frag_off != 0) and not reassembly.whole(core, iface, pkt):
             return False
-    return passes(core, C.HOOK_PREROUTING, iface, pkt)
+    return verdict_of(core, C.HOOK_PREROUTING, iface, pkt) == C.NF_ACCEPT
 
 
 def _accept(core: Core, iface: Iface, pkt: Packet, at: int) -> None:
@@ -262,7 +262,7 @@ def looped(core: Core, iface: Iface, packet: bytes) -> None:
 
 def deliver(core: Core, iface: Iface, pkt: Packet) -> None:
     """Pass a whole packet for this host to its protocol (the end of RFC 1122 3.2.1)."""
-    if core.hooks is not None and not passes(core, C.HOOK_INPUT, iface, pkt):
+    if core.hooks is not None and verdict_of(core, C.HOOK_INPUT, iface, pkt) != C.NF_ACCEPT:
         return
     if core.probe is not None:
         fields = {"proto": pkt.proto, "length": pkt.l4_end - pkt.l4_off, "ttl": pkt.ttl}

@@ -7,7 +7,7 @@ from pystack_c.ip cimport groups, icmpv4, output as ip_output, mssclamp, redirec
 from pystack_c.link cimport neighbor
 from pystack_c.core cimport Core
 from pystack_c.filter.conntrack_table cimport Conntrack
-from pystack_c.filter.hooks cimport passes, unread
+from pystack_c.filter.hooks cimport unread, verdict_of
 from pystack_c.iface cimport Iface
 from pystack_c.base.address cimport addr_t, addr_text, is_group, is_loopback
 from pystack_c.packet cimport Outgoing, Packet, new_transmit

@@ -7,7 +7,7 @@ import pystack_c.const as C
 from pystack_c.base.address import addr_text, is_group, is_loopback
 from pystack_c.core import Core
 from pystack_c.filter.conntrack_table import Conntrack
-from pystack_c.filter.hooks import passes, unread
+from pystack_c.filter.hooks import unread, verdict_of
 from pystack_c.iface import Iface
 from pystack_c.ip import groups, icmpv4, mssclamp, redirect
 from pystack_c.ip import output as ip_output
@@ -46,7 +46,7 @@ def forward(core: Core, iface: Iface, pkt: Packet) -> None:
     if core.hooks is not None:
         # Hooks find the interface by which the packet leaves there.
         core.out.dst = dst
-        if not passes(core, C.HOOK_FORWARD, iface, pkt):
+        if verdict_of(core, C.HOOK_FORWARD, iface, pkt) != C.NF_ACCEPT:
             return
     if core.probe is not None:
         fields = {"ttl": pkt.ttl - 1, "iface": dst.iface.name}
@@ -157,7 +157,7 @@ def _relay(core: Core, dst: Dst, pkt: Packet) -> bool:
     header = neighbor.ready_header(core, dst)
     if header is None:
         return False
-    if core.hooks is not None and not passes(core, C.HOOK_POSTROUTING, dst.iface, None):
+    if core.hooks is not None and verdict_of(core, C.HOOK_POSTROUTING, dst.iface, None) != C.NF_ACCEPT:
         return True
     size = pkt.total_len
     at = len(header)
@@ -245,7 +245,7 @@ def _ask_postrouting(core: Core, dst: Dst, out: Outgoing, start: int) -> int:
     has reassembled it. 0 means that the packet goes no further.
     """
     src = out.src
-    if not passes(core, C.HOOK_POSTROUTING, dst.iface, out):
+    if verdict_of(core, C.HOOK_POSTROUTING, dst.iface, out) != C.NF_ACCEPT:
         return 0
     if out.src != src:
         rewrite.network(core.scratch, start, True, out.src)

@@ -4,7 +4,7 @@ cimport pystack_c.const as C
 from pystack_c.base.address cimport addr_t, addr_text
 from pystack_c.base.seqnum cimport seq_add
 from pystack_c.core cimport Core
-from pystack_c.filter.hooks cimport passes
+from pystack_c.filter.hooks cimport verdict_of
 from pystack_c.iface cimport Iface
 from pystack_c.link cimport neighbor
 from pystack_c.packet cimport Outgoing, Packet

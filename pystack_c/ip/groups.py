@@ -10,7 +10,7 @@ import pystack_c.const as C
 from pystack_c.base.address import addr_text
 from pystack_c.base.seqnum import seq_add
 from pystack_c.core import Core
-from pystack_c.filter.hooks import POSTROUTING, passes
+from pystack_c.filter.hooks import POSTROUTING, verdict_of
 from pystack_c.ip import options as ip_options
 from pystack_c.link import neighbor
 from pystack_c.packet import Packet
@@ -141,7 +141,7 @@ def _begin(core: Core, dst: Dst, pkt: Packet) -> Any:
     out.gso_size = pkt.gso_size
     out.payload = group
     group = None
-    if passes(core, POSTROUTING, dst.iface, out):
+    if verdict_of(core, POSTROUTING, dst.iface, out) == C.NF_ACCEPT:
         # A hook may have put another one in its place.
         group = memoryview(out.payload)
     # Each segment is a packet of its own from here on.

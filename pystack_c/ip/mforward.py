@@ -9,7 +9,7 @@ from typing import Any
 import pystack_c.const as C
 from pystack_c.base.address import addr_text, is_multicast
 from pystack_c.core import Core
-from pystack_c.filter.hooks import FORWARD, passes
+from pystack_c.filter.hooks import FORWARD, verdict_of
 from pystack_c.iface import Iface
 from pystack_c.ip import forward, igmp
 from pystack_c.ip.igmp_router import IgmpRouter
@@ -153,7 +153,7 @@ class MulticastRouter:
         if pkt.ttl <= threshold:
             # RFC 1812 5.3.9: the router must not send an ICMP error about a multicast.
             return self._drop(pkt, "mforward-ttl", f"the TTL is not above {threshold}", "RFC 1812 5.3.9")
-        if self.core.hooks is not None and not passes(self.core, FORWARD, iface, pkt):
+        if self.core.hooks is not None and verdict_of(self.core, FORWARD, iface, pkt) != C.NF_ACCEPT:
             return True
         if self.core.probe is not None:
             names = ", ".join(one.name for one in chosen)

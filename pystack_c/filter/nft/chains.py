@@ -72,7 +72,7 @@ class Chain(HookCall):
     def enter(self, core: Core, place: int, iface: Any, packet: Any) -> int:
         """Judge a packet: the hook of a base chain of the types filter and route."""
         packets = self.packets
-        view = packets.view()
+        view = packets.outer if packets.depth == 0 else packets.view()
         arrived = self.priority > -200 and place <= C.HOOK_FORWARD
         if arrived and recall(core, self, packets.epoch, view, place, iface, packet):
             return C.NF_ACCEPT

@@ -9,7 +9,6 @@ from pystack_c.filter.nft.statements cimport Counter, Step
 from pystack_c.filter.nft.view cimport View
 from pystack_c.iface cimport Iface
 from pystack_c.packet cimport Packet
-from pystack_c.route cimport Dst
 
 @cython.final
 cdef class Hit:
@@ -35,7 +34,7 @@ cdef Half _half(Core core, View view, Packet pkt)
 cdef int64_t _ports(Packet pkt) except -1
 @cython.locals(memo=Memo)
 cdef Memo _memo(Half half, object chain)
-@cython.locals(half=Half, memo=Memo, dst=Dst, hit=Hit)
+@cython.locals(ct=Conntrack, memo=Memo, hit=Hit)
 cpdef bint recall(Core core, object chain, int64_t epoch, View view, int place, object iface, Packet pkt) except -1
 @cython.locals(half=Half, memo=Memo, count=int)
 cpdef remember(Core core, object chain, list rules, bint accepts, int64_t epoch, View view, Packet pkt)

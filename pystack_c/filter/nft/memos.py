@@ -15,7 +15,6 @@ from pystack_c.filter.flow import Half, Tracked
 from pystack_c.filter.nft.statements import Counter, Step
 from pystack_c.filter.nft.view import View
 from pystack_c.packet import Packet
-from pystack_c.route import Dst
 
 #: the most memos of one direction of a connection: one for each base chain
 MEMOS = 8
@@ -70,18 +69,21 @@ def _memo(half: Half, chain: Any) -> Any:
 
 def recall(core: Core, chain: Any, epoch: int, view: View, place: int, iface: Any, pkt: Packet) -> bool:
     """Return True if the chain accepts the packet as it accepted others of its connection. The packet is counted then."""
-    half: Half | None = _half(core, view, pkt)
-    if half is None:
+    # Nearly every packet of a router with a filter comes here, so this is `_half` and `_memo` in one function.
+    ct: Conntrack | None = core.conntrack
+    if ct is None or ct.state != C.CT_ESTABLISHED or view.mark != 0 or view.trace or pkt.l4_end - pkt.l4_off < 8:
         return False
-    memo: Memo | None = _memo(half, chain)
+    if ct.entry is None:
+        return False
+    memo: Memo | None = ct.entry.original.memo if ct.direction == C.CT_ORIGINAL else ct.entry.reply.memo
+    while memo is not None and memo.chain is not chain:
+        memo = memo.following
     if memo is None or memo.epoch != epoch or not memo.holds:
         return False
     if memo.src != pkt.src or memo.dst != pkt.dst or memo.iif is not iface or memo.ports != _ports(pkt):
         return False
-    if place == C.HOOK_FORWARD:
-        dst: Dst = core.out.dst
-        if dst.iface is not memo.oif:
-            return False
+    if place == C.HOOK_FORWARD and core.out.dst.iface is not memo.oif:
+        return False
     hit: Hit | None = memo.first
     while hit is not None:
         hit.counter.packets += 1
