@@ -114,8 +114,9 @@ def inject(source: str, target: str, keys: bytes) -> None:
         reader = PcapngReader(file, source)
         named: dict[str, str] = {}
         for frame in reader:
-            writer.names({address: name for address, name in reader.names.items() if address not in named})
-            named.update(reader.names)
+            if len(named) < len(reader.names):
+                writer.names({address: name for address, name in reader.names.items() if address not in named})
+                named.update(reader.names)
             key = frame.interface
             if key not in numbers:
                 numbers[key] = writer.interface(key.name, key.linktype)
