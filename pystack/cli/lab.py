@@ -238,13 +238,13 @@ def run_lab(
     skipped = sum(bool(result.skipped) for result in every)
     if as_json:
         rows = [_record(result) for result in results]
-        others = [_record(result, change=control.change) for control, result in controls]
+        others = [_record(result, change=change) for change, result in controls]
         echo(json.dumps({"lab": one.number, "right": right, "values": rows, "controls": others}, indent=1))
     else:
         for result in results:
             _row(result, predictions.get(result.value.name), asks)
-        for control, result in controls:
-            echo(f"\nControl: {control.change}")
+        for change, result in controls:
+            echo(f"\nControl: {change}")
             _row(result, None, False)
         words = (
             "Every measured value is what its formula says"

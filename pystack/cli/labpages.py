@@ -17,7 +17,6 @@ from pystack.visible import visible
 if TYPE_CHECKING:
     from pystack.labs.folders import LabFolder, LabResult
     from pystack.labs.looks import LabLook
-    from pystack.labs.values import LabControl, LabValue
 
 FORMATS = (".svg", ".png", ".pdf")
 #: the terminal's cursor goes to the beginning of the line, which becomes empty
@@ -75,24 +74,21 @@ def capture(lab: "LabFolder", path: str, look: "LabLook | None") -> None:
     echo(f"{path}: open it in Wireshark, or try `tshark -r {path}` or `pystack step {path}`\n", err=True)
 
 
-def measured(lab: "LabFolder") -> "tuple[list[LabResult], list[tuple[LabControl, LabResult]]]":
-    """Measure a lab's values and controls. Meanwhile, a line on a terminal says what is measured."""
+def measured(lab: "LabFolder") -> "tuple[list[LabResult], list[tuple[str, LabResult]]]":
+    """Measure a lab's values, and its controls with their changes. Meanwhile, a line on a terminal says what is measured."""
+    from pystack.labs.course import measuring
     from pystack.labs.text import width
 
     if not sys.stderr.isatty():
-        return lab.measure(), lab.controls()
-    count = len(lab.values()) + len(lab.module("experiment").CONTROLS)
-    begun = 0
+        return measuring.results(lab, measuring.measured(lab))
 
-    def begin(value: "LabValue") -> None:
-        nonlocal begun
-        begun += 1
-        text = f"measuring {begun} of {count}: {value.question}"
+    def show(done: int, count: int, question: str) -> None:
+        text = f"measuring {done + 1} of {count}: {question}" if done < count else ""
         sys.stderr.write(CLEAR + visible(text[: width() - 1]))
         sys.stderr.flush()
 
     try:
-        return lab.measure(begin), lab.controls(begin)
+        return measuring.results(lab, measuring.measured(lab, show))
     finally:
         sys.stderr.write(CLEAR)
         sys.stderr.flush()

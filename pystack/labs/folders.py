@@ -3,7 +3,7 @@
 import importlib
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,10 +18,6 @@ HERE = Path(__file__).resolve().parent
 SUFFIXES = (".py", ".c", ".js")
 LONGEST = 1 << 18  # bytes of a learner's file
 _NAME = re.compile(r"lab_(\d\d)_([a-z0-9_]+)")
-
-
-#: is called with a value before it is measured
-BeginValue = Callable[[LabValue], None]
 
 
 class LabError(Exception):
@@ -115,15 +111,15 @@ class LabFolder:
         """Return the values that the experiment measures."""
         return list(self.module("experiment").VALUES)
 
-    def measure(self, begin: BeginValue | None = None) -> list[LabResult]:
-        """Run the experiment, once for each value. `begin` is called before each of them."""
+    def measure(self) -> list[LabResult]:
+        """Run the experiment, once for each value."""
         measure = self.module("experiment").measure
-        return [self.result(value, measure, begin) for value in self.values()]
+        return [self.result(value, measure) for value in self.values()]
 
-    def controls(self, begin: BeginValue | None = None) -> list[tuple[LabControl, LabResult]]:
-        """Run each control. `begin` is called before each of them."""
+    def controls(self) -> list[tuple[LabControl, LabResult]]:
+        """Run each control."""
         experiment = self.module("experiment")
-        return [(one, self.result(one.value, experiment.control, begin)) for one in experiment.CONTROLS]
+        return [(one, self.result(one.value, experiment.control)) for one in experiment.CONTROLS]
 
     def no_capture(self) -> str:
         """Return why there can be no capture here, or ""."""
@@ -142,10 +138,8 @@ class LabFolder:
             raise LabError(f"{look.title}: {look.missing()}")
         look.capture(path)
 
-    def result(self, value: LabValue, measure: Any, begin: BeginValue | None = None) -> LabResult:
+    def result(self, value: LabValue, measure: Any) -> LabResult:
         """Measure one value by calling `measure(name)`, or skip it if this machine lacks something."""
-        if begin is not None:
-            begin(value)
         missing = value.missing()
         return LabResult(value, None, missing) if missing else LabResult(value, measure(value.name))
 

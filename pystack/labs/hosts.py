@@ -76,34 +76,11 @@ def postgres(host: Any, address: str) -> Iterator[str]:
         as_nobody: dict[str, Any] = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": [], "cwd": folder}
         server = program("postgres")
         make = [os.path.join(os.path.dirname(os.path.realpath(server)), "initdb")]
-        make += [
-            "-D",
-            "data",
-            "-U",
-            "postgres",
-            "-A",
-            "trust",
-            "--no-sync",
-            "--no-instructions",
-            "--locale=C",
-            "-E",
-            "UTF8",
-        ]
+        make += "-D data -U postgres -A trust --no-sync --no-instructions --locale=C -E UTF8".split()
         subprocess.run(make, check=True, capture_output=True, timeout=LIMIT, **as_nobody)
         Path(folder, "data", "pg_hba.conf").write_text("host all all 0.0.0.0/0 trust\nlocal all all trust\n")
-        options = [
-            "-D",
-            "data",
-            "-h",
-            address,
-            "-k",
-            folder,
-            "-F",
-            "-c",
-            "shared_buffers=1MB",
-            "-c",
-            "max_connections=10",
-        ]
+        options = ["-D", "data", "-h", address, "-k", folder, "-F"]
+        options += "-c shared_buffers=1MB -c max_connections=10".split()
         setpriv = ["setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups"]
         log = open(Path(folder, "log"), "wb")
         with log:

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from pystack.cli.main import cli
 from pystack.labs import folders, grading
+from pystack.labs.course import measuring
 from pystack.labs.progress import LabProgress, state_file
 from pystack.labs.values import LabValue
 
@@ -205,14 +206,14 @@ def test_the_progress_is_below_the_state_directory(tmp_path, monkeypatch):
 
 def test_another_terminal_may_change_the_progress_meanwhile(monkeypatch):
     """A run waits for predictions, and a check for the grader, while the learner goes on elsewhere."""
-    measure, grade = folders.LabFolder.measure, grading.grade
+    measure, grade = measuring.measured, grading.grade
 
     def elsewhere(number):
         progress = LabProgress()
         progress.of(folders.lab_of(number))["solved"] = True
         progress.save()
 
-    monkeypatch.setattr(folders.LabFolder, "measure", lambda one: elsewhere("9") or measure(one))
+    monkeypatch.setattr(measuring, "measured", lambda *given: elsewhere("9") or measure(*given))
     assert lab("run", "17", "--no-predict").exit_code == 0
     assert LabProgress().labs == {"9": {"solved": True}, "17": {"run": True}}
     monkeypatch.setattr(grading, "grade", lambda one, path: elsewhere("3") or grade(one, path))
