@@ -16,8 +16,6 @@ VERBS = ("recv", RECV), ("send", SEND), ("connect", CONNECT)
 WANTED = frozenset(("tcp.out", "tcp.ooo", "tcp.rtt", "tcp.data", "tcp.acked", "tcp.lost", "frame.out"))
 #: all kinds of events that are looked up
 READ = WANTED | set(INPUTS) | {"timer.set", "tcp.hold", "tcp.cwnd", "ip.reassembled"}
-
-
 #: times of a forged file may have any size
 LATEST = (1 << 63) - 1
 
@@ -62,8 +60,6 @@ class Gathered:
     def __init__(self, events: "PackedColumns[Entry]"):
         self._events = events
         events.watch = self.take
-        #: how many events were taken
-        self.taken = 0
         #: by the number of a host, its inputs: their indices, the recording's records, their times, and what they are
         self.inputs: defaultdict[int, array[int]] = defaultdict(places)
         self.records: defaultdict[int, array[int]] = defaultdict(places)
@@ -91,11 +87,10 @@ class Gathered:
     def finish(self) -> None:
         """Take the events that are not packed. Call this when no more follow."""
         rows = self._events.tail
-        self.take(len(self._events) - len(rows), rows[self.taken - len(self._events) + len(rows) :])
+        self.take(len(self._events) - len(rows), rows)
 
     def take(self, first: int, rows: list[list[Any]]) -> None:
         """Take events. Most work is in this loop, so it reads only the values that it needs."""
-        self.taken += len(rows)
         for index, row in enumerate(rows, first):
             kind = row[KIND]
             if kind not in READ:

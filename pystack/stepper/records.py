@@ -1,13 +1,15 @@
 """The elements of a timeline: an Entry for each event, a Frame for each frame."""
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pystack.trace import annotate
 
 if TYPE_CHECKING:
-    from pystack.stepper.store import Block, Rows
+    from pystack.stepper.store import Block, LooseRow
     from pystack.stepper.timeline import Timeline
+
+T = TypeVar("T")
 
 #: kinds that are not listed among a frame's reasons
 QUIET = annotate.QUIET | {"drop"}
@@ -44,6 +46,16 @@ FRAME_ATTRIBUTES = (
 SENT, SENDER, IFACE, DATA, LENGTH, LINK, GSO_SIZE, SUMMARY, WHY, EVENT, TO, OUTSIDE, OWNER = range(13)
 #: the columns of frames that are packed together
 FRAME_GROUPS = (SENT, SENDER, LINK, GSO_SIZE, WHY, EVENT, TO, OUTSIDE, OWNER), (IFACE, LENGTH, SUMMARY), (DATA,)
+
+
+class FromColumn(Generic[T]):
+    """An attribute of an Entry or a Frame that is read from its column when somebody asks for it."""
+
+    def __init__(self, place: int):
+        self.place = place
+
+    def __get__(self, owner: Any, kind: Any = None) -> T:
+        return owner._block.column(self.place)[owner._at]  # type: ignore[no-any-return]
 
 
 class Kind(str):
@@ -83,7 +95,7 @@ class Entry:
     __slots__ = ("_block", "_at", "_fields", "index", "time", "host", "kind", "frame", "record", "conn")
 
     #: where the row is from which the rest is read when somebody asks for it
-    _block: "Block | Rows"
+    _block: "Block | LooseRow"
     _at: int
     _fields: dict[str, Any] | None
     index: int
@@ -93,26 +105,10 @@ class Entry:
     frame: int
     record: int
     conn: str
-
-    @property
-    def subject(self) -> str:
-        """What it is about, in words."""
-        return str(self._block.column(SUBJECT)[self._at])
-
-    @property
-    def endpoint(self) -> int:
-        """The number of the endpoint it is about, or 0."""
-        return int(self._block.column(ENDPOINT)[self._at])
-
-    @property
-    def reason(self) -> str:
-        """Why it happened."""
-        return str(self._block.column(REASON)[self._at])
-
-    @property
-    def rfc(self) -> str:
-        """Where a rule says so, or ""."""
-        return str(self._block.column(RFC)[self._at])
+    subject = FromColumn[str](SUBJECT)
+    endpoint = FromColumn[int](ENDPOINT)
+    reason = FromColumn[str](REASON)
+    rfc = FromColumn[str](RFC)
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -181,7 +177,7 @@ class Frame:
     _timeline: "Timeline"
     _data: bytes | None
     #: where the row is from which the rest is read when somebody asks for it
-    _block: "Block | Rows"
+    _block: "Block | LooseRow"
     _at: int
     index: int
     number: int
@@ -198,26 +194,10 @@ class Frame:
     altered: bool
     outside: bool
     conn: str
-
-    @property
-    def iface(self) -> str:
-        """The interface that it left by. From outside: that it arrived on."""
-        return str(self._block.column(IFACE)[self._at])
-
-    @property
-    def length(self) -> int:
-        """How many bytes there were."""
-        return int(self._block.column(LENGTH)[self._at])
-
-    @property
-    def summary(self) -> str:
-        """One line as tcpdump would print it."""
-        return str(self._block.column(SUMMARY)[self._at])
-
-    @property
-    def front(self) -> bytes:
-        """At least the first 96 bytes of `data`, as far as there are so many."""
-        return self._block.column(DATA)[self._at]  # type: ignore[no-any-return]
+    iface = FromColumn[str](IFACE)
+    length = FromColumn[int](LENGTH)
+    summary = FromColumn[str](SUMMARY)
+    front = FromColumn[bytes](DATA)
 
     @property
     def data(self) -> bytes:

@@ -39,9 +39,8 @@ class Packed(Sequence[T], Generic[T]):
         self.tail: list[list[Any]] = []
         self.total = 0
         self.cache: OrderedDict[int, Any] = OrderedDict()
-        #: the number of the block that was read last, and this block
-        self.newest = -1
-        self.newest_block: Any = None
+        #: the block that was read last, and its number
+        self.newest: tuple[int, Any] = (-1, None)
 
     def append(self, row: list[Any]) -> None:
         """Add a row. It may still be changed until `pack` takes it."""
@@ -82,8 +81,9 @@ class Packed(Sequence[T], Generic[T]):
 
     def unpacked(self, number: int) -> Any:
         """Return a packed block, unpacked. The last ones are kept."""
-        if number == self.newest:
-            return self.newest_block
+        newest = self.newest
+        if number == newest[0]:
+            return newest[1]
         found = self.cache.get(number)
         if found is None:
             found = self.cache[number] = self._opened(self.blocks[number])
@@ -91,7 +91,7 @@ class Packed(Sequence[T], Generic[T]):
                 self._dropped(self.cache.popitem(last=False)[1])
         else:
             self.cache.move_to_end(number)
-        self.newest, self.newest_block = number, found
+        self.newest = number, found
         return found
 
     def forget(self) -> None:
@@ -99,7 +99,7 @@ class Packed(Sequence[T], Generic[T]):
         for block in self.cache.values():
             self._dropped(block)
         self.cache.clear()
-        self.newest, self.newest_block = -1, None
+        self.newest = (-1, None)
 
     # -- what a block is ---------------------------------------------------------------------------------------------
 
@@ -245,27 +245,26 @@ class Block:
         return tuple([self.column(place)[at] for place in range(len(self._columns))])
 
 
-class Rows:
-    """Rows that are not packed yet, with the methods of a Block."""
+class LooseRow:
+    """A row that is not packed yet, with the methods of a Block that has this row alone."""
 
-    __slots__ = ("made", "_rows", "_shape")
+    __slots__ = ("_row", "_shape")
 
-    def __init__(self, rows: list[list[Any]], shape: "Shape"):
-        self.made: dict[int, Any] = {}
-        self._rows = rows
+    def __init__(self, row: list[Any], shape: "Shape"):
+        self._row = row
         self._shape = shape
 
     def column(self, place: int) -> Sequence[Any]:
         """Return a column."""
-        return [row[place] for row in self._rows]
+        return (self._row[place],)
 
     def first(self, at: int) -> list[Any]:
-        """Return the values of the first group of columns in the row at a place."""
-        return [self._rows[at][place] for place in self._shape.groups[0]]
+        """Return the values of the first group of columns."""
+        return [self._row[place] for place in self._shape.groups[0]]
 
     def row(self, at: int) -> tuple[Any, ...]:
-        """Return the row at a place."""
-        return tuple(self._rows[at])
+        """Return the row."""
+        return tuple(self._row)
 
 
 class Shape:
@@ -294,7 +293,7 @@ class PackedColumns(Packed[T]):
 
     def __init__(
         self,
-        make: "Callable[[int, Block | Rows, int], T]",
+        make: "Callable[[int, Block | LooseRow, int], T]",
         groups: Sequence[Sequence[int]],
         block: int = BLOCK,
         *,
@@ -331,8 +330,7 @@ class PackedColumns(Packed[T]):
         """Return one value of a row."""
         number, at = divmod(index, self.block)
         if number < len(self.blocks):
-            block = self.newest_block if number == self.newest else self.unpacked(number)
-            return block.column(place)[at]
+            return self.unpacked(number).column(place)[at]
         return self.tail[index - len(self.blocks) * self.block][place]
 
     def _closed(self, rows: list[list[Any]]) -> Any:
@@ -356,7 +354,7 @@ class PackedColumns(Packed[T]):
         # This is the way to most items: one that is packed, by its index.
         if type(index) is int and 0 <= index < len(self.blocks) * self.block:
             number, at = divmod(index, self.block)
-            block = self.newest_block if number == self.newest else self.unpacked(number)
+            block = self.unpacked(number)
             made = block.made.get(at)
             if made is None:
                 made = block.made[at] = self.make(index, block, at)
@@ -367,4 +365,4 @@ class PackedColumns(Packed[T]):
         packed = len(self.blocks) * self.block
         if index < packed:
             return self[index]  # type: ignore[no-any-return]
-        return self.make(index, Rows([self.tail[index - packed]], self.shape), 0)
+        return self.make(index, LooseRow(self.tail[index - packed], self.shape), 0)

@@ -21,7 +21,7 @@ from pystack.stepper.keys import ConnKey
 from pystack.stepper.links import link
 from pystack.stepper.records import CONN, DATA, EVENT_GROUPS, FIELDS, FRAME_GROUPS, HOST, KIND, Entry, Frame, kind_of
 from pystack.stepper.sniff import foreign, is_capture
-from pystack.stepper.store import Block, PackedColumns, Rows
+from pystack.stepper.store import Block, LooseRow, PackedColumns
 from pystack.trace import format as fmt
 from pystack.trace.errors import TraceError
 from pystack.trace.replay import ReplayMismatch
@@ -245,7 +245,7 @@ class Timeline:
         found = self._of_ends.get((parts.remote, parts.local), [])
         return next((key for key in found if ConnKey.of(key).number == parts.number), found[0] if found else "")
 
-    def _entry(self, index: int, block: "Block | Rows", at: int) -> Entry:
+    def _entry(self, index: int, block: "Block | LooseRow", at: int) -> Entry:
         entry = Entry()
         entry._block, entry._at, entry._fields = block, at, None
         entry.index = index
@@ -255,7 +255,7 @@ class Timeline:
         entry.conn = self._keys[conn] if conn >= 0 else ""
         return entry
 
-    def _frame(self, index: int, block: "Block | Rows", at: int) -> Frame:
+    def _frame(self, index: int, block: "Block | LooseRow", at: int) -> Frame:
         frame = Frame()
         frame._timeline, frame._data, frame._block, frame._at = self, None, block, at
         frame.index, frame.number = index, index + 1

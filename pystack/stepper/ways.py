@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from zlib import crc32
 
 from pystack.sim.causes import READY, SLEEP, START
-from pystack.stepper.store import Block, PackedColumns, Rows
+from pystack.stepper.store import Block, LooseRow, PackedColumns
 
 #: how many arrivals that are to come are remembered
 PENDING = 1 << 16
@@ -83,7 +83,7 @@ class Passage(NamedTuple):
     ahead: int
 
 
-def _passage(index: int, block: "Block | Rows", at: int) -> Passage:
+def _passage(index: int, block: "Block | LooseRow", at: int) -> Passage:
     return Passage._make(block.first(at))
 
 

@@ -17,9 +17,8 @@ def sentences(timeline: Timeline, frame: Frame) -> list[str]:
     if frame.arrived < 0:
         return []
     work = work_of(timeline, frame.arrived)
-    meaning = _meaning(timeline, work, frame)
     found = [
-        meaning[:1].upper() + meaning[1:] if meaning.startswith("the ") else meaning,
+        _meaning(timeline, work, frame),
         _changes(work),
         _caused(timeline, work, frame),
     ]

@@ -34,7 +34,7 @@ def carries(frame: Frame) -> str:
 
 
 def brief(frame: Frame) -> str:
-    """Return the same in a few words, for an arrow: "DNS: www.shop.test (A)?", "DNS: www.shop.test (A): 2 records", "DHCP DISCOVER"."""
+    """Return what the message is in a few words, for an arrow: "DNS: www.shop.test (A)?" or "DHCP DISCOVER", or ""."""
     ports, payload = _payload(frame)
     if DNS in ports:
         question = _question(payload)
