@@ -88,7 +88,7 @@ def time(what: str, **options: Any) -> int:
     for line in text.sums(found):
         echo(line)
     if timeline.inferred:
-        _requests(timeline, found.conn)
+        _captured(timeline, found.conn)
     if options["advice"]:
         return _advice(timeline, scenario, found, options["seed"])
     other = _other(timeline, scenario, options)
@@ -111,13 +111,22 @@ def _path(timeline: "Timeline", options: dict[str, Any]) -> "Path":
         raise click.ClickException(str(error)) from None
 
 
-def _requests(timeline: "Timeline", conn: str) -> None:
-    """List the requests of a connection of a capture, if it had several."""
+def _captured(timeline: "Timeline", conn: str) -> None:
+    """List the requests of a connection of a capture, if it had several. Say how much of it the capture lacks."""
     from pystack.stepper.timing import text
     from pystack.stepper.timing.index import Lookup
     from pystack.stepper.timing.talk import CapturedTalk, turns
 
-    found = turns(CapturedTalk(timeline, Lookup(timeline), conn))
+    talk = CapturedTalk(timeline, Lookup(timeline), conn)
+    if talk.missed:
+        echo("")
+        echo(
+            f"{talk.missed:,} bytes that were acknowledged are not in the capture (seen at frame {talk.first_missed}). What happened in them,"
+        )
+        echo(
+            "requests among it, cannot be said. A program that captures loses frames if its buffer is too small (tcpdump -B)."
+        )
+    found = turns(talk)
     if len(found) > 1:
         echo("")
         echo("requests, from the first byte of each to the last of its answer:")

@@ -167,7 +167,22 @@ def captured(tmp_path, lost=()):
         host.sysctl("ipv4.tcp_early_retrans", "0")  # no tail probes, which a busy machine could cause
         seen = lose(link.ba, lost)
         nginx = host.popen(["nginx", "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf")], stderr=subprocess.PIPE)
-        dump = ["tcpdump", "-p", "--immediate-mode", "-U", "-Z", "root", "-i", "any", "-w", str(file), "tcp"]
+        # With --immediate-mode the kernel's buffer has a slot of this size for each frame. With the default size there are eight slots.
+        dump = [
+            "tcpdump",
+            "-p",
+            "--immediate-mode",
+            "-s",
+            "2000",
+            "-U",
+            "-Z",
+            "root",
+            "-i",
+            "any",
+            "-w",
+            str(file),
+            "tcp",
+        ]
         tcpdump = client.popen(dump, stderr=subprocess.PIPE, text=True)
         while "listening on" not in client.wait_for(tcpdump.stderr.readline):
             pass

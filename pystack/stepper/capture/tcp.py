@@ -103,21 +103,26 @@ class Direction:
         heapq.heappush(self.ends, entry)
         heapq.heappush(self.begins, (seq, self.order, entry))
 
-    def cover(self, seq: int, end: int) -> None:
+    def cover(self, seq: int, end: int) -> int:
         """Note that these bytes were seen: they extend what was seen without a hole, or wait beyond the hole.
 
         As in tshark, a segment that overlaps with what was seen before it extends nothing.
+        Return how many of the bytes from seq to end were not among those that waited beyond the hole.
         """
+        new, place = end - seq, seq
         if self.contiguous is None:
             self.contiguous = end
         elif seq == self.contiguous:
             self.contiguous = end
             while self.beyond and self.beyond[0][0] <= self.contiguous:
                 begin, stop = heapq.heappop(self.beyond)
+                new -= max(0, min(stop, end) - max(begin, place))
+                place = max(place, stop)
                 if begin == self.contiguous:
                     self.contiguous = stop
         elif seq > self.contiguous and end > seq and len(self.beyond) < UNACKED:
             heapq.heappush(self.beyond, (seq, end))
+        return new
 
     def seen(self, seq: int, end: int) -> bool:
         """Return True if one segment that waits for its acknowledgement contains all of these bytes."""
@@ -193,8 +198,7 @@ class Conversation:
             fwd.ack_frame, fwd.dupacks = frame, 0
         if ack is not None and rev.contiguous is not None and ack > rev.contiguous:
             found.append("ack_lost_segment")
-            facts["beyond"] = ack - rev.contiguous
-            rev.cover(rev.contiguous, ack)
+            facts["beyond"] = rev.cover(rev.contiguous, ack)
         self._again(fwd, rev, segment, seq, time, found, facts)
         rtt, acked = (-1, -1) if ack is None else rev.acknowledged(ack, time)
         self._note(fwd, rev, segment, seq, ack, time, frame, found)

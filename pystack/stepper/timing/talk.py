@@ -53,6 +53,8 @@ class CapturedTalk:
         if not found:
             raise PathError(f"there is no TCP segment of {conn or 'a connection'} in the capture")
         self.keys = self._order(found, conn, other)
+        #: bytes that were acknowledged and that the capture does not have, and the number of the first frame that shows it, or 0
+        self.missed = self.first_missed = 0
         self.seen = [self._seen(at, self.keys.index(key)) for at, key in found]
         #: for each segment, the last one before it of each side, and the last one with data; or -1
         self.before: tuple[list[int], list[int]] = ([], [])
@@ -85,7 +87,11 @@ class CapturedTalk:
         names = []
         while at + 1 < len(self.timeline.events) and self.timeline.kind(at + 1) == "tcp.inferred":
             at += 1
-            names.append(str(self.timeline.events[at].fields["name"]))
+            finding = self.timeline.events[at].fields
+            names.append(str(finding["name"]))
+            if finding["name"] == "ack_lost_segment":
+                self.missed += finding["beyond"]
+                self.first_missed = self.first_missed or entry.frame + 1
         seq, length, flags = fields["relative_seq"], fields["length"], fields["flags"]
         end = seq + length + bool(flags & SYN) + bool(flags & FIN)
         ack = fields["relative_ack"] if flags & ACK else -1

@@ -11,6 +11,7 @@ from pystack.cli.main import cli
 from pystack.sim.network import MS
 from pystack.sim.programs import sleep, spawn
 from pystack.stepper import Timeline, scenarios
+from pystack.stepper.capture.tcp import Direction
 from pystack.stepper.scenarios.base import Scenario, finish, listener, pair, stream
 from pystack.stepper.timing import CAUSES, WHYS, PathError, path
 from pystack.stepper.timing.index import Lookup
@@ -237,6 +238,34 @@ def test_each_request_is_listed_and_is_a_part_of_its_own(file):
         assert span["inferred"]
         sums[span["cause"]] = sums.get(span["cause"], 0) + span["end"] - span["start"]
     assert sums == {"on the way": 20 * MS, "server thinking": 90 * MS}
+
+
+@pytest.mark.parametrize("lost", [(), (b"POST /two",), (b"GET /three",), (b"GET /one", b"POST /two")])
+def test_what_the_capture_lacks_is_said(lost, tmp_path):
+    """The program that captured lost frames, which the hosts have received. The list of requests has the others."""
+    frames, missed = [], 0
+    for time, data, link in corpus.seen_by(Scenario("three", three_requests, "", "", (), "").timeline(), "a"):
+        one = next((text for text in lost if text in data), b"")
+        if one:
+            missed += len(data) - data.index(one)
+        else:
+            frames.append((time, data, link))
+    made = tmp_path / "lacks.pcapng"
+    made.write_bytes(corpus.pcapng(frames))
+    text = said(made)
+    assert (f"{missed:,} bytes that were acknowledged are not in the capture" in text) == bool(missed)
+    assert bool(lost) == bool(missed)
+    rows = [line.split()[-1] for line in text.splitlines() if "--from" in line]
+    if len(lost) < 2:
+        left = [name for name in ("/one", "/two", "/three") if not lost or name.encode() not in lost[0]]
+        assert rows == left
+
+
+def test_bytes_that_were_seen_beyond_a_hole_are_not_lacking():
+    """An acknowledgement of bytes 0 to 40, of which 10 to 20 and 30 to 40 were not captured."""
+    direction = Direction()
+    assert [direction.cover(*one) for one in ((0, 10), (20, 30), (25, 30), (10, 40))] == [10, 10, 5, 20]
+    assert direction.contiguous == 40
 
 
 def test_a_connection_is_chosen_as_in_a_recording(file):
