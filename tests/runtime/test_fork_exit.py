@@ -35,7 +35,7 @@ def child(work, how="exit"):
             status = 0
         finally:
             os._exit(status)
-    limit = time.monotonic() + 10
+    limit = time.monotonic() + 30
     while time.monotonic() < limit:
         done, status = os.waitpid(pid, os.WNOHANG)
         if done:
@@ -57,7 +57,7 @@ def refused(call):
 """
 
 
-def run(code, env=None, seconds=40):
+def run(code, env=None, seconds=60):
     """The program's standard output and error; it must end normally."""
     whole = HEAD + textwrap.dedent(code)
     command = ["timeout", "-s", "KILL", str(seconds), sys.executable, "-W", "ignore", "-c", whole]
