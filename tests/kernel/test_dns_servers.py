@@ -361,6 +361,10 @@ def test_recursion_gives_what_unbound_gives(pair, tmp_path):
                 found.append(
                     (dns.rcode.to_text(reply.rcode()), records, any(r.rdtype.name == "SOA" for r in reply.authority))
                 )
+            if name in ("noglue", "x.noglue") and found[0] == ("NOERROR", [], False):
+                # The server refers to itself. Nobody has authority, so this is a failure. Since its mend of CVE-2026-42960, unbound
+                # ignores the referral, and takes what is left for an empty answer.
+                found[0] = ("SERVFAIL", [], False)
             if found[0] != found[1]:
                 wrong.append((full, kind, found))
         assert not wrong, f"{len(wrong)}: {wrong[:10]}"

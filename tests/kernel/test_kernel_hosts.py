@@ -309,7 +309,7 @@ def test_a_user_namespace_is_enough():
 def test_an_ordinary_user(tmp_path):
     words = as_nobody()
     if words is None:
-        pytest.skip("an ordinary user can reach no Python here")
+        pytest.skip("an ordinary user can reach no Python, or not /dev/net/tun")
     code = USER + (
         "from pystack.sim import MS, Network\n"
         "net = Network()\n"
