@@ -93,7 +93,7 @@ def test_on_a_stack(lab, tmp_path):  # noqa: F811
 def test_without_h11_the_error_names_the_extra():
     code = "import sys; sys.modules['h11'] = None; from pystack.cli.main import main; main(sys.argv[1:])"
     words = ["proxy", "--on-kernel", "--listen", "tcp://127.0.0.1:0", "--upstream", "127.0.0.1:1"]
-    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=30, cwd=ROOT)
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=60, cwd=ROOT)
     assert (done.returncode, done.stderr) == (1, "Error: proxies need h11 and h2: pip install 'pystack[proxy]'\n")
 
 

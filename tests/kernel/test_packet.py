@@ -210,7 +210,7 @@ def test_the_command_serves_an_interface(veth):
         assert "1 received" in out
     finally:
         server.terminate()
-        server.communicate(timeout=20)
+        server.communicate(timeout=60)
 
 
 @pytest.mark.parametrize("up", [False, True])

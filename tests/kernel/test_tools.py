@@ -108,7 +108,7 @@ def test_tshark_finds_nothing_wrong(tmp_path):
             service.close()
         time.sleep(0.3)
         dump.terminate()
-        dump.communicate(timeout=10)
+        dump.communicate(timeout=60)
     checks = []
     for proto in ("ip", "tcp", "udp"):
         checks += ["-o", f"{proto}.check_checksum:TRUE"]

@@ -444,7 +444,7 @@ def test_two_commands_link_by_one_path(tmp_path):
         assert "2 received" in done.stdout, done.stdout + done.stderr
     finally:
         server.send_signal(signal.SIGTERM)
-        server.communicate(timeout=20)
+        server.communicate(timeout=60)
     assert not (tmp_path / "cable").exists() and not (tmp_path / "cable.peer").exists()
 
 

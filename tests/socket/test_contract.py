@@ -653,7 +653,7 @@ def test_a_program_that_forgets_to_close_ends_cleanly(tmp_path):
         "print('done')\n"
     )
     env = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, env=env)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=env)
     assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
     assert os.listdir(tmp_path / "pystack") == []
 

@@ -147,7 +147,7 @@ for call in (lambda: client.sendall(b"x"), lambda: conn.recv(1), client.close, c
 print("over", flush=True)
 os._exit(0)
 """
-    done = subprocess.run(["timeout", "20", *_python(code)], capture_output=True, text=True, timeout=30)
+    done = subprocess.run(["timeout", "60", *_python(code)], capture_output=True, text=True, timeout=70)
     assert done.stdout == "over\n", done.stderr
 
 
