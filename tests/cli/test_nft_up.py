@@ -15,9 +15,9 @@ RULES = """table inet filter {
 """
 
 
-def fetch(lab: Lab, port: int) -> int:
+def fetch(lab: Lab, port: int, seconds: str = "30") -> int:
     """curl's exit status: 0 for an answer, 7 if the connection was refused, 28 if there was no answer."""
-    return lab.run("curl", "-s", "-m", "2", f"http://10.0.0.2:{port}/").returncode
+    return lab.run("curl", "-s", "-m", seconds, f"http://10.0.0.2:{port}/").returncode
 
 
 def test_rules_from_the_start_and_changes(lab: Lab, tmp_path):
@@ -30,9 +30,9 @@ def test_rules_from_the_start_and_changes(lab: Lab, tmp_path):
         assert "tcp dport 80 counter packets 0 " not in shown and "tcp dport 80 counter packets " in shown
         [line] = [line for line in shown.splitlines() if "tcp dport 81" in line]
         lab.pystack("nft", "delete", "rule", "inet", "filter", "input", "handle", line.rpartition(" ")[2])
-        assert fetch(lab, 81) == 28
+        assert fetch(lab, 81, "2") == 28
         lab.pystack("nft", "add rule inet filter input icmp type echo-request accept")
-        assert lab.run("ping", "-c", "1", "-W", "5", "10.0.0.2").returncode == 0
+        assert lab.run("ping", "-c", "1", "-W", "20", "10.0.0.2").returncode == 0
 
 
 def test_a_wrong_file_starts_nothing(lab: Lab, tmp_path):

@@ -12,6 +12,7 @@ pytest.importorskip("h11", reason="needs the extra `proxy`")
 
 from tests.cli.test_up import PYSTACK, ROOT, lab, possible  # noqa: F401 (a fixture)
 from tests.proxies.conftest import certificates, origin, thread  # noqa: F401 (fixtures)
+from tests.support.patience import PATIENCE
 
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 
@@ -35,7 +36,7 @@ class Running:
     def __exit__(self, *exc):
         try:
             self.process.send_signal(signal.SIGINT)
-            assert self.process.wait(20) == 0
+            assert self.process.wait(PATIENCE) == 0
             assert "Traceback" not in self.process.stderr.read()
         finally:
             self.process.kill()
@@ -44,7 +45,7 @@ class Running:
 
 
 def curl(*args):
-    return subprocess.run(["curl", "-sS", "--max-time", "10", *map(str, args)], capture_output=True, text=True).stdout
+    return subprocess.run(["curl", "-sS", "--max-time", "30", *map(str, args)], capture_output=True, text=True).stdout
 
 
 @needs_curl
@@ -92,7 +93,7 @@ def test_on_a_stack(lab, tmp_path):  # noqa: F811
 def test_without_h11_the_error_names_the_extra():
     code = "import sys; sys.modules['h11'] = None; from pystack.cli.main import main; main(sys.argv[1:])"
     words = ["proxy", "--on-kernel", "--listen", "tcp://127.0.0.1:0", "--upstream", "127.0.0.1:1"]
-    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=30, cwd=ROOT)
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=60, cwd=ROOT)
     assert (done.returncode, done.stderr) == (1, "Error: proxies need h11 and h2: pip install 'pystack[proxy]'\n")
 
 

@@ -23,6 +23,7 @@ from pystack.demo import checks
 from pystack.kernel import netns
 from pystack.kernel.netns import Namespace
 from pystack.trace import pcapng
+from tests.support.patience import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
 PYSTACK = [sys.executable, "-m", "pystack.cli"]
@@ -75,7 +76,7 @@ class Lab:
         try:
             yield process
             process.send_signal(signal.SIGINT)
-            assert process.wait(20) == 0
+            assert process.wait(PATIENCE) == 0
             rest = process.stderr.read()
             assert "Traceback" not in rest, rest
         finally:
@@ -108,17 +109,17 @@ UP = ["-a", "10.0.0.2/24", "--kernel-address", "10.0.0.1/24"]
 def test_services_answer_over_tcp_and_udp(lab, tmp_path):
     specs = ["http:80", "echo:7", "discard:9", "chargen:19", "daytime:13"]
     with lab.up(*UP, *(word for spec in specs for word in ("--serve", spec))):
-        assert "It answers." in lab.run("curl", "-sS", "--max-time", "10", "http://10.0.0.2/").stdout
+        assert "It answers." in lab.run("curl", "-sS", "--max-time", "30", "http://10.0.0.2/").stdout
         client = tmp_path / "client.py"
         client.write_text(
             "import socket\n"
             "def tcp(port, data=b''):\n"
-            "    with socket.create_connection(('10.0.0.2', port), 10) as s:\n"
+            "    with socket.create_connection(('10.0.0.2', port), 30) as s:\n"
             "        s.sendall(data); data and s.shutdown(1)\n"
             "        return s.recv(200)\n"
             "def udp(port, data):\n"
             "    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:\n"
-            "        s.settimeout(10); s.connect(('10.0.0.2', port)); s.send(data)\n"
+            "        s.settimeout(30); s.connect(('10.0.0.2', port)); s.send(data)\n"
             "        return s.recv(2000)\n"
             "print(tcp(7, b'abc'), udp(7, b'def'))\n"
             "print(tcp(9, b'abc'))\n"
@@ -273,9 +274,9 @@ def test_capture_to_a_pipe_arrives_while_it_runs(lab):
         try:
             assert lab.run("ping", "-c", "2", "-i", "0.2", "10.0.0.2").returncode == 0
             assert tshark.stdout is not None
-            ready, _, _ = select.select([tshark.stdout], [], [], 20)
+            ready, _, _ = select.select([tshark.stdout], [], [], PATIENCE)
             assert ready, "nothing came through the pipe while the stack was running"
-            output = tshark.communicate(timeout=20)[0]
+            output = tshark.communicate(timeout=PATIENCE)[0]
         finally:
             tshark.kill()
             tshark.wait()
@@ -289,7 +290,7 @@ def test_verbose_tells_each_frame(lab):
         assert lab.run("ping", "-c", "1", "10.0.0.2").returncode == 0
         time.sleep(0.3)
         process.send_signal(signal.SIGINT)
-        process.wait(20)
+        process.wait(PATIENCE)
         assert process.stdout is not None
         told = process.stdout.read()
     assert (
@@ -389,7 +390,7 @@ def test_a_named_namespace_is_made_and_removed():
             assert ping.returncode == 0
         finally:
             process.send_signal(signal.SIGTERM)
-            status = process.wait(20)
+            status = process.wait(PATIENCE)
             process.stderr.close()
     assert status == 128 + signal.SIGTERM
     assert not os.path.exists(f"/run/netns/{name}")
@@ -462,14 +463,14 @@ def hops(lab: Lab) -> None:
         ip addr add 10.2.0.1/24 dev v0
         ip link set v0 up
         echo 1 > /proc/sys/net/ipv4/ip_forward
-        unshare -n sh -c 'echo; exec sleep 60' > $0/ready 2>/dev/null &
+        unshare -n sh -c 'echo; exec sleep 120' > $0/ready 2>/dev/null &
         while ! [ -s $0/ready ]; do sleep 0.05; done
         ip link set v1 netns $!
         nsenter --net=/proc/$!/ns/net sh -c '
             ip addr add 10.2.0.2/24 dev v1; ip link set v1 up; ip route add default via 10.2.0.1'
     """
     process = subprocess.run(
-        lab.command("sh", "-c", script, lab.directory), stdout=subprocess.DEVNULL, stderr=-1, text=True, timeout=20
+        lab.command("sh", "-c", script, lab.directory), stdout=subprocess.DEVNULL, stderr=-1, text=True, timeout=60
     )
     assert process.returncode == 0, process.stderr
 

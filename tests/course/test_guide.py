@@ -6,6 +6,7 @@ import socket
 import tomllib
 
 from tests.stepper.web.served import ROOT, commanding
+from tests.support.ports import free_port
 
 PAGE = (ROOT / "docs" / "howto" / "course.md").read_text()
 (BLOCK,) = re.findall(r"^```sh\n(.*?)^```", PAGE, re.M | re.S)
@@ -22,8 +23,7 @@ def test_the_extras_exist_and_have_what_the_server_imports():
 def test_the_commands_serve(tmp_path):
     lines = [shlex.split(line)[1:] for line in BLOCK.splitlines() if line.startswith("pystack ")]
     assert lines == [["course"], ["course", "17", "--port", "8017", "--no-browser"]]
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = str(free.getsockname()[1])
+    port = str(free_port())
     for line in lines:
         argv = [port if word == "8017" else word for word in line if word != "--no-browser"]
         with commanding(*argv, XDG_STATE_HOME=str(tmp_path)) as served:

@@ -15,6 +15,7 @@ import pytest
 
 from pystack.labs.folders import LONGEST, lab_of
 from tests.stepper.web.served import ROOT, commanding
+from tests.support.patience import PATIENCE
 
 SLEEPS = "import time\nprint('begun')\ntime.sleep(1000)\n"
 SOLUTION = "def send_request(c, h, b):\n    yield c.sendall(h + b)\n"
@@ -55,7 +56,7 @@ def graders(server_pid):
     return found
 
 
-def until(condition, seconds=20):
+def until(condition, seconds=PATIENCE):
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline

@@ -11,6 +11,7 @@ from pystack.kernel.netns import Namespace
 from pystack.patching import kernel_socket
 from pystack.phy.tap import TapDevice
 from pystack.running import Running, up
+from tests.support.patience import PATIENCE
 
 KERNEL = "10.0.0.1"
 STACK = "10.0.0.2"
@@ -45,13 +46,13 @@ class Net:
         self.running = running
         self._undo = contextlib.ExitStack()
 
-    def kernel(self, kind: int = kernel.SOCK_STREAM, proto: int = 0, timeout: float = 5) -> kernel.socket:
+    def kernel(self, kind: int = kernel.SOCK_STREAM, proto: int = 0, timeout: float = PATIENCE) -> kernel.socket:
         """A kernel socket inside the namespace, closed with the test."""
         sock: kernel.socket = self.space.call(kernel_socket, kernel.AF_INET, kind, proto)
         sock.settimeout(timeout)
         return self._undo.enter_context(sock)
 
-    def socket(self, *args: Any, timeout: float | None = 5) -> Any:
+    def socket(self, *args: Any, timeout: float | None = PATIENCE) -> Any:
         """A socket of the stack, closed with the test."""
         sock = self.running.socket(*args)
         sock.settimeout(timeout)

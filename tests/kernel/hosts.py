@@ -12,9 +12,14 @@ NOBODY = 65534
 USER = f"import sys; sys.path.append({str(ROOT)!r}); sys.path += {[p for p in sys.path if 'site-packages' in p]!r}; "
 
 
-def as_nobody() -> list[str] | None:
-    """The beginning of a command that runs Python as an ordinary user, or None if that user can reach no interpreter and no source."""
+def as_nobody(devices: bool = True) -> list[str] | None:
+    """The beginning of a command that runs Python as an ordinary user.
+
+    None if that user can reach no interpreter and no source, or if the user needs devices and may not open /dev/net/tun.
+    """
     if os.geteuid() != 0 or shutil.which("setpriv") is None:
+        return None
+    if devices and os.stat("/dev/net/tun").st_mode & 6 != 6:
         return None
     for python in (sys.executable, "/usr/bin/python3"):
         words = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", python]

@@ -17,6 +17,7 @@ from pystack.phy.packet import PacketDevice
 from pystack.trace.recorder import Recorder
 from pystack.trace.replay import replay
 from tests.kernel.conftest import inside
+from tests.support.patience import PATIENCE
 
 TYPE, OTHER_TYPE, ARP = 0x88B5, 0x88B6, 0x0806
 SOL_PACKET = 263
@@ -55,7 +56,7 @@ def polled(sock):
     try:
         return attempt(sock.recv, 10)
     finally:
-        sock.settimeout(5)
+        sock.settimeout(PATIENCE)
 
 
 @contextlib.contextmanager
@@ -72,7 +73,7 @@ def pair(name="v0"):
             space.run(command.split(), check=True, timeout=20)
         with space.call(kernel_socket, std.AF_PACKET, std.SOCK_RAW, 0) as wire:
             wire.bind(("v1", 3))
-            wire.settimeout(5)
+            wire.settimeout(PATIENCE)
             yield space, wire
 
 
@@ -97,7 +98,7 @@ def ends(net):
 
         def its(*args):
             sock = opened.enter_context(space.call(kernel_socket, std.AF_PACKET, *args))
-            sock.settimeout(5)
+            sock.settimeout(PATIENCE)
             return sock
 
         yield End(make, iface.name, iface.mac.to_bytes(6, "big"), net.wire), End(its, iface.name, OWN, wire)
@@ -224,7 +225,7 @@ def sniff(socket, ready):
     """A sniffer of ten lines, which knows nothing of pystack."""
     found = []
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as sock:
-        sock.settimeout(5)
+        sock.settimeout(PATIENCE)
         ready()
         while len(found) < 3:
             data, (_, proto, kind, *_) = sock.recvfrom(65535)
@@ -244,7 +245,7 @@ def test_an_unmodified_sniffer_and_arp_under_patch(net):
         iface = net.running.host.stack.ifaces[1]
         mac = iface.mac.to_bytes(6, "big")
         with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ARP)) as sock:
-            sock.settimeout(5)
+            sock.settimeout(PATIENCE)
             own, target = socket.inet_aton("10.0.0.2"), socket.inet_aton("10.0.0.1")
             request = struct.pack("!HHBBH6s4s6s4s", 1, 0x800, 6, 4, 1, mac, own, bytes(6), target)
             sock.sendto(request, (iface.name, ARP, 0, 0, EVERYBODY))

@@ -9,6 +9,7 @@ import pytest
 
 from pystack import aio
 from tests.kernel.test_tcp import connected
+from tests.support.patience import PATIENCE
 
 
 def test_the_loop_itself_leads(net):
@@ -19,7 +20,7 @@ def test_the_loop_itself_leads(net):
     seen = []
 
     def send():
-        limit = time.monotonic() + 5
+        limit = time.monotonic() + PATIENCE
         while host.leader is None or host.leader.event_fd < 0:
             if time.monotonic() > limit:
                 return
@@ -36,7 +37,7 @@ def test_the_loop_itself_leads(net):
             thread.join()
 
     with asyncio.Runner(loop_factory=lambda: aio.EventLoop(host)) as runner:
-        runner.run(asyncio.wait_for(main(), 20))
+        runner.run(asyncio.wait_for(main(), 2 * PATIENCE))
     assert len(seen) == 20
 
 
@@ -56,7 +57,7 @@ def test_a_stack_that_ends_is_told_to_every_socket(net):
         assert time.process_time() - before < 0.2
 
     with asyncio.Runner(loop_factory=lambda: aio.EventLoop(net.running.host)) as runner:
-        runner.run(asyncio.wait_for(main(), 10))
+        runner.run(asyncio.wait_for(main(), PATIENCE))
 
 
 def test_a_page_over_tls(net, tmp_path):
@@ -80,7 +81,7 @@ def test_a_page_over_tls(net, tmp_path):
 
     async def main():
         async with await asyncio.start_server(answer, sock=listener, ssl=context):
-            return await asyncio.to_thread(net.sh, "curl -sk --max-time 5 https://10.0.0.2/")
+            return await asyncio.to_thread(net.sh, "curl -sk --max-time 20 https://10.0.0.2/")
 
     with asyncio.Runner(loop_factory=lambda: aio.EventLoop(net.running.host)) as runner:
-        assert runner.run(asyncio.wait_for(main(), 10)).stdout == "hello"
+        assert runner.run(asyncio.wait_for(main(), PATIENCE)).stdout == "hello"

@@ -14,6 +14,7 @@ from pystack import socket as ours_socket
 from pystack.kernel.netns import Namespace
 from pystack.running import up
 from pystack_c.counters import NAMES
+from tests.support.patience import PATIENCE
 
 #: what depends on when ACKs go, or is not here: not compared
 APART = (
@@ -31,7 +32,7 @@ APART = (
 def pair(module):
     """A connected pair over the loopback."""
     with module.create_server(("127.0.0.1", 0)) as server:
-        client = module.create_connection(server.getsockname(), timeout=5)
+        client = module.create_connection(server.getsockname(), timeout=PATIENCE)
         conn, _ = server.accept()
     return client, conn
 
@@ -76,7 +77,7 @@ def both_close(module, client, conn):
 
 def nobody_listens(module, client, conn):
     with pytest.raises(ConnectionRefusedError):
-        module.create_connection(("127.0.0.1", 9), timeout=5)
+        module.create_connection(("127.0.0.1", 9), timeout=PATIENCE)
 
 
 def more_than_may_wait(module, client, conn):

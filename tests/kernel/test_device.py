@@ -12,6 +12,7 @@ from pystack.kernel.netns import Namespace
 from pystack.phy.tap import TapDevice
 from pystack.phy.tapio import VNET_HDR, FrameIO
 from pystack_c.packet import Transmit
+from tests.support.patience import PATIENCE
 
 
 @pytest.fixture
@@ -110,7 +111,7 @@ def udp_packet(payload, partial):
 def test_kernel_takes_what_is_sent(space, offload, split):
     with TapDevice("tun0", mode="tun", netns=space, address="10.0.0.1/24", offload=offload) as device:
         with space.call(kernel.socket, kernel.AF_INET, kernel.SOCK_DGRAM) as sock:
-            sock.settimeout(2)
+            sock.settimeout(PATIENCE)
             sock.bind(("10.0.0.1", 6))
             head = udp_packet(b"payload", partial=offload)
             tx = Transmit(Iface(), head, b"payload") if split else Transmit(Iface(), head + b"payload")

@@ -14,6 +14,7 @@ from pystack.kernel.netns import Namespace
 from pystack.running import up
 from pystack.runtime.poller import Poller
 from tests.kernel.conftest import KERNEL
+from tests.support.patience import PATIENCE
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def doomed():
         running = up(netns=space)
         server = space.call(_server)
         client = running.socket()
-        client.settimeout(10)
+        client.settimeout(PATIENCE)
         client.connect(server.getsockname())
         conn, _ = server.accept()
         client.settimeout(None)
@@ -57,35 +58,35 @@ def wait_recv(client):
 
 
 def wait_select(client):
-    assert select.select([client], [], [], 10)[0] == [client]
+    assert select.select([client], [], [], PATIENCE)[0] == [client]
     return refused(lambda: client.recv(1))
 
 
 def wait_poll(client):
     poll = select.poll()
     poll.register(client, select.POLLIN)
-    assert poll.poll(10_000)
+    assert poll.poll(PATIENCE * 1000)
     return refused(lambda: client.recv(1))
 
 
 def wait_edge(client):
     with select.epoll() as epoll:
         epoll.register(client, select.EPOLLIN | select.EPOLLET)
-        assert epoll.poll(10)
+        assert epoll.poll(PATIENCE)
         return refused(lambda: client.recv(1))
 
 
 def wait_selectors(client):
     with selectors.DefaultSelector() as selector:
         selector.register(client, selectors.EVENT_READ)
-        assert selector.select(10)
+        assert selector.select(PATIENCE)
         return refused(lambda: client.recv(1))
 
 
 def wait_poller(client):
     poller = Poller(client._open_description().host)
     poller.register(client, None)
-    return refused(lambda: poller.poll(10))
+    return refused(lambda: poller.poll(PATIENCE))
 
 
 def wait_loop(client, factory):
@@ -94,7 +95,7 @@ def wait_loop(client, factory):
         await asyncio.get_running_loop().sock_recv(client, 1)
 
     with asyncio.Runner(loop_factory=factory) as runner:
-        return refused(lambda: runner.run(asyncio.wait_for(main(), 10)))
+        return refused(lambda: runner.run(asyncio.wait_for(main(), PATIENCE)))
 
 
 WAITS = {
@@ -116,7 +117,7 @@ def test_whoever_waits_hears_that_the_device_is_gone(doomed, how):
     timer.start()
     began = time.monotonic()
     assert WAITS[how](client) == errno.ENETDOWN
-    assert time.monotonic() - began < 9
+    assert time.monotonic() - began < PATIENCE - 1
     timer.join()
     assert isinstance(running.host.failure, OSError)
     # A descriptor that is made, or looked at, only now is ready as well.
@@ -136,8 +137,8 @@ def test_a_link_that_goes_down_and_up_again_loses_nothing(doomed):
             client.recv(1)
         space.run(["ip", "link", "set", running.device.name, "up"], check=True, timeout=10)
     assert running.host.failure is None
-    client.settimeout(5)
-    limit = time.monotonic() + 20
+    client.settimeout(PATIENCE)
+    limit = time.monotonic() + PATIENCE
     while client._open_description().info()["tcpi_unacked"] and time.monotonic() < limit:
         time.sleep(0.05)
     assert client._open_description().info()["tcpi_unacked"] == 0
@@ -154,6 +155,6 @@ def test_after_the_device_is_gone_a_program_brings_it_back(doomed):
         assert again.host.failure is None and again.device.name == running.device.name
         assert refused(lambda: client.send(b"x")) == errno.ENETDOWN
         with again.socket() as fresh:
-            fresh.settimeout(10)
+            fresh.settimeout(PATIENCE)
             fresh.connect(address)
             assert fresh.getpeername() == address

@@ -14,6 +14,7 @@ from pystack.dhcp.agent import serve
 from pystack.kernel.netns import Namespace, configure
 from pystack.phy.tap import TapDevice
 from pystack.running import up
+from tests.support.patience import PATIENCE
 
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 QUICK = ClientSettings(host_name="pystack-test", probing=Probing(count=1, wait=10_000_000, silence=200_000_000))
@@ -34,7 +35,7 @@ def space():
         yield space
 
 
-def wait_for(what, seconds=15):
+def wait_for(what, seconds=PATIENCE):
     """Wait until what() is true."""
     limit = time.monotonic() + seconds
     while not what():
@@ -98,7 +99,7 @@ def server(request, space, tmp_path):
         yield device, log
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(PATIENCE)
 
 
 @pytest.mark.parametrize("server", ["dnsmasq", "kea"], indirect=True)
@@ -111,7 +112,7 @@ def test_a_real_server_gives_renews_and_takes_back(server, space):
         assert lease.routers == lease.dns == (0x0A000001,) and lease.domain == "example.org"
         assert running.host.names.dns.settings.servers == (("10.0.0.1", 53),)
         address = f"10.0.0.{lease.addr & 0xFF}"
-        assert space.run(["ping", "-c1", "-W3", address], capture_output=True).returncode == 0
+        assert space.run(["ping", "-c1", "-W20", address], capture_output=True).returncode == 0
         client = agent.machine
         # T1 has passed: as in virtual time, but the clock is real, so the timer is moved.
         assert client.state == "BOUND"
@@ -171,7 +172,20 @@ def test_udhcpc_gets_renews_and_releases_an_address_from_ours(space, ours, tmp_p
     script.write_text(UDHCPC.format(out=tmp_path / "env"))
     script.chmod(0o755)
     busybox = program("busybox")
-    command = [busybox, "udhcpc", "-f", "-i", "tap0", "-s", str(script), "-R", "-t", "5", "-T", "1"]
+    command = [
+        busybox,
+        "udhcpc",
+        "-f",
+        "-i",
+        "tap0",
+        "-s",
+        str(script),
+        "-R",
+        "-t",
+        "5",
+        "-T",
+        "10",
+    ]  # (it does not ask twice, however busy the machine is)
     process = space.popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_for(lambda: "ACK" in types(agent))
@@ -186,7 +200,7 @@ def test_udhcpc_gets_renews_and_releases_an_address_from_ours(space, ours, tmp_p
         wait_for(lambda: "RELEASE" in types(agent))
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(PATIENCE)
     assert types(agent) == ["DISCOVER", "OFFER", "REQUEST", "ACK", "REQUEST", "ACK", "RELEASE"]
     assert agent.machine.leases(running.host.clock()) == {}
 
@@ -240,11 +254,11 @@ def test_the_command_up_gets_an_address_or_says_why_not(space, tmp_path):
         assert line == "pystack: asking for an address by DHCP on tap0\n"
         line = process.stderr.readline()
         assert "10.0.0.50/24 (DHCP) on tap0" in line, line
-        assert space.run(["ping", "-c1", "-W3", "10.0.0.50"], capture_output=True).returncode == 0
+        assert space.run(["ping", "-c1", "-W20", "10.0.0.50"], capture_output=True).returncode == 0
     finally:
         for one in (process, server):
             one.send_signal(2)
-            one.wait(10)
+            one.wait(PATIENCE)
         process.stderr.close()
     wrong = space.run([*up_command, "--tun"], capture_output=True, text=True, env=env)
     assert wrong.returncode == 2 and "--dhcp is for Ethernet" in wrong.stderr

@@ -20,6 +20,7 @@ from pystack.phy.tap import TapDevice
 from pystack.running import up
 from tests.kernel.conftest import KERNEL, make
 from tests.support import names
+from tests.support.patience import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
 SEARCH = ("deep.example", "example")
@@ -96,12 +97,12 @@ def server(request, net, tmp_path):
         yield request.param
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(PATIENCE)
         process.stdout.close()
 
 
 def wait_for(net, process):
-    limit = time.monotonic() + 20
+    limit = time.monotonic() + PATIENCE
     while True:
         assert process.poll() is None, process.stdout.read()
         with net.kernel(timeout=1) as sock, contextlib.suppress(OSError):

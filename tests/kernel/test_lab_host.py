@@ -13,7 +13,7 @@ from tests.kernel.hosts import USER, as_nobody
 def test_an_ordinary_user_gets_what_the_formulas_say(tmp_path):
     words = as_nobody()
     if words is None:
-        pytest.skip("an ordinary user can reach no Python here")
+        pytest.skip("an ordinary user can reach no Python, or not /dev/net/tun")
     code = USER + (
         "import json; from pystack.labs.folders import lab_of\n"
         "print(json.dumps({result.value.name: result.measured for result in lab_of('37').measure()}))\n"

@@ -17,6 +17,7 @@ from pystack.phy.device import Device
 from pystack.phy.packet import ETH_P_ALL, PacketDevice
 from pystack_c.packet import Transmit
 from tests.kernel.conftest import inside
+from tests.support.patience import PATIENCE
 
 MAC = 0x02_00_00_00_00_77
 
@@ -56,7 +57,7 @@ def wire(space, name="v1"):
         yield sock
 
 
-def wait(device, seconds=5):
+def wait(device, seconds=PATIENCE):
     """The next frame that the test sent, or None. The kernel's own frames are passed over."""
     limit = time.monotonic() + seconds
     while time.monotonic() < limit:
@@ -71,8 +72,8 @@ def wait(device, seconds=5):
 @pytest.mark.parametrize("size", [56, 4000, 60_000])
 def test_ping_from_the_kernel(net, size):
     # The kernel holds only about one datagram of 60,000 bytes while it asks for the stack's MAC address.
-    assert "1 received" in net.sh("ping -c 1 -W 5 10.0.0.2").stdout
-    out = net.sh(f"ping -c 3 -i 0.2 -W 2 -s {size} 10.0.0.2").stdout
+    assert "1 received" in net.sh("ping -c 1 -W 20 10.0.0.2").stdout
+    out = net.sh(f"ping -c 3 -i 0.2 -W 20 -s {size} 10.0.0.2").stdout
     assert re.search("3 received", out), out
 
 
@@ -124,7 +125,7 @@ def test_what_this_machine_sends_is_not_received(veth):
     """The kernel and other programs may send on the interface, too."""
     with PacketDevice("v0", veth, mac=MAC) as device, wire(veth) as far, wire(veth, "v0") as near:
         assert isinstance(device, Device) and not hasattr(device, "frame_io")
-        far.settimeout(5)
+        far.settimeout(PATIENCE)
         assert device.send(Transmit(None, frame(b"own"), None))
         near.send(frame(b"the kernel's"))
         while far.recv(2000) != frame(b"the kernel's"):
@@ -147,7 +148,7 @@ def test_an_interface_that_is_down_loses_frames_until_it_is_up(veth):
         assert device.send(Transmit(None, frame(), None)) and device.tx_errors == 1
         veth.run("ip link set v0 up".split(), check=True)
         # It takes the kernel a moment until the other end has its carrier again.
-        limit = time.monotonic() + 10
+        limit = time.monotonic() + PATIENCE
         got = None
         while got is None and time.monotonic() < limit:
             with contextlib.suppress(OSError):
@@ -160,7 +161,7 @@ def test_an_interface_that_is_gone_is_an_error(veth):
     with PacketDevice("v0", veth) as device:
         veth.run("ip link del v0".split(), check=True)
         with pytest.raises(OSError, match="gone") as info:
-            wait(device, 5)
+            wait(device)
         assert info.value.errno == errno.ENODEV
 
 
@@ -209,7 +210,7 @@ def test_the_command_serves_an_interface(veth):
         assert "1 received" in out
     finally:
         server.terminate()
-        server.communicate(timeout=20)
+        server.communicate(timeout=60)
 
 
 @pytest.mark.parametrize("up", [False, True])

@@ -10,7 +10,7 @@ def lost(out):
 
 
 def test_ping(anynet):
-    out = anynet.sh("ping -c 3 -i 0.05 -W 2 10.0.0.2").stdout
+    out = anynet.sh("ping -c 3 -i 0.05 -W 20 10.0.0.2").stdout
     assert lost(out) == ("3", "3")
 
 
@@ -21,7 +21,7 @@ def test_ping_of_an_address_that_nobody_has(net):
 
 
 def test_large_ping_is_reassembled_and_fragmented(anynet):
-    out = anynet.sh("ping -c 2 -i 0.05 -s 65000 -W 2 10.0.0.2").stdout
+    out = anynet.sh("ping -c 2 -i 0.05 -s 65000 -W 20 10.0.0.2").stdout
     assert lost(out) == ("2", "2")
     counters = anynet.running.host.inspect(lambda stack: stack.counters.nonzero())
     assert counters["IpReasmOKs"] == 2
@@ -34,13 +34,13 @@ def test_flood_ping(net):
 
 
 def test_arping(net):
-    out = net.sh("arping -c 2 -w 3 -I tap0 10.0.0.2").stdout
+    out = net.sh("arping -c 2 -w 20 -I tap0 10.0.0.2").stdout
     assert "Received 2 response" in out or "2 packets received" in out
 
 
 def test_a_second_address_answers(net):
     net.running.add_address("10.0.0.9/24")
-    assert lost(net.sh("ping -c 1 -W 2 10.0.0.9").stdout) == ("1", "1")
+    assert lost(net.sh("ping -c 1 -W 20 10.0.0.9").stdout) == ("1", "1")
 
 
 # At 68, the kernel itself has no room for the fragments of more.
@@ -49,4 +49,4 @@ def test_other_mtu(mtu, size):
     from tests.kernel.conftest import make
 
     for net in make(mtu=mtu):
-        assert lost(net.sh(f"ping -c 2 -i 0.05 -W 2 -s {size} 10.0.0.2").stdout) == ("2", "2")
+        assert lost(net.sh(f"ping -c 2 -i 0.05 -W 20 -s {size} 10.0.0.2").stdout) == ("2", "2")

@@ -11,24 +11,22 @@ import pytest
 import pystack
 from pystack import socket
 from pystack_c.probe import Probe
+from tests.kernel.test_syn_flood import resent
 from tests.kernel.test_tcp import connected, in_thread, listener
+from tests.support.patience import PATIENCE, until
 
 
-def waiting(net, count, timeout=2):
+def waiting(net, count):
     """Wait until `count` threads are blocked in the host."""
     host = net.running.host
-    limit = time.monotonic() + timeout
-    while host.inspect(lambda _: len(host.waiting)) != count:
-        assert time.monotonic() < limit, f"{len(host.waiting)} threads wait, not {count}"
-        time.sleep(0.002)
+    assert until(lambda: host.inspect(lambda _: len(host.waiting)) == count), (
+        f"{len(host.waiting)} threads wait, not {count}"
+    )
 
 
 def cares(host):
     """Wait until the caretaker leads."""
-    limit = time.monotonic() + 2
-    while host.leader is not host.caretaker:
-        assert time.monotonic() < limit
-        time.sleep(0.001)
+    assert until(lambda: host.leader is host.caretaker)
 
 
 def test_a_waiting_thread_leads_and_others_follow(net):
@@ -93,7 +91,7 @@ def test_the_caretaker_takes_a_vacant_lead(net):
     client.sendall(b"x")
     assert conn.recv(1) == b"x"
     cares(host)
-    assert "1 received" in net.sh("ping -c 1 -W 2 10.0.0.2").stdout
+    assert "1 received" in net.sh("ping -c 1 -W 20 10.0.0.2").stdout
 
 
 def test_followers_fired_together_run_one_after_the_other(net):
@@ -104,7 +102,7 @@ def test_followers_fired_together_run_one_after_the_other(net):
     def answer(i, conn):
         conn.recv(10)
         if i == 3:
-            pause.wait(5)
+            pause.wait(PATIENCE)
         conn.sendall(b"y")
 
     results = [in_thread(answer, i, pair[0]) for i, pair in enumerate(pairs)]
@@ -131,12 +129,11 @@ def test_followers_are_served_after_the_leader_left(net):
     waiting(net, 2)
     client.sendall(b"x")
     assert leader() == b"x"
-    # nobody leads now but the caretaker, soon
+    # nobody leads now but the caretaker, soon: before the kernel sends its SYN again, which is a second later
     peer = net.kernel()
-    start = time.monotonic()
     peer.connect(("10.0.0.2", 81))
     follower()[0].close()
-    assert time.monotonic() - start < 0.5
+    assert resent(net) == 0
 
 
 def test_an_earlier_timer_of_another_thread_is_served(net):
@@ -144,15 +141,10 @@ def test_an_earlier_timer_of_another_thread_is_served(net):
     server = listener(net, 81)
     leader = in_thread(server.accept)
     waiting(net, 1)
-    start = time.monotonic()
     probe = net.socket(socket.AF_INET, socket.SOCK_STREAM, timeout=0)
     assert probe.connect_ex(("10.0.0.99", 80)) == errno.EINPROGRESS
-    requests = 0
-    while requests < 2 and time.monotonic() - start < 3:
-        time.sleep(0.05)
-        requests = net.running.host.inspect(lambda stack: stack.counters.ArpOutRequests)
-    assert requests >= 2, "the ARP request was not repeated after a second"
-    assert time.monotonic() - start < 2.5
+    requests = lambda: net.running.host.inspect(lambda stack: stack.counters.ArpOutRequests)  # noqa: E731
+    assert until(lambda: requests() >= 2), "the ARP request was not repeated after a second"
     net.kernel().connect(("10.0.0.2", 81))
     leader()[0].close()
 
@@ -166,12 +158,14 @@ def test_idle_costs_no_cpu(net):
         conns.append(server.accept()[0])
     blocked = [in_thread(conn.recv, 1) for conn in conns[:20]]
     waiting(net, 20)
-    # the kernel's own traffic (ARP confirmations) dies down, and TCP's delayed ACKs are sent
-    time.sleep(0.5)
-    start = time.thread_time(), time.process_time()
-    time.sleep(1.0)
-    used = time.process_time() - start[1]
-    assert used < 0.01
+    # In the first of these seconds, the kernel still confirms addresses by ARP, and TCP's delayed ACKs are sent. On a busy machine, these
+    # come later, and a little work costs more. A host that costs something while it is idle costs it in each second.
+    used = []
+    while len(used) < 10 and min(used, default=1) >= 0.01:
+        start = time.process_time()
+        time.sleep(1.0)
+        used.append(time.process_time() - start)
+    assert min(used) < 0.01, used
     for conn in conns:
         conn.close()
     for result in blocked:
@@ -187,7 +181,7 @@ def test_close_lets_blocked_threads_go(net):
     net.running.close(flush=0)
     for result in results:
         with pytest.raises(OSError) as caught:
-            result(2)
+            result()
         assert caught.value.errno == errno.ENETDOWN
     with pytest.raises(OSError) as caught:
         conn.send(b"x")
@@ -239,7 +233,7 @@ def test_a_failing_core_fails_loudly_and_hangs_nobody(where, caplog):
                 sock.bind(("", 80))
                 sock.listen()
                 result = in_thread(sock.accept)
-                time.sleep(0.1)
+                assert until(lambda: running.host.waiting)
                 probe = Planted(where)
                 running.host.set_probe(probe)
                 if where == "timer.fired":
@@ -250,7 +244,7 @@ def test_a_failing_core_fails_loudly_and_hangs_nobody(where, caplog):
                     if where != "timer.fired":
                         space.run(["ping", "-c", "1", "-W", "1", "10.0.0.2"], capture_output=True)
                     with pytest.raises(OSError) as caught:
-                        result(5)
+                        result()
                 assert caught.value.errno == errno.ENETDOWN
                 assert isinstance(caught.value.__cause__, ZeroDivisionError)
                 assert isinstance(running.host.failure, ZeroDivisionError)
@@ -271,14 +265,14 @@ def test_keyboard_interrupt_in_a_leader_and_in_a_follower(net):
 
     old = signal.signal(signal.SIGALRM, interrupt)
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.1)
         with pytest.raises(KeyboardInterrupt):
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
             conn.recv(1)
         server = listener(net, 81)
         leader = in_thread(server.accept)
         waiting(net, 1)
-        signal.setitimer(signal.ITIMER_REAL, 0.1)
         with pytest.raises(KeyboardInterrupt):
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
             conn.recv(1)
     finally:
         signal.signal(signal.SIGALRM, old)
@@ -295,10 +289,9 @@ def test_a_signal_that_raises_nothing_does_not_end_the_call(net):
     old = signal.signal(signal.SIGALRM, lambda *_: hits.append(1))
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
-        timer = threading.Timer(0.3, client.sendall, [b"x"])
-        timer.start()
+        sending = in_thread(lambda: (until(lambda: len(hits) >= 2), client.sendall(b"x")))
         assert conn.recv(1) == b"x"
-        timer.join()
+        sending()
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, old)
@@ -318,10 +311,9 @@ def test_a_signal_handler_may_wait_for_another_socket(net):
     old = signal.signal(signal.SIGALRM, handler)
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.1)
-        timer = threading.Timer(0.4, client1.sendall, [b"for main"])
-        timer.start()
+        sending = in_thread(lambda: (until(lambda: got), client1.sendall(b"for main")))
         assert first.recv(100) == b"for main"
-        timer.join()
+        sending()
     finally:
         signal.signal(signal.SIGALRM, old)
     assert got == [b"for the handler"]
@@ -370,8 +362,7 @@ def test_a_lost_socket_is_closed_and_complained_about(net):
     endpoints = net.running.host.inspect(lambda stack: len(stack.endpoints))
     with pytest.warns(ResourceWarning, match="unclosed"):
         del lost
-    time.sleep(0.05)
-    assert net.running.host.inspect(lambda stack: len(stack.endpoints)) == endpoints - 1
+    assert until(lambda: net.running.host.inspect(lambda stack: len(stack.endpoints)) == endpoints - 1)
 
 
 def test_calls_without_a_stack_are_enetdown():
@@ -395,9 +386,9 @@ def test_two_stacks_talk_to_each_other_through_the_kernel():
             with a.socket() as server, b.socket() as client:
                 server.bind(("", 80))
                 server.listen()
-                client.settimeout(5)
+                client.settimeout(PATIENCE)
                 client.connect(("10.0.0.2", 80))
-                server.settimeout(5)
+                server.settimeout(PATIENCE)
                 conn, address = server.accept()
                 with conn:
                     assert address[0] == "10.0.1.2"
@@ -438,7 +429,7 @@ def test_link_down_and_up_again(net):
     net.sh("ip link set tap0 down")
     assert net.sh("ping -c 1 -W 1 10.0.0.2").returncode != 0
     net.sh("ip link set tap0 up")
-    assert "1 received" in net.sh("ping -c 1 -W 2 10.0.0.2").stdout
+    assert "1 received" in net.sh("ping -c 1 -W 20 10.0.0.2").stdout
     assert net.running.host.failure is None
 
 
@@ -451,11 +442,11 @@ def test_a_device_taken_away_stops_the_stack_loudly(caplog):
             sock.bind(("", 80))
             sock.listen()
             result = in_thread(sock.accept)
-            time.sleep(0.1)
+            assert until(lambda: running.host.waiting)
             with caplog.at_level(logging.CRITICAL):
                 space.run(["ip", "link", "del", "tap0"])
                 with pytest.raises(OSError) as caught:
-                    result(5)
+                    result()
         assert caught.value.errno == errno.ENETDOWN
         assert isinstance(running.host.failure, OSError)
         assert "the stack pystack stopped: its device was deleted" in caplog.text

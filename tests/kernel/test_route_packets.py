@@ -167,33 +167,49 @@ def test_every_packet_and_every_error_is_as_the_kernels():
     assert kinds >= {0, 1, 2, (3, 0), (3, 1), (3, 13), (11, 0)}
 
 
-def test_redirects_and_their_rate_are_as_the_kernels():
-    sent = 0
-    with World(redirects=True) as world:
-        world.ip(["route add 10.1.0.0/16 via 192.168.0.9", "route add 10.2.0.0/16 via 192.168.1.9"])
-        packet = r.make("192.168.0.5", "10.1.0.1", 17, f.udp("192.168.0.5", 1, "10.1.0.1", 2, b"?"))
-        last, end = None, time.monotonic() + 1.5
-        while time.monotonic() < end:
-            if last is not None:
-                # The kernel's clock has ticks, so do not ask close to the moment when the next one is due.
-                due = last + 0.02 * 2**sent
-                while abs(time.monotonic() - due) < 0.012:
-                    time.sleep(0.002)
-            before = time.monotonic()
+def redirects(world):
+    """How many redirects both sent in 1.5 s, or None if the machine was so busy that only one of them had to send the next one."""
+    packet = r.make("192.168.0.5", "10.1.0.1", 17, f.udp("192.168.0.5", 1, "10.1.0.1", 2, b"?"))
+    sent, due, end = 0, (0.0, 0.0), time.monotonic() + 1.5
+    while (before := time.monotonic()) < end:
+        # The kernel's clock has ticks, so do not ask close to the moment when the next one is due.
+        if due[0] < before < due[1]:
+            time.sleep(0.002)
+            continue
+        try:
             found = world.send(0, packet)
-            assert [out.packet[9] for out in found if out.packet[9] == 17] == [17]
-            if len(found) == 2:
-                last, sent = before, sent + 1
-            time.sleep(0.01)
-        assert 3 <= sent <= 9
-        # The controls: a sender that is not on the link, a way out by another interface, and a neighbour as the destination.
-        for side, src, dst, count in (
-            (0, "172.16.0.1", "10.1.0.1", 1),
-            (0, "192.168.0.6", "10.2.0.1", 1),
-            (1, "192.168.0.6", "10.1.0.1", 1),
-            (0, "192.168.0.6", "192.168.0.77", 2),
-        ):
-            assert len(world.send(side, r.make(src, dst, 17, f.udp(src, 1, dst, 2, b"?")))) == count
+        except AssertionError:
+            if before < due[1] and time.monotonic() > due[0]:
+                return None
+            raise
+        assert [out.packet[9] for out in found if out.packet[9] == 17] == [17]
+        if len(found) == 2:
+            sent += 1
+            due = before + 0.02 * 2**sent - 0.012, time.monotonic() + 0.02 * 2**sent + 0.012
+        time.sleep(0.01)
+    return sent
+
+
+def test_redirects_and_their_rate_are_as_the_kernels():
+    sent = None
+    while sent is None:
+        with World(redirects=True) as world:
+            world.ip(["route add 10.1.0.0/16 via 192.168.0.9", "route add 10.2.0.0/16 via 192.168.1.9"])
+            sent = redirects(world)
+            if sent is not None:
+                assert 3 <= sent <= 9
+                controls(world)
+
+
+def controls(world):
+    """A sender that is not on the link, a way out by another interface, and a neighbour as the destination."""
+    for side, src, dst, count in (
+        (0, "172.16.0.1", "10.1.0.1", 1),
+        (0, "192.168.0.6", "10.2.0.1", 1),
+        (1, "192.168.0.6", "10.1.0.1", 1),
+        (0, "192.168.0.6", "192.168.0.77", 2),
+    ):
+        assert len(world.send(side, r.make(src, dst, 17, f.udp(src, 1, dst, 2, b"?")))) == count
 
 
 MARKS = """

@@ -59,25 +59,25 @@ def test_a_real_ping_waits_while_the_stack_is_held(stepped):
     # only the echo request is held, for PAUSE
     driver = Driver(gate, lambda held: PAUSE if "echo request" in held.summary else 0)
     driver.start()
-    out = net.sh("ping -c 1 -W 5 10.0.0.2").stdout
+    out = net.sh("ping -c 1 -W 20 10.0.0.2").stdout
     assert rtt_of(out) >= PAUSE * 1000
     request = next(held for held in driver.held if "echo request" in held.summary)
     reply = next(held for held in driver.held if "echo reply" in held.summary)
-    assert (reply.time - request.time) / 1e9 < PAUSE / 2, "the stack's clock went on"
+    assert (reply.time - request.time) / 1e9 < PAUSE, "the stack's clock went on"
     assert gate.clock.behind >= PAUSE * 1e9
     assert any("RFC 1122 3.2.2.6" in line for line in reply.story)
 
 
 def test_control_without_stepping_ping_is_fast(net):
-    net.sh("ping -c 1 -W 5 10.0.0.2")
-    assert rtt_of(net.sh("ping -c 1 -W 5 10.0.0.2").stdout) < PAUSE * 1000 / 2
+    net.sh("ping -c 1 -W 20 10.0.0.2")
+    assert rtt_of(net.sh("ping -c 1 -W 20 10.0.0.2").stdout) < PAUSE * 1000
 
 
 def test_the_kernels_arp_waits_longer_than_its_three_seconds(stepped):
     net, gate = stepped
     # (Left alone, it gives up after three requests, one a second: "Destination Host Unreachable".)
     Driver(gate, lambda held: 3.5 if "ARP, Reply" in held.summary else 0).start()
-    assert " 0% packet loss" in net.sh("ping -c 1 -W 10 10.0.0.2").stdout
+    assert " 0% packet loss" in net.sh("ping -c 1 -W 20 10.0.0.2").stdout
 
 
 def test_control_an_impatient_kernel_gives_up(stepped):
@@ -86,7 +86,7 @@ def test_control_an_impatient_kernel_gives_up(stepped):
     assert net.sh(f"cat {path}").stdout == "60000\n"
     net.space.run(["sh", "-c", f"echo 100 > {path}"], check=True)
     Driver(gate, lambda held: 3.5 if "ARP, Reply" in held.summary else 0).start()
-    assert "Host Unreachable" in net.sh("ping -c 1 -W 10 10.0.0.2").stdout
+    assert "Host Unreachable" in net.sh("ping -c 1 -W 20 10.0.0.2").stdout
 
 
 def test_no_ipv6_of_the_kernels_is_held():
@@ -96,7 +96,7 @@ def test_no_ipv6_of_the_kernels_is_held():
         net = Net(space, running)
         Driver(gate, lambda held: 0).start()
         assert gate.wait(0, 1.5) is None
-        assert " 0% packet loss" in net.sh("ping -c 1 -W 10 10.0.0.2").stdout
+        assert " 0% packet loss" in net.sh("ping -c 1 -W 20 10.0.0.2").stdout
         assert net.sh(f"cat /proc/sys/net/ipv6/conf/{running.iface.name}/disable_ipv6").stdout == "1\n"
 
 
@@ -125,7 +125,7 @@ def transfer(net, gate, pause):
     driver = Driver(gate, lambda held: 0)
     driver.start()
     net.sh(
-        "ping -c 1 -W 5 10.0.0.2"
+        "ping -c 1 -W 20 10.0.0.2"
     )  # ARP first: the one second after which a kernel's SYN goes again is running meanwhile
     gate.inner = heard = Resent()
     driver.held.clear()
@@ -152,7 +152,7 @@ def transfer(net, gate, pause):
 def test_a_real_curl_waits_and_the_stacks_rto_does_not_grow(stepped):
     srtt, again, stood = transfer(*stepped, 0.25)
     assert stood >= 0, "the clock went on while a frame was held"
-    assert 0 < srtt < 150_000_000
+    assert 0 < srtt < 250_000_000
     # (A loaded machine may let the kernel's second pass all the same, and its SYN come again; or answer so late, with nothing
     # held, that the tail is probed. No RTO may pass.)
     excused = ("its SYN came again", "tail loss probe")
@@ -163,4 +163,4 @@ def test_control_a_clock_that_goes_on_measures_the_pauses(stepped):
     _, gate = stepped
     gate.clock.stop = lambda: None
     srtt, _, stood = transfer(*stepped, 0.25)
-    assert srtt > 200_000_000 and stood < 0
+    assert srtt >= 250_000_000 and stood < 0

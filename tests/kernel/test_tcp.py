@@ -11,6 +11,7 @@ import time
 import pytest
 
 from pystack import socket
+from tests.support.patience import PATIENCE, until
 
 DATA = hashlib.shake_128(b"data").digest(3_000_000)
 
@@ -31,7 +32,7 @@ def connected(net, port=80):
     conn, address = server.accept()
     net._undo.callback(conn.close)
     assert address == client.getsockname()
-    conn.settimeout(5)
+    conn.settimeout(PATIENCE)
     return conn, client
 
 
@@ -48,7 +49,7 @@ def in_thread(fn, *args):
     thread = threading.Thread(target=body, daemon=True)
     thread.start()
 
-    def result(timeout=10):
+    def result(timeout=PATIENCE):
         thread.join(timeout)
         assert not thread.is_alive(), "the thread hangs"
         if box[0][1] is not None:
@@ -118,7 +119,7 @@ def test_connect_times_out(net):
     start = time.monotonic()
     with pytest.raises(TimeoutError, match="timed out"):
         client.connect(("10.0.0.1", 80))
-    assert 0.19 < time.monotonic() - start < 1
+    assert 0.19 < time.monotonic() - start < 10  # without the timeout, it gives up after two minutes
 
 
 def test_no_such_host_is_unreachable(net):
@@ -134,7 +135,7 @@ def test_recv_and_accept_time_out(net):
     start = time.monotonic()
     with pytest.raises(TimeoutError, match="timed out"):
         conn.recv(1)
-    assert 0.04 < time.monotonic() - start < 0.5
+    assert 0.04 < time.monotonic() - start < 5  # and not after PATIENCE
     server = listener(net, 81)
     server.settimeout(0.05)
     with pytest.raises(TimeoutError):
@@ -147,7 +148,7 @@ def test_non_blocking(net):
     with pytest.raises(BlockingIOError):
         conn.recv(1)
     client.sendall(b"x")
-    deadline = time.monotonic() + 2
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         try:
             assert conn.recv(1) == b"x"
@@ -169,7 +170,7 @@ def test_non_blocking_connect(net):
     client = net.socket(timeout=0)
     assert client.connect_ex(("10.0.0.1", 8000)) == errno.EINPROGRESS
     with server.accept()[0]:
-        deadline = time.monotonic() + 2
+        deadline = time.monotonic() + PATIENCE
         while (code := client.connect_ex(("10.0.0.1", 8000))) == errno.EALREADY and time.monotonic() < deadline:
             time.sleep(0.001)
         assert code == 0
@@ -189,7 +190,7 @@ def test_send_blocks_while_the_peer_does_not_read(net):
             conn.send(bytes(100_000))
     # control: once the peer reads, there is room again
     done = in_thread(read_all, client)
-    conn.settimeout(5)
+    conn.settimeout(PATIENCE)
     conn.sendall(b"y" * 1000)
     conn.close()
     assert done().endswith(b"y" * 1000)
@@ -287,10 +288,10 @@ def test_tcp_info(net):
 def test_close_wakes_a_thread_in_recv(net):
     conn, _ = connected(net)
     result = in_thread(conn.recv, 1)
-    time.sleep(0.1)
+    assert until(lambda: net.running.host.waiting)
     conn.close()
     with pytest.raises(OSError) as caught:
-        result(2)
+        result()
     assert caught.value.errno == errno.EBADF
 
 
@@ -339,6 +340,7 @@ def test_thousand_connections_at_once(net):
 def test_short_connections_leave_nothing(net):
     """Endpoints, ports and memory are where they were after many short connections."""
     server = listener(net)
+    server.settimeout(1)  # how long the serving thread takes to see that it has to stop
     net.running.host.inspect(lambda stack: stack.config.update({"tcp_time_wait": 1_000_000}))
     stop = False
 
@@ -365,12 +367,11 @@ def test_short_connections_leave_nothing(net):
     time.sleep(0.1)
     before = (rss(), net.running.host.inspect(lambda stack: len(stack.endpoints)))
     burst(5000)
-    time.sleep(0.1)
-    after = (rss(), net.running.host.inspect(lambda stack: len(stack.endpoints)))
+    assert until(lambda: net.running.host.inspect(lambda stack: len(stack.endpoints)) <= before[1] + 2)
+    after = rss()
     stop = True
     thread()
-    assert after[1] <= before[1] + 2
-    assert after[0] < before[0] * 1.05
+    assert after < before[0] * 1.05
 
 
 def fresh(net):
@@ -383,7 +384,7 @@ def fresh(net):
         net.maker = net._undo.enter_context(ThreadPoolExecutor(1))
         net.maker.submit(_libc, "setns", net.space.fd, CLONE_NEWNET).result()
     sock = net.maker.submit(std.socket).result()
-    sock.settimeout(5)
+    sock.settimeout(PATIENCE)
     return sock
 
 
@@ -409,7 +410,7 @@ def test_urgent_byte_both_ways(net):
 def test_linger_waits_for_the_peer(net):
     """close() with SO_LINGER returns when everything is acknowledged, or after its seconds."""
     conn, client = connected(net)
-    conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\5\0\0\0")
+    conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\x3c\0\0\0")
     conn.setblocking(False)
     sent = 0
     with pytest.raises(BlockingIOError):
@@ -423,7 +424,7 @@ def test_linger_waits_for_the_peer(net):
     took = time.monotonic() - start
     timer.join()
     assert results == [sent]
-    assert 0.25 < took < 4
+    assert 0.25 < took < PATIENCE  # and not the 60 s
 
     conn, client = connected(net, 81)
     conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\1\0\0\0")
@@ -433,7 +434,7 @@ def test_linger_waits_for_the_peer(net):
             conn.send(bytes(65536))
     start = time.monotonic()
     conn.close()
-    assert 0.9 < time.monotonic() - start < 1.5
+    assert 0.9 < time.monotonic() - start < PATIENCE  # the peer never reads
 
 
 def test_fast_open_client(net):
@@ -451,7 +452,7 @@ def test_fast_open_client(net):
         assert client.sendto(message, socket.MSG_FASTOPEN, ("10.0.0.1", 8000)) == len(message)
         peer, _ = server.accept()
         with peer:
-            peer.settimeout(5)
+            peer.settimeout(PATIENCE)
             assert peer.recv(100) == message
     out = net.sh("nstat -az TcpExtTCPFastOpenPassive").stdout
     assert " 1 " in out
@@ -476,7 +477,7 @@ def test_connecting_again_after_a_refusal_as_the_kernel_does(net, ask):
                 continue
             codes.append(code)
             if ask:
-                select.select([], [sock], [], 5)
+                select.select([], [sock], [], PATIENCE)
                 codes.append(sock.getsockopt(std.SOL_SOCKET, std.SO_ERROR))
             while (code := sock.connect_ex(address)) == errno.EALREADY:
                 time.sleep(0.01)
@@ -486,7 +487,7 @@ def test_connecting_again_after_a_refusal_as_the_kernel_does(net, ask):
     ours = net.socket(timeout=0)
     assert attempts(ours) == once * 2
     listener.listen(1)
-    ours.settimeout(5)
+    ours.settimeout(PATIENCE)
     ours.connect(address)
     conn, _ = listener.accept()
     ours.sendall(b"hello")

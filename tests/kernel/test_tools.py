@@ -78,7 +78,7 @@ def test_nmap_finds_exactly_the_open_ports(net):
 @pytest.mark.parametrize("how", ["", "-I", "-T -p 80"])
 def test_traceroute_ends_at_the_stack(net, how):
     services_ = services.start("http:80", host=net.running.host)
-    out = net.sh(f"traceroute -n -q 1 -w 1 -m 3 {how} 10.0.0.2").stdout
+    out = net.sh(f"traceroute -n -q 1 -w 10 -m 3 {how} 10.0.0.2").stdout
     assert re.search(r"^ 1  10\.0\.0\.2 ", out, re.MULTILINE)
     for service in services_:
         service.close()
@@ -108,7 +108,7 @@ def test_tshark_finds_nothing_wrong(tmp_path):
             service.close()
         time.sleep(0.3)
         dump.terminate()
-        dump.communicate(timeout=10)
+        dump.communicate(timeout=60)
     checks = []
     for proto in ("ip", "tcp", "udp"):
         checks += ["-o", f"{proto}.check_checksum:TRUE"]

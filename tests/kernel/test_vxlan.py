@@ -53,9 +53,11 @@ def segment():
 def test_the_kernel_pings_through_the_tunnel_and_tshark_reads_it(segment, tmp_path):
     path = tmp_path / "vxlan.pcapng"
     writer = segment.net.capture(str(path), segment.vtep.ports[0])
-    ping = segment.space.popen([PING, "-c", "3", "-i", "0.2", "-W", "5", "10.9.0.2"], stdout=subprocess.PIPE, text=True)
+    ping = segment.space.popen(
+        [PING, "-c", "3", "-i", "0.2", "-W", "15", "10.9.0.2"], stdout=subprocess.PIPE, text=True
+    )
     assert segment.play(20, lambda: ping.poll() is not None)
-    assert "3 received" in ping.communicate(timeout=5)[0]
+    assert "3 received" in ping.communicate(timeout=20)[0]
     writer.close()
     assert not segment.port.vtep.drops and len(segment.port.fdb_show().splitlines()) == 2
     if shutil.which("tshark") is None:
@@ -67,9 +69,10 @@ def test_the_kernel_pings_through_the_tunnel_and_tshark_reads_it(segment, tmp_pa
         timeout=60,
     ).stdout  # fmt: skip
     rows = [line.split("\t") for line in said.splitlines()]
-    assert [row[1] for row in rows] == ["8", "0"] * 3 and all(row[0] == "42" for row in rows)
-    # RFC 7348 5: ours have no checksum. The kernel's have one, as its default is.
-    assert [row[2] == "0x0000" for row in rows] == [False, True] * 3
+    # RFC 7348 5: ours, the replies, have no checksum. The kernel's have one, as its default is. (On a busy machine, a reply comes after the
+    # next request.)
+    found = sorted((vni, kind, checksum == "0x0000") for vni, kind, checksum in rows)
+    assert found == [("42", "0", True)] * 3 + [("42", "8", False)] * 3
 
 
 def test_a_stream_through_the_tunnel_in_both_directions(segment):
@@ -113,5 +116,5 @@ def test_control_another_vni_is_another_segment(segment):
     segment.port.vtep.vni = 43
     ping = segment.space.popen(["ping", "-c", "1", "-W", "1", "10.9.0.2"], stdout=subprocess.PIPE, text=True)
     assert segment.play(20, lambda: ping.poll() is not None)
-    assert "0 received" in ping.communicate(timeout=5)[0]
+    assert "0 received" in ping.communicate(timeout=20)[0]
     assert segment.port.vtep.drops["other-vni"] > 0

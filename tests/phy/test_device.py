@@ -25,6 +25,7 @@ from pystack_c.sockets import udp
 from pystack_c.stack import Stack
 from tests import frames as f
 from tests.phy.test_wrappers import Card
+from tests.support.patience import PATIENCE
 
 PEER = 0x0A000001
 
@@ -181,7 +182,7 @@ def test_a_device_without_a_descriptor_is_read_at_each_wakeup(attach):
     host.call(udp.bind, sock, 0, 9)
     host.start()
     card.far.send(f.ipv4("10.0.0.1", "10.0.0.2", 17, f.udp("10.0.0.1", 5, "10.0.0.2", 9, b"in")))
-    limit = time.monotonic() + 5
+    limit = time.monotonic() + PATIENCE
     while (got := host.call(udp.recvfrom, sock, 0)) is None and time.monotonic() < limit:
         os.eventfd_write(host.kick_fd, 1)
         time.sleep(0.001)

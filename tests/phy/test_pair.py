@@ -22,6 +22,7 @@ from pystack.phy import pair as pair_module
 from pystack.phy.device import Device
 from pystack.phy.pair import SocketDevice, UnixDevice, from_fd, pair
 from pystack_c.packet import Transmit
+from tests.support.patience import PATIENCE
 
 FRAME = bytes(range(60))
 
@@ -225,7 +226,7 @@ def test_a_new_peer_reaches_an_end_that_has_sent_nothing_since(tmp_path):
         assert os.path.exists(two)
         with UnixDevice(two, one) as right:
             assert right.send(tx())
-            assert select.select([left.fileno()], [], [], 5)[0]
+            assert select.select([left.fileno()], [], [], PATIENCE)[0]
             assert got(left) == FRAME and got(left) is None
             assert not select.select([left.fileno()], [], [], 0)[0]
 
@@ -443,7 +444,7 @@ def test_two_commands_link_by_one_path(tmp_path):
         assert "2 received" in done.stdout, done.stdout + done.stderr
     finally:
         server.send_signal(signal.SIGTERM)
-        server.communicate(timeout=20)
+        server.communicate(timeout=60)
     assert not (tmp_path / "cable").exists() and not (tmp_path / "cable.peer").exists()
 
 
@@ -529,7 +530,7 @@ def test_a_wrong_setting_of_a_link_does_not_end_the_stack(link):
             a.change_link(**link)
         with a.socket(kernel.AF_INET, kernel.SOCK_DGRAM) as sock:
             sock.sendto(b"x", ("10.9.0.2", 9))
-        limit = time.monotonic() + 20
+        limit = time.monotonic() + PATIENCE
         while right.recv() is None and time.monotonic() < limit:
             time.sleep(0.005)
         assert a.host.failure is None
@@ -582,7 +583,7 @@ def test_a_connection_for_which_there_is_no_descriptor_is_refused_and_not_polled
             for fd in taken:
                 os.close(fd)
             resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-        assert right.send(tx()) and select.select([left], [], [], 1)[0] == [left] and got(left) == FRAME
+        assert right.send(tx()) and select.select([left], [], [], PATIENCE)[0] == [left] and got(left) == FRAME
 
 
 def test_without_even_a_spare_descriptor_connections_wait_until_this_end_sends(tmp_path):
@@ -611,7 +612,7 @@ def test_a_device_serves_one_stack():
         assert left.fileno() >= 0 and a.host.failure is None
         with a.socket(kernel.AF_INET, kernel.SOCK_DGRAM) as sock:
             sock.sendto(b"x", ("10.9.0.2", 9))
-        limit = time.monotonic() + 20
+        limit = time.monotonic() + PATIENCE
         while right.recv() is None and time.monotonic() < limit:
             time.sleep(0.005)
         assert time.monotonic() < limit

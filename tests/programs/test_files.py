@@ -13,6 +13,7 @@ import time
 import pytest
 
 import pystack
+from tests.support.patience import PATIENCE
 
 SIOCATMARK = 0x8905
 
@@ -41,7 +42,7 @@ def pair(patched):
 
 def until(check, expected):
     """Wait until `check()` gives the expected value, because data needs a moment to arrive."""
-    limit = time.monotonic() + 5
+    limit = time.monotonic() + PATIENCE
     while (found := check()) != expected and time.monotonic() < limit:
         time.sleep(0.005)
     return found
@@ -117,7 +118,7 @@ def test_sendfile(pair, tmp_path, offset):
         client.setblocking(False)
         got = bytearray()
         at = offset
-        conn.settimeout(5)
+        conn.settimeout(PATIENCE)
         while len(got) < len(rest):
             try:
                 count = os.sendfile(client.fileno(), file.fileno(), at, 1 << 20)

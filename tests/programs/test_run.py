@@ -115,7 +115,7 @@ def test_a_module_that_serves_until_ctrl_c(lab, start, tmp_path):
     process = start("python", "-m", "http.server", "80", port=80)
     assert lab.run("curl", "-s", "http://10.0.0.2/page.txt").stdout == "from a module"
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=60)
     assert process.returncode == 0 and "Keyboard interrupt received" in output
 
 
@@ -134,7 +134,7 @@ def test_a_console_script_uvicorn_with_starlette(lab, start, tmp_path):
     assert lab.run("curl", "-s", "http://10.0.0.2/").stdout == "to 10.0.0.1"
     assert lab.run("curl", "-s", "http://10.0.0.2/file").stdout == (tmp_path / "app.py").read_text()
     process.send_signal(signal.SIGTERM)
-    output, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=60)
     assert "Finished server process" in output and process.returncode in (0, 128 + signal.SIGTERM), output
 
 
@@ -221,7 +221,7 @@ def test_the_keys_of_the_program_go_into_the_capture(lab, start, tmp_path, how):
     lab.env.pop("SSLKEYLOGFILE", None)  # curl would write to it, too
     assert lab.run("curl", "-sk", "-m", "20", "https://10.0.0.2/page.txt").stdout == "secret page"
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
+    process.communicate(timeout=60)
     keys = (tmp_path / "keys").read_text()
     assert "SERVER_TRAFFIC_SECRET_0" in keys
     assert b"SERVER_TRAFFIC_SECRET_0" in (tmp_path / "run.pcapng").read_bytes()

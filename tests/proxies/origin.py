@@ -11,6 +11,8 @@ import h2.errors
 import h2.events
 import h2.exceptions
 
+from tests.support.patience import PATIENCE
+
 #: the size of the long answer
 LONG = 48 << 20
 
@@ -240,7 +242,7 @@ class InThread:
         self.tasks = []
         self.servers = []
 
-    def run(self, work, timeout=10):
+    def run(self, work, timeout=PATIENCE):
         """Run a coroutine there, and return its result."""
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout)
 
@@ -287,7 +289,7 @@ class InThread:
 
         self.run(end())
         self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(5)
+        self.thread.join(PATIENCE)
         self.loop.close()
 
 

@@ -7,6 +7,8 @@ import subprocess
 
 from pystack.proxies import HttpProxy, ProxySettings, Upstream
 from tests.proxies.origin import wait_until
+from tests.support.patience import PATIENCE
+from tests.support.ports import free_port
 
 NAMES = ("nginx", "haproxy", "pystack")
 #: seconds, for each timeout in each of them
@@ -58,13 +60,6 @@ backend none
 """
 
 
-def free_port():
-    """A port at which nothing listens."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
-
-
 def missing(name):
     """Why a peer cannot run, or an empty text."""
     return "" if name == "pystack" or shutil.which(name, path="/usr/sbin:/usr/bin") else f"needs {name}"
@@ -114,11 +109,11 @@ def peer(name, thread, origin, second, folder):
     log = (folder / f"{name}.out").open("w")
     process = subprocess.Popen(command, stdout=log, stderr=log, env={"PATH": "/usr/sbin:/usr/bin"})
     try:
-        assert wait_until(lambda: listens(values["port"])), (folder / f"{name}.out").read_text()
+        assert wait_until(lambda: listens(values["port"]), PATIENCE), (folder / f"{name}.out").read_text()
         yield values["port"]
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(PATIENCE)
         log.close()
 
 

@@ -12,7 +12,8 @@ import pytest
 from pystack.proxies import ForwardProxy, HttpProxy, ProxySettings, SocksProxy, TcpRelay, Upstream
 from pystack.proxies.http import server_context
 from tests.proxies.origin import LONG
-from tests.proxies.peers import free_port
+from tests.support.patience import PATIENCE
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 HERE = ("127.0.0.1", 0)
@@ -20,7 +21,7 @@ HERE = ("127.0.0.1", 0)
 
 def curl(*args, code=0):
     """What curl writes. Its exit status must be `code`."""
-    done = subprocess.run(["curl", "-sS", "--max-time", "20", *map(str, args)], capture_output=True, timeout=30)
+    done = subprocess.run(["curl", "-sS", "--max-time", "60", *map(str, args)], capture_output=True, timeout=90)
     assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
     return done.stdout.decode("latin-1")
 
@@ -203,7 +204,7 @@ def test_health_checks_and_draining(thread, origin):
     both = [Upstream("127.0.0.1", port, name="good"), Upstream("127.0.0.1", dead, name="dead")]
     check = HealthCheck("/ok", interval=0.05, timeout=0.5, rise=1, fall=2)
     proxy = thread.proxy(HttpProxy(HERE, both, check=check, settings=ProxySettings(retries=0)))
-    end = time.monotonic() + 5
+    end = time.monotonic() + PATIENCE
     while both[1].healthy and time.monotonic() < end:
         time.sleep(0.01)
     assert [one.healthy for one in both] == [True, False]

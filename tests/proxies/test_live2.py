@@ -11,8 +11,10 @@ import pytest
 
 from pystack.proxies import HttpProxy, Upstream
 from tests.proxies.origin import wait_until
-from tests.proxies.peers import free_port, listens
+from tests.proxies.peers import listens
 from tests.proxies.test_live import HERE, curl
+from tests.support.patience import PATIENCE
+from tests.support.ports import free_port
 
 PATH = "/usr/sbin:/usr/bin"
 pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
@@ -52,11 +54,11 @@ def running(command, port, folder):
     with (folder / "out").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env={"PATH": PATH})
         try:
-            assert wait_until(lambda: listens(port), 10), (folder / "out").read_text()
+            assert wait_until(lambda: listens(port), PATIENCE), (folder / "out").read_text()
             yield process
         finally:
             process.terminate()
-            process.wait(10)
+            process.wait(PATIENCE)
 
 
 def lines(folder, count):

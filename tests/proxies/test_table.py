@@ -38,8 +38,14 @@ def proxy(request, thread, tmp_path_factory):
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_case(proxy, case):
     name, port, origin = proxy
-    origin.forget()
-    assert case.run(port, origin) == CELLS[case.part, case.name][NAMES.index(name)]
+    expected = CELLS[case.part, case.name][NAMES.index(name)]
+    # A case waits for parts of a second. On a busy machine, an answer may come later than that, but not each time.
+    for _ in range(3):
+        origin.forget()
+        found = case.run(port, origin)
+        if found == expected:
+            break
+    assert found == expected
 
 
 def test_the_page_has_the_cases():

@@ -12,6 +12,7 @@ import pytest
 from pystack import socket
 from pystack.control import server as control
 from pystack.running import up
+from tests.support.patience import PATIENCE
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def running(tmp_path, monkeypatch):
 
 def ask(line):
     with kernel.socket(kernel.AF_UNIX) as sock:
-        sock.settimeout(5)
+        sock.settimeout(PATIENCE)
         sock.connect(control.socket_path("one"))
         sock.sendall(line)
         with sock.makefile("rb") as file:

@@ -11,6 +11,7 @@ import pytest
 from pystack import socket
 from pystack.running import up
 from pystack.runtime.lock import Gate, Lock
+from tests.support.patience import PATIENCE
 
 THREADS = 8
 ROUNDS = 2000
@@ -156,7 +157,7 @@ def test_children_of_a_process_whose_locks_are_all_in_use():
                         good = good and lock.mine() == mine and lock.try_acquire()
                         lock.release()
                     os._exit(0 if good else 1)
-            limit = time.monotonic() + 10
+            limit = time.monotonic() + PATIENCE
             while (found := os.waitpid(pid, os.WNOHANG)) == (0, 0) and time.monotonic() < limit:
                 time.sleep(0.001)
             if found == (0, 0):
@@ -166,7 +167,7 @@ def test_children_of_a_process_whose_locks_are_all_in_use():
     finally:
         stop.set()
         for thread in threads:
-            thread.join(10)
+            thread.join(PATIENCE)
 
 
 def test_a_stack_under_everything_at_once(signals):

@@ -9,6 +9,7 @@ from pystack import services, socket
 from pystack.running import up
 from pystack.services import base
 from pystack_c.services import streams
+from tests.support.patience import PATIENCE
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -20,16 +21,16 @@ def running():
             service.close()
 
 
-def udp(port, data):
+def udp(port, data, seconds=PATIENCE):
     with socket.socket(type=socket.SOCK_DGRAM) as sock:
-        sock.settimeout(2)
+        sock.settimeout(seconds)
         sock.connect(("127.0.0.1", port))
         sock.send(data)
         return sock.recv(65535)
 
 
 def test_echo():
-    with socket.create_connection(("127.0.0.1", 7), timeout=5) as sock:
+    with socket.create_connection(("127.0.0.1", 7), timeout=PATIENCE) as sock:
         sock.sendall(b"x" * 100_000)
         sock.shutdown(socket.SHUT_WR)
         got = b""
@@ -40,16 +41,16 @@ def test_echo():
 
 
 def test_discard():
-    with socket.create_connection(("127.0.0.1", 9), timeout=5) as sock:
+    with socket.create_connection(("127.0.0.1", 9), timeout=PATIENCE) as sock:
         sock.sendall(b"x" * 1_000_000)
         sock.shutdown(socket.SHUT_WR)
         assert sock.recv(1) == b""
     with pytest.raises(TimeoutError):
-        udp(9, b"x")
+        udp(9, b"x", 0.5)
 
 
 def test_chargen():
-    with socket.create_connection(("127.0.0.1", 19), timeout=5) as sock:
+    with socket.create_connection(("127.0.0.1", 19), timeout=PATIENCE) as sock:
         got = b""
         while len(got) < 74 * 100:
             got += sock.recv(4096)
@@ -60,7 +61,7 @@ def test_chargen():
 
 
 def test_daytime():
-    with socket.create_connection(("127.0.0.1", 13), timeout=5) as sock:
+    with socket.create_connection(("127.0.0.1", 13), timeout=PATIENCE) as sock:
         text = sock.makefile("rb").read()
     assert time.strftime("%Y", time.gmtime()).encode() in text
     assert udp(13, b"")[:3] == text[:3]
@@ -84,13 +85,13 @@ def test_lines_are_rfc_864():
 
 
 def test_many_connections_at_once_and_threads_go_again(running):
-    socks = [socket.create_connection(("127.0.0.1", 7), timeout=5) for _ in range(100)]
+    socks = [socket.create_connection(("127.0.0.1", 7), timeout=PATIENCE) for _ in range(100)]
     for i, sock in enumerate(socks):
         sock.sendall(b"%d" % i)
     for i, sock in enumerate(socks):
         assert sock.recv(10) == b"%d" % i
         sock.close()
-    end = time.monotonic() + 5
+    end = time.monotonic() + PATIENCE
     while sum("pystack-echo" in thread.name for thread in threading.enumerate()) > 8:
         assert time.monotonic() < end
         time.sleep(0.02)
@@ -98,7 +99,7 @@ def test_many_connections_at_once_and_threads_go_again(running):
 
 def test_the_urgent_byte_is_in_line():
     """RFC 6093 6."""
-    with socket.create_connection(("127.0.0.1", 7), timeout=5) as sock:
+    with socket.create_connection(("127.0.0.1", 7), timeout=PATIENCE) as sock:
         sock.send(b"abc", socket.MSG_OOB)
         sock.sendall(b"def")
         sock.shutdown(socket.SHUT_WR)
@@ -132,10 +133,10 @@ def test_a_connection_of_a_program_does_not_last_for_ever():
         service = services.ThreadStreamService("forever", other.socket(), ("", 4000), program)
         service.start()
         with other.socket() as sock:
-            sock.settimeout(5)
+            sock.settimeout(PATIENCE)
             sock.connect(("127.0.0.1", 4000))
             assert sock.recv(1) == b""
-            assert ended.wait(5)
+            assert ended.wait(PATIENCE)
         service.close()
 
 
@@ -146,7 +147,7 @@ def test_a_client_of_a_program_leaves_room_for_others(monkeypatch):
         service.start()
         socks = [other.socket() for _ in range(8)]
         for sock in socks:
-            sock.settimeout(5)
+            sock.settimeout(PATIENCE)
             sock.connect(("127.0.0.1", 4000))
         ends = 0
         for sock in socks[4:]:

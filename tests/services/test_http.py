@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pystack import services, socket
 from pystack.running import up
 from pystack.services import http
+from tests.support.patience import PATIENCE
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def running():
 @pytest.fixture
 def conn(running):
     with running.socket() as sock:
-        sock.settimeout(5)
+        sock.settimeout(PATIENCE)
         sock.connect(("127.0.0.1", 80))
         yield sock
 
@@ -184,7 +185,7 @@ def test_a_taken_port_is_an_error_and_starts_nothing(running):
     with socket.create_server(("127.0.0.1", 8001)), pytest.raises(OSError):
         services.start("echo:8002", "http:8001")
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", 8002), timeout=2)
+        socket.create_connection(("127.0.0.1", 8002), timeout=PATIENCE)
 
 
 def test_idle_connections_need_no_threads(running):
@@ -193,7 +194,7 @@ def test_idle_connections_need_no_threads(running):
     before = threading.active_count()
     socks = [running.socket() for _ in range(200)]
     for sock in socks:
-        sock.settimeout(5)
+        sock.settimeout(PATIENCE)
         sock.connect(("127.0.0.1", 80))
     for sock in socks:
         sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")

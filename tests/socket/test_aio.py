@@ -14,6 +14,7 @@ import pytest
 from pystack import aio, socket
 from pystack.patching import kernel_socket
 from pystack.sockets.handles import lookup
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.usefixtures("local")
 
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("local")
 def pair():
     """Two ends of one connection, neither of them blocking."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        client = socket.create_connection(server.getsockname(), timeout=5)
+        client = socket.create_connection(server.getsockname(), timeout=PATIENCE)
         conn, _ = server.accept()
     client.setblocking(False)
     conn.setblocking(False)
@@ -128,7 +129,7 @@ def test_a_thread_that_blocks_and_a_loop_share_the_stack():
     thread = threading.Thread(target=answer)
     thread.start()
     aio.run(asyncio.wait_for(main(client, conn), 20))
-    thread.join(5)
+    thread.join(PATIENCE)
     assert not thread.is_alive()
     client.close()
     conn.close()
@@ -238,15 +239,15 @@ def test_a_signal_handler_of_the_loop_and_one_of_python():
         got = asyncio.Event()
         loop.add_signal_handler(signal.SIGUSR1, got.set)
         threading.Timer(0.05, os.kill, [os.getpid(), signal.SIGUSR1]).start()
-        await asyncio.wait_for(got.wait(), 5)
+        await asyncio.wait_for(got.wait(), PATIENCE)
         loop.remove_signal_handler(signal.SIGUSR1)
         threading.Timer(0.05, os.kill, [os.getpid(), signal.SIGINT]).start()
-        await asyncio.sleep(5)
+        await asyncio.sleep(PATIENCE)
 
     before = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         aio.run(main())
-    assert time.monotonic() - before < 4
+    assert time.monotonic() - before < PATIENCE
 
 
 def test_without_a_stack_there_is_no_loop(local):

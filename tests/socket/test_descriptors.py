@@ -19,9 +19,10 @@ from multiprocessing import reduction
 import pytest
 
 from pystack import aio, socket
+from tests.support.patience import PATIENCE
 
 
-def pair(seconds=10):
+def pair(seconds=PATIENCE):
     """Two ends of one connection."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         client = socket.create_connection(server.getsockname(), timeout=seconds)
@@ -88,7 +89,7 @@ def test_a_number_that_is_another_files_by_now_is_not_touched(local):
                     with contextlib.suppress(OSError):
                         conn.sendall(b"x")
         with pytest.raises(OSError):
-            client.settimeout(3)
+            client.settimeout(PATIENCE)
         with pytest.raises(OSError) as caught:
             client.close()
         assert caught.value.errno == errno.EBADF
@@ -146,7 +147,7 @@ for call in (lambda: client.sendall(b"x"), lambda: conn.recv(1), client.close, c
 print("over", flush=True)
 os._exit(0)
 """
-    done = subprocess.run(["timeout", "20", *_python(code)], capture_output=True, text=True, timeout=30)
+    done = subprocess.run(["timeout", "60", *_python(code)], capture_output=True, text=True, timeout=70)
     assert done.stdout == "over\n", done.stderr
 
 
@@ -175,7 +176,7 @@ def test_sockets_are_collected_while_others_send_to_them(local):
     before = len(os.listdir("/proc/self/fd"))
     try:
         for i in range(1500):
-            client = socket.create_connection(address, timeout=5)
+            client = socket.create_connection(address, timeout=PATIENCE)
             client.fileno()
             conn, _ = server.accept()
             ends.append(conn)
@@ -258,13 +259,13 @@ def test_a_finalizer_waits_for_no_lock(local):
     results = []
     holder = threading.Thread(target=lambda: results.append(local.host.inspect(look)))
     holder.start()
-    assert inside.wait(5)
+    assert inside.wait(PATIENCE)
     asking = threading.Thread(target=lambda: results.append(client.dup().detach()))
     asking.start()
     time.sleep(0.05)
     go.set()
     for thread in (holder, asking):
-        thread.join(10)
+        thread.join(PATIENCE)
         assert not thread.is_alive()
     assert len(results) == 2
     for number in results:
@@ -408,16 +409,16 @@ def test_descriptors_show_that_the_stack_has_stopped(local):
     selector = selectors.PollSelector()
     selector.register(conn, selectors.EVENT_READ)
     waits = [
-        threading.Thread(target=lambda: woken.append(select.select([client], [], [], 20)[0] == [client])),
-        threading.Thread(target=lambda: woken.append(epoll.poll(20) == [(client.fileno(), select.EPOLLIN)])),
-        threading.Thread(target=lambda: woken.append(len(selector.select(20)) == 1)),
+        threading.Thread(target=lambda: woken.append(select.select([client], [], [], PATIENCE)[0] == [client])),
+        threading.Thread(target=lambda: woken.append(epoll.poll(PATIENCE) == [(client.fileno(), select.EPOLLIN)])),
+        threading.Thread(target=lambda: woken.append(len(selector.select(PATIENCE)) == 1)),
     ]
     for thread in waits:
         thread.start()
     time.sleep(0.1)
     local.close(flush=0)
     for thread in waits:
-        thread.join(10)
+        thread.join(PATIENCE)
     assert woken == [True] * 3
     for sock in (client, conn):
         with pytest.raises(OSError) as caught:
@@ -458,7 +459,7 @@ def test_a_descriptor_is_closed_only_under_the_lock_of_its_stack(local, how):
 
     holder = threading.Thread(target=lambda: local.host.inspect(look))
     holder.start()
-    assert inside.wait(5)
+    assert inside.wait(PATIENCE)
     closing = threading.Thread(target=(twin if how == "twin" else client).close)
     if how == "lost":
         closing = threading.Thread(target=gc.collect, args=(0,))
@@ -466,10 +467,10 @@ def test_a_descriptor_is_closed_only_under_the_lock_of_its_stack(local, how):
     closing.start()
     time.sleep(0.1)
     go.set()
-    holder.join(10)
-    closing.join(10)
+    holder.join(PATIENCE)
+    closing.join(PATIENCE)
     assert found == ["open"]
-    limit = time.monotonic() + 5
+    limit = time.monotonic() + PATIENCE
     while time.monotonic() < limit:
         try:
             os.fstat(number)

@@ -11,6 +11,7 @@ import pytest
 
 from pystack import socket
 from tests.socket.test_descriptors import pair, ready
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.usefixtures("local")
 EVERYTHING = (
@@ -32,8 +33,8 @@ def ends():
 
 
 def shown(epoll, wanted):
-    """The events of the one socket, as soon as they are those that the test wants, or after 5 s."""
-    limit = time.monotonic() + 5
+    """The events of the one socket, as soon as they are those that the test wants, or after PATIENCE."""
+    limit = time.monotonic() + PATIENCE
     while (bits := sum(bits for _, bits in epoll.poll(0))) != wanted and time.monotonic() < limit:
         time.sleep(0.005)
     return bits

@@ -1,6 +1,7 @@
 """Sockets that several threads share: one sender at a time, closed from another thread, and connect() tried again."""
 
 import errno
+import os
 import select
 import signal
 import socket as kernel
@@ -11,6 +12,7 @@ import time
 import pytest
 
 from pystack import socket
+from tests.support.patience import PATIENCE, until
 
 RECORDS = 2000
 SENDERS = 6
@@ -109,7 +111,7 @@ def test_close_wakes_the_sender_and_those_that_wait_for_their_turn(local):
     threads, errors = blocked(client, 3)
     client.close()
     for thread in threads:
-        thread.join(5)
+        thread.join(PATIENCE)
         assert not thread.is_alive()
     assert errors == [errno.EBADF] * 3
     conn.close()
@@ -121,7 +123,7 @@ def test_a_reset_ends_all_senders(local):
     conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     conn.close()
     for thread in threads:
-        thread.join(5)
+        thread.join(PATIENCE)
         assert not thread.is_alive()
     assert len(errors) == 3 and set(errors) <= {errno.ECONNRESET, errno.EPIPE}
     client.close()
@@ -143,7 +145,7 @@ def test_who_must_not_wait_does_not_wait_for_its_turn(local):
     got = 0
     while got < 10_000_000:
         got += len(conn.recv(1 << 20))
-    threads[0].join(5)
+    threads[0].join(PATIENCE)
     assert errors == [0]
     twin.send(b"x")
     assert conn.recv(10) == b"x"
@@ -164,22 +166,25 @@ def test_a_signal_handler_may_send_in_the_middle_of_a_send(local):
     old = signal.signal(signal.SIGALRM, handler)
 
     def read():
-        while len(done) == 0:
-            time.sleep(0.01)
+        assert until(lambda: done)
         got = 0
         while got < 10_000_000:
             got += len(conn.recv(1 << 20))
         done.append(got)
 
-    reader = threading.Thread(target=read)
-    reader.start()
+    def interrupt():
+        if until(lambda: local.host.waiting):  # it sends
+            os.kill(os.getpid(), signal.SIGALRM)
+
+    threads = [threading.Thread(target=work) for work in (read, interrupt)]
+    for thread in threads:
+        thread.start()
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.2)
         client.sendall(bytes(10_000_000))
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, old)
-    reader.join(10)
+    for thread in threads:
+        thread.join(PATIENCE)
     assert done == [True, 10_000_000]
     client.close()
     conn.close()
@@ -188,15 +193,15 @@ def test_a_signal_handler_may_send_in_the_middle_of_a_send(local):
 # -- connecting again ----------------------------------------------------------------------------------------------------
 
 
-def free_address(module):
-    """An address nobody listens at."""
-    with module.create_server(("127.0.0.1", 0)) as server:
+def free_address():
+    """An address of the stack nobody listens at."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
         return server.getsockname()
 
 
 def settled(sock):
     """Wait until a connection attempt is over."""
-    limit = time.monotonic() + 5
+    limit = time.monotonic() + PATIENCE
     while time.monotonic() < limit:
         code = sock.connect_ex(sock_address[0])
         if code not in (errno.EALREADY, errno.EINPROGRESS):
@@ -210,7 +215,9 @@ sock_address = [("127.0.0.1", 0)]
 
 def story(module, blocking, ask):
     """The errnos of connect_ex to nobody, three times, then to a listener, then once more."""
-    address = sock_address[0] = free_address(module)
+    server = module.socket(module.AF_INET, module.SOCK_STREAM)
+    server.bind(("127.0.0.1", 0))  # nobody listens there yet, and no other program can take the port
+    address = sock_address[0] = server.getsockname()
     sock = module.socket(module.AF_INET, module.SOCK_STREAM)
     sock.settimeout(None if blocking else 0)
     codes = []
@@ -224,13 +231,13 @@ def story(module, blocking, ask):
                 codes.append(("SO_ERROR", code))
             code = settled(sock)
         codes.append(code)
-    server = module.create_server(address)
+    server.listen()
     code = sock.connect_ex(address)
     if code == errno.EINPROGRESS:
         code = settled(sock)
     codes.append(code if code != errno.EISCONN else 0)
     conn, _ = server.accept()
-    sock.settimeout(5)
+    sock.settimeout(PATIENCE)
     sock.sendall(b"hello")
     codes.append(conn.recv(10))
     codes.append(sock.connect_ex(address))
@@ -256,7 +263,7 @@ def test_a_connect_that_must_not_wait_is_in_progress_although_the_loopback_has_a
             with pytest.raises(BlockingIOError) as caught:
                 sock.connect(server.getsockname())
             assert caught.value.errno == errno.EINPROGRESS
-            assert select.select([], [sock], [], 5) == ([], [sock], [])
+            assert select.select([], [sock], [], PATIENCE) == ([], [sock], [])
             codes = [sock.connect_ex(server.getsockname()) for _ in range(2)]
             assert codes == [0, errno.EISCONN] and sock.getsockopt(module.SOL_SOCKET, module.SO_ERROR) == 0
 
@@ -301,7 +308,7 @@ def test_what_a_socket_is_and_was_told_survives_a_refusal(local):
 
     before = all_options()
     for _ in range(2):
-        assert sock.connect_ex(free_address(socket)) == errno.ECONNREFUSED
+        assert sock.connect_ex(free_address()) == errno.ECONNREFUSED
         assert sock.getsockname() == name
         assert all_options() == before
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -317,7 +324,7 @@ def test_an_unbound_socket_gets_another_port_and_address(local):
     """What the failed attempt chose does not bind the next one."""
     local.host.setup("add_addr", local.host.stack.ifaces[0], 0x0A090909, 32)
     sock = socket.socket()
-    assert sock.connect_ex(("10.9.9.9", free_address(socket)[1])) == errno.ECONNREFUSED
+    assert sock.connect_ex(("10.9.9.9", free_address()[1])) == errno.ECONNREFUSED
     with socket.create_server(("127.0.0.1", 0)) as server:
         sock.connect(server.getsockname())
         assert sock.getsockname()[0] == "127.0.0.1"

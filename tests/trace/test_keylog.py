@@ -4,7 +4,6 @@ import os
 import shutil
 import ssl
 import subprocess
-import time
 
 import pytest
 
@@ -15,6 +14,7 @@ from pystack.sim.programs import spawn, stream
 from pystack.trace import pcapng
 from pystack.trace.errors import TraceError
 from pystack.trace.keylog import Delayed, Keyed, KeyLog, inject
+from tests.support.patience import until
 
 LINE = b"CLIENT_RANDOM " + b"ab" * 32 + b" " + b"cd" * 48 + b"\n"
 needs_tools = pytest.mark.skipif(
@@ -112,8 +112,7 @@ def test_keys_stand_in_front_of_the_frames_of_the_last_moment(tmp_path):
         sink = Delayed(Keyed(lambda data: writer.packet(number, 0, data), writer, KeyLog(str(keys))), delay=0.2)
         sink(b"hello" * 20)
         keys.write_bytes(LINE)
-        time.sleep(0.5)
-        assert writer.packets == 1
+        assert until(lambda: writer.packets == 1)
         sink(b"more" * 20)
         sink.close()
         sink.close()

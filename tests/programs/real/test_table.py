@@ -22,7 +22,7 @@ from tests.programs.test_run import lab as lab  # noqa: PLC0414 (fixtures)
 from tests.programs.test_run import start as start  # noqa: PLC0414
 
 pytestmark = [
-    pytest.mark.timeout(120),
+    pytest.mark.timeout(300),
     # pyftpdlib
     pytest.mark.filterwarnings("ignore:The (asyncore|asynchat) module is deprecated:DeprecationWarning"),
 ]
@@ -124,7 +124,7 @@ def test_what_hypercorn_took(lab, start, tmp_path):
     process = start("hypercorn", "app:app", "-w", "0", "-b", "0.0.0.0:80", port=80)
     assert lab.run("curl", "-s", "http://10.0.0.2/").stdout == "hello"
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=30)
+    process.communicate(timeout=60)
     assert process.returncode == 0
 
 

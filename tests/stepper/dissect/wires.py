@@ -16,6 +16,7 @@ from pystack.stepper import Timeline
 from pystack.trace.pcapng import PcapngWriter
 from tests.stepper.capture.corpus import Kept
 from tests.support import build
+from tests.support.ports import free_port
 
 CLIENT, SERVER = 0x0A000001, 0x0A000002
 SYN, ACK, PSH = 2, 16, 8
@@ -77,11 +78,6 @@ def relayed(port):
         yield relay
     finally:
         relay.close()
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return sock.getsockname()[1]
 
 
 @contextlib.contextmanager

@@ -21,6 +21,6 @@ def browser():
     need_page()
     # a new, empty user-data-dir each time: Playwright makes one and takes it away
     with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=chromium, args=FLAGS)
+        started = driver.chromium.launch(executable_path=chromium, args=FLAGS, timeout=100_000)
         yield started
         started.close()

@@ -2,13 +2,15 @@
 
 import time
 
+from tests.support.patience import PATIENCE
+
 
 class Page:
     """A page of the stepper, and all that it asked for and complained about."""
 
     def __init__(self, browser, address, ready=".facts", **context):
         self.context = browser.new_context(**{"viewport": {"width": 1366, "height": 768}, **context})
-        self.context.set_default_timeout(10_000)
+        self.context.set_default_timeout(PATIENCE * 1000)
         self.page = self.context.new_page()
         self.requests = []
         self.complaints = []
@@ -30,7 +32,7 @@ class Page:
 
     def until(self, script, argument=None):
         """Wait until a function says true. (Playwright's own waiting needs eval, which the page's policy forbids.)"""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE
         while not self.page.evaluate(script, argument):
             assert time.monotonic() < deadline, f"still not: {script} {argument}"
 

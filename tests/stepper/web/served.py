@@ -39,7 +39,7 @@ class Served:
         self, method: str, path: str, body: Any = None, **headers: str
     ) -> tuple[int, bytes, http.client.HTTPMessage]:
         """Status, body and headers of an answer; `path` is below the secret unless it begins with a slash."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             where = path if path.startswith("/") else f"/{self.secret}/{path}"
             connection.putrequest(method, where, skip_host="Host" in headers)
@@ -85,7 +85,7 @@ def commanding(*argv: str, cwd: "str | Path | None" = None, **more: str) -> Iter
         assert line.startswith("http://127.0.0.1:"), line + process.stderr.read()
         yield Served(line)
         process.terminate()
-        _, complaints = process.communicate(timeout=20)
+        _, complaints = process.communicate(timeout=60)
         assert "Traceback" not in complaints, complaints
     finally:
         process.kill()
