@@ -38,7 +38,7 @@ WATCH = 50 * MS  # between two looks at the program
 QUIET = 3  # how many looks in a row must find that nothing has happened. The pauses of conversations are shorter than two looks.
 LOOKS = 10  # how often a program must be seen to compute
 OFTEN = 4  # how many looks are between two looks at what the program takes
-LISTENING = "0A"
+OPEN, LISTENING = "01", "0A"
 ENDED = {"Z", "X"}  # the states of threads that have ended
 FLAGS = ("-std=gnu11", "-Wall", "-Wextra", "-O1", "-fmax-errors=20", "-fmax-include-depth=20")
 
@@ -215,6 +215,16 @@ class LearnersServer:
         """Return the backlog of the listener on a port, as ss shows it."""
         done = self.host.run(["ss", "-ltnH", f"sport = :{port}"], capture_output=True, text=True, timeout=10, cwd="/")
         return int(done.stdout.split()[2])
+
+    def unacknowledged(self, port: int) -> int:
+        """Return how many bytes the program has written to the connections of a port that their clients have not acknowledged, sent or not."""
+        found = 0
+        for name in ("tcp", "tcp6"):
+            lines = Path(f"/proc/{self.host.space.pid}/net/{name}").read_text().splitlines()[1:]
+            for _, local, _, state, queues, *_ in map(str.split, lines):
+                if state == OPEN and int(local.rpartition(":")[2], 16) == port:
+                    found += int(queues.partition(":")[0], 16)
+        return found
 
     def processes(self) -> dict[int, str]:
         """Return the states of the host's processes without its process 1, a letter for each thread: R if it computes, S if it waits (proc(5))."""

@@ -27,8 +27,8 @@ C_LAB, NODE_LAB = lab_of("39"), lab_of("40")
 INCLUDES = (
     "#include <netinet/in.h>\n#include <signal.h>\n#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n"
 )
-INCLUDES += "#include <errno.h>\n#include <fcntl.h>\n#include <sched.h>\n#include <sys/mount.h>\n"
-INCLUDES += "#include <sys/shm.h>\n#include <sys/stat.h>\n#include <unistd.h>\n"
+INCLUDES += "#include <unistd.h>\n"
+FILES = "#include <errno.h>\n#include <fcntl.h>\n#include <sched.h>\n#include <sys/mount.h>\n#include <sys/shm.h>\n#include <sys/stat.h>\n"
 LISTEN = """
     int listener = socket(AF_INET, SOCK_STREAM, 0);
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(7000)};
@@ -44,9 +44,9 @@ needs_node = pytest.mark.skipif(bool(NODE_LAB.lacks()), reason=NODE_LAB.lacks() 
 needs_c = pytest.mark.skipif(bool(C_LAB.lacks()), reason=C_LAB.lacks() or "it has all")
 
 
-def graded(tmp_path, body, limits=None):
+def graded(tmp_path, body, limits=None, includes=INCLUDES):
     path = tmp_path / "lab_39_c_server.c"
-    path.write_text(f"{INCLUDES}int main(void)\n{{{body}}}\n")
+    path.write_text(f"{includes}int main(void)\n{{{body}}}\n")
     return grade(C_LAB, path, limits)
 
 
@@ -214,7 +214,7 @@ def temporary(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("body", "says"), FILLED)
 def test_a_server_that_makes_many_files_is_stopped(tmp_path, temporary, body, says):
     """Folders, links and pipes count, too, and it does not matter how deep they are. All of them disappear with the host."""
-    found = graded(tmp_path, f"int i = 0; {body}")
+    found = graded(tmp_path, f"int i = 0; {body}", includes=INCLUDES + FILES)
     assert found.verdict == "stopped" and found.text.endswith(says)
     assert os.listdir(temporary) == []
 
@@ -224,7 +224,7 @@ def test_a_server_may_make_files(tmp_path, temporary):
     """Control: names with a new line, links that lead out of the folder, pipes, and folders that may not be opened are no problem, nor are 900 files."""
     body = 'int bad = mkfifo("pipe\\n", 0) + link("server", "hard\\n") + symlink("/etc", "etc") + symlink("..", "up") + mkdir("shut", 0);'
     body += 'for (int i = 0; i < 900; i++) { char n[20]; sprintf(n, "%d", i); bad += creat(n, 0) < 0; } bad += tmpfile() == NULL; usleep(900000); return bad != 0;'
-    found = graded(tmp_path, body)
+    found = graded(tmp_path, body, includes=INCLUDES + FILES)
     assert found.text == "Your server ended with status 0. It must serve until it is killed."
     assert os.listdir(temporary) == [] and os.path.exists("/etc/hosts")
 
@@ -244,7 +244,7 @@ def test_a_server_leaves_nothing_outside_of_its_folder(tmp_path):
         f'bad += mkdir("{tmp_path}/made", 0700) == 0 || creat("/etc/hosts", 0600) >= 0 || errno != EROFS; return bad;'
     )
     tmp_path.chmod(0o777)
-    found = graded(tmp_path, body)
+    found = graded(tmp_path, body, includes=INCLUDES + FILES)
     assert found.text.startswith("Your server ended with status 0.")
     assert [one for one in shared() if name in one] == [] and segments() == []
     assert sorted(os.listdir(tmp_path)) == ["lab_39_c_server.c"]
@@ -265,7 +265,7 @@ def test_the_root_of_a_user_namespace_can_write_nowhere_else(tmp_path):
         'mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND, NULL) < 0 && umount("/etc/hosts") < 0 && unshare(CLONE_NEWNS) < 0'
     )
     refused += ' && mkdir("/made", 0) < 0 && errno == EROFS'
-    answer.write_text(f"#define _GNU_SOURCE\n{INCLUDES}int main(void) {{ return {refused} ? 7 : 1; }}\n")
+    answer.write_text(f"#define _GNU_SOURCE\n{INCLUDES}{FILES}int main(void) {{ return {refused} ? 7 : 1; }}\n")
     code = (
         "import sys\nfrom pathlib import Path\nfrom pystack.labs.folders import lab_of\nfrom pystack.labs.grading import grade\n"
         f"lab = lab_of('39')\nprint(lab.lacks() or [grade(lab, path).text for path in (lab.solution, Path({str(answer)!r}))])"
@@ -325,6 +325,21 @@ def test_a_last_line_that_comes_too_early_has_a_hint_of_its_own(tmp_path):
     )
     assert path.read_text() != text
     assert grade(NODE_LAB, path).text.startswith("BYE must be the last line. ")
+
+
+@needs_node
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [(", noDelay: true", ""), ("", "Your second answer waits for the acknowledgement of the first one.")],
+)
+def test_slow_look_ups_are_not_nagles_algorithm(tmp_path, options, says):
+    """One after the other, they take longer than the least retransmission timeout of Linux, 200 ms. The control has slow look-ups and the algorithm."""
+    text = NODE_LAB.solution.read_text().replace(", noDelay: true", options).replace("resolve, 5,", "resolve, 300,")
+    at_once, found = "    const found = lookUp(line.toString('utf8'));\n", "(await found)"
+    assert at_once in text and found in text
+    path = tmp_path / "lab_40_node_server.js"
+    path.write_text(text.replace(at_once, "").replace(found, "(await lookUp(line.toString('utf8')))"))
+    assert grade(NODE_LAB, path).text[: len(says) or None] == says
 
 
 @needs_node
