@@ -37,7 +37,9 @@ def check_source(context: click.Context, parameter: click.Parameter, value: str)
 @click.argument("recording", metavar="RECORDING|SCENARIO", callback=check_source)
 @click.option("-v", "--verbose", is_flag=True, help="Print each frame and the stack's decisions.")
 @click.option(
-    "--write", metavar="FILE", help="Write a pcapng capture with the reasons as comments; - is standard output."
+    "--write",
+    metavar="FILE",
+    help="Write a pcapng capture with the names of the hosts, and the reasons as comments; - is standard output.",
 )
 @FILTER_OPTION
 @click.option("--host", metavar="NAME", help="Let --write take only the frames that this host sends and receives.")
@@ -76,10 +78,11 @@ def replay(
 
     _check(write, filter, host, keylog)
     seen: set[str] = set()
+    player: Replay
     with contextlib.ExitStack() as undo:
         sinks: list[Any] = [show] if verbose else []
         if write is not None:
-            sinks.append(_capture(output(write, undo), keylog, filter, host, seen, undo))
+            sinks.append(_capture(output(write, undo), keylog, filter, host, seen, lambda: player.hosts, undo))
         probe = FrameProbe(tee(_since(lambda: player.start), *sinks)) if sinks else None
         watch = None if series is None else _series(output(series, undo), undo)
         start = time.monotonic()
@@ -170,30 +173,38 @@ def _check(write: str | None, filter: str | None, host: str | None, keylog: str 
 
 
 def _capture(
-    file: BinaryIO, keylog: str | None, filter: str | None, host: str | None, seen: set[str], undo: contextlib.ExitStack
+    file: BinaryIO,
+    keylog: str | None,
+    filter: str | None,
+    host: str | None,
+    seen: set[str],
+    hosts: Callable[[], list[Any]],
+    undo: contextlib.ExitStack,
 ) -> Any:
     """Return a sink that writes the frames that the filter lets pass to a pcapng file, with the keys of `keylog` in front of them.
 
     It writes the frames of one host, or of all hosts for None, and adds the names of all to `seen`.
     """
-    from pystack.trace.annotate import AnnotatedCapture
+    from pystack.trace.hosts import HostsCapture
     from pystack.trace.keylog import KeyLog
-    from pystack.trace.ordered import OrderedFrames
     from pystack.trace.pcapng import PcapngWriter
+
+    def through(sink: Callable[[Any], None]) -> Callable[[Any], None]:
+        passed = filtered(filter, sink)
+
+        def chosen(record: Any) -> None:
+            seen.add(record.host)
+            if host is None or record.host == host:
+                passed(record)
+
+        return chosen
 
     writer = PcapngWriter(file)
     if keylog is not None:
         writer.secrets(KeyLog(keylog).new())
-    frames = OrderedFrames(AnnotatedCapture(writer, hosts=True))
+    frames = HostsCapture(writer, lambda: [one.stack for one in hosts()], through=through)
     undo.callback(frames.flush)
-    write = filtered(filter, frames)
-
-    def sink(record: Any) -> None:
-        seen.add(record.host)
-        if host is None or record.host == host:
-            write(record)
-
-    return sink
+    return frames
 
 
 def _series(file: BinaryIO, undo: contextlib.ExitStack) -> Callable[[Any], object]:

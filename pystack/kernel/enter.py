@@ -13,6 +13,7 @@ from typing import NoReturn
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
@@ -29,7 +30,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 def enter(pid: int) -> None:
     """Enter all namespaces of a process with one call (setns(2)). Children of this process are in its PID namespace."""
-    spaces = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWPID | CLONE_NEWNET
+    spaces = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWNET
     if os.stat(f"/proc/{pid}/ns/user").st_ino != os.stat("/proc/self/ns/user").st_ino:
         spaces |= CLONE_NEWUSER
     folder = os.getcwd()

@@ -8,21 +8,28 @@ however the program that started the host has ended.
 """
 
 import ctypes
+import errno
 import json
 import os
 import signal
 import socket
+import struct
 import sys
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
-MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
+MS_NOSUID, MS_NODEV, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 0x1000, 0x4000, 0x40000
 PR_SET_PDEATHSIG = 1
+#: mount_setattr(2), which has the same number on each machine
+MOUNT_SETATTR, AT_FDCWD, AT_RECURSIVE, RDONLY = 442, -100, 0x8000, 1
 #: the files that a host has for itself
 FILES = ("/etc/hosts", "/etc/resolv.conf", "/etc/nsswitch.conf")
+#: the folders in which every program may make files
+OPEN = ("/tmp", "/var/tmp", "/dev/shm")
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -37,7 +44,7 @@ def call(name: str, *args: object) -> None:
 def isolate(users: bool) -> None:
     """Make the namespaces. With `users`, the host's root is the user that started the program."""
     uid, gid = os.geteuid(), os.getegid()
-    spaces = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWPID | CLONE_NEWNET
+    spaces = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWNET
     call("unshare", spaces | (CLONE_NEWUSER if users else 0))
     if not users:
         return
@@ -46,25 +53,58 @@ def isolate(users: bool) -> None:
             file.write(text)
 
 
-def own_files(folder: str) -> dict[str, int]:
-    """Put files of the host's own in the places of FILES. Returns their descriptors. The files have no name from now on."""
+def new_files(folder: str) -> dict[str, int]:
+    """Make the files that will be in the places of FILES. Returns their descriptors.
+
+    They are opened outside of the host, because a mount cannot become read-only while a file in it is open for writing (seal).
+    """
     found = {}
     for path in FILES:
-        target = os.path.realpath(path)
         source = os.path.join(folder, os.path.basename(path))
-        fd = os.open(source, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        fd = found[path] = os.open(source, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         os.fchmod(fd, 0o644)
-        try:
-            call("mount", source.encode(), target.encode(), None, MS_BIND, None)
-            found[path] = fd
-        except FileNotFoundError:
-            os.close(fd)  # this machine has no such file, so no program reads it
-        finally:
-            os.unlink(source)
     return found
 
 
-def prepare(name: str, folder: str) -> dict[str, int]:
+def own_files(folder: str, files: dict[str, int]) -> None:
+    """Put files of the host's own in the places of FILES. The files have no name from now on."""
+    for path in FILES:
+        source = os.path.join(folder, os.path.basename(path))
+        try:
+            call("mount", source.encode(), os.path.realpath(path).encode(), None, MS_BIND, None)
+        except FileNotFoundError:
+            os.close(files.pop(path))  # this machine has no such file, so no program reads it
+        finally:
+            os.unlink(source)
+
+
+def seal(size: int, count: int) -> None:
+    """Give programs one empty folder for all that they write, in the places of OPEN. It has room for `size` bytes and `count` files and folders.
+
+    Everything else is read-only from now on. Linux before 5.12 cannot do that, nor can a container that forbids it: there, programs can still write
+    where their user can.
+    """
+    first, *others = [path for path in map(os.path.realpath, OPEN) if os.path.isdir(path)]
+    options = f"size={size},nr_inodes={count},mode=1777"
+    call("mount", b"tmpfs", first.encode(), b"tmpfs", MS_NOSUID | MS_NODEV, options.encode())
+    for path in others:
+        call("mount", first.encode(), path.encode(), None, MS_BIND, None)
+    try:
+        set_mount("/", AT_RECURSIVE, RDONLY, 0)
+        for path in (first, *others, "/proc"):  # /proc has the settings of the host's own network
+            set_mount(path, 0, 0, RDONLY)
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.EPERM):
+            raise
+
+
+def set_mount(path: str, flags: int, on: int, off: int) -> None:
+    """Switch attributes of a mount on and off, and with AT_RECURSIVE those of all mounts below it, too."""
+    attributes = struct.pack("=4Q", on, off, 0, 0)
+    call("syscall", MOUNT_SETATTR, AT_FDCWD, path.encode(), flags, attributes, ctypes.c_size_t(len(attributes)))
+
+
+def prepare(name: str, folder: str, files: dict[str, int]) -> None:
     """Set process 1 up: it ends with its parent, and it has a name, a /proc and files of its own."""
     call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
@@ -83,7 +123,7 @@ def prepare(name: str, folder: str) -> dict[str, int]:
             write(f"/proc/sys/net/ipv6/conf/{scope}/disable_ipv6", "1")
         except OSError:
             pass
-    return own_files(folder)
+    own_files(folder, files)
 
 
 def write(path: str, text: str) -> None:
@@ -111,6 +151,8 @@ def answer(request: dict, files: dict[str, int]) -> list[int]:
         return [found.detach()]
     if what == "write":
         write(request["path"], request["text"])
+    elif what == "seal":
+        seal(request["size"], request["count"])
     elif what == "file" and request["path"] in files:
         put(files[request["path"]], request["text"])
     return []
@@ -134,10 +176,12 @@ def main(number: str, name: str, folder: str, users: str) -> int:
     """Make the host, serve, and wait for the end."""
     sock = socket.socket(fileno=int(number))
     try:
+        files = new_files(folder)
         isolate(users == "1")
         child = os.fork()
         if child == 0:
-            serve(sock, prepare(name, folder))
+            prepare(name, folder, files)
+            serve(sock, files)
             os._exit(0)
         sock.send(json.dumps({"pid": child}).encode())
     except OSError as error:

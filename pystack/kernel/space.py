@@ -116,6 +116,13 @@ class HostSpace:
         """Write a file inside, such as one below /proc/sys/net."""
         self._ask(do="write", path=path, text=text)
 
+    def seal(self, size: int, count: int) -> None:
+        """Let programs write to the folder /tmp only, which is empty, and has room for `size` bytes and `count` files and folders.
+
+        The folder is in memory, and disappears with the host, whatever is in it. /var/tmp and /dev/shm are the same folder.
+        """
+        self._ask(do="seal", size=size, count=count)
+
     def own_file(self, path: str, text: str) -> None:
         """Give /etc/hosts, /etc/resolv.conf or /etc/nsswitch.conf, as the host sees it, a new content."""
         self._ask(do="file", path=path, text=text)

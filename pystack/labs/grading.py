@@ -9,7 +9,6 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,30 +37,6 @@ class LabGrade:
     def right(self) -> bool:
         """Return True if the exercise is solved."""
         return self.verdict == "right"
-
-
-@contextlib.contextmanager
-def _folder() -> Iterator[str]:
-    """Make a folder for a learner's program, which may fill it with anything."""
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        try:
-            yield folder
-        finally:
-            flatten(Path(folder))
-
-
-def flatten(folder: Path) -> None:
-    """Move all folders below a folder into it, because Python's rmtree() takes a level of its stack for each level of them."""
-    number = 0
-    todo = [one for one in folder.iterdir() if one.is_dir() and not one.is_symlink()]
-    while todo:
-        place = todo.pop()
-        with contextlib.suppress(OSError):  # TemporaryDirectory reports nothing either
-            place.chmod(0o700)
-            for inner in place.iterdir():
-                if inner.is_dir() and not inner.is_symlink():
-                    number += 1
-                    todo.append(inner.rename(folder / f".{number}"))
 
 
 def _wait(process: "subprocess.Popen[bytes]", seconds: float, stop: threading.Event | None) -> bool:
@@ -98,7 +73,7 @@ def grade(
     # The file gets none of the caller's environment, which may hold secrets.
     env = {"PYTHONPATH": str(HERE.parents[1]), "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
     env |= {name: os.environ[name] for name in ("PATH", "PYSTACK_PURE", "PYSTACK_LABS") if name in os.environ}
-    with _folder() as folder, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         process = subprocess.Popen(
             command, env=env, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True
         )

@@ -82,34 +82,9 @@ class LabLook:
 
     def capture(self, path: "str | os.PathLike[str]") -> None:
         """Run it, and write a capture of all hosts, with their names and what the stacks decided."""
-        from pystack.sockets.resolve import text
-        from pystack.trace.annotate import AnnotatedCapture, FrameProbe, FrameRecord
-        from pystack.trace.ordered import OrderedFrames
-        from pystack.trace.pcapng import PcapngWriter
-        from pystack.trace.replay import Replay
+        from pystack.trace.hosts import write_capture
 
-        records: list[FrameRecord] = []
-        frames = OrderedFrames(records.append)
-        probe = FrameProbe(frames)
-        replay = Replay(io.BytesIO(self.recording()), probe=probe, name=self.title, trusted=True)
-        replay.run()
-        probe.flush()
-        frames.flush()
-        writer = PcapngWriter.open(os.fspath(path))
-        # The names stand before the frames, because some programs read a capture only once.
-        writer.names(
-            {
-                text(local.addr): host.stack.name
-                for host in replay.hosts
-                for iface in host.stack.ifaces
-                for local in iface.addrs
-                if iface.name != "lo"
-            }
-        )
-        sink = AnnotatedCapture(writer, hosts=True)
-        for record in records:
-            sink(record)
-        writer.close()
+        write_capture(io.BytesIO(self.recording()), os.fspath(path), self.title)
 
     def timeline(self, recording: bytes | None = None) -> "Timeline":
         """Run it, unless its recording is given, and return what the stepper shows."""

@@ -1,7 +1,8 @@
 """Grades a server that the learner wrote in another language: it runs on a kernel host, and scripted hosts of pystack talk to it.
 
 The program has a network of its own, which reaches nothing else, and a PID namespace, whose processes are killed at the end. setrlimit(2) limits
-its processor time, its memory, its output and the number of its processes. If the grader is root, the program runs as a user who owns nothing.
+its processor time, its memory, its output and the number of its processes. It can write to one folder only, which is in memory, has a limit of its own,
+and disappears with the host. If the grader is root, the program runs as a user who owns nothing.
 """
 
 import contextlib
@@ -26,6 +27,8 @@ CLIENT, SERVER = "10.0.0.1", "10.0.0.2"
 PROCESSES = 64  # processes and threads of the program
 MANY = 56  # so many processes are too many. Those that start the program count, too, so it never has all 64.
 OUTPUT = 1 << 20  # bytes of a file that it writes, and so of what it prints
+FOLDER = "/tmp"  # the only folder to which it can write, as it sees it
+ROOM, FILES = 16 << 20, 1000  # bytes of all files there, and their number with folders, links and so on
 CPU = 2  # seconds of processor time of the program, unless the limit is lower
 BUILD = 20  # seconds of processor time for the compiler
 START = 5.0  # seconds until the program must listen
@@ -35,7 +38,7 @@ WATCH = 50 * MS  # between two looks at the program
 QUIET = 3  # how many looks in a row must find that nothing has happened. The pauses of conversations are shorter than two looks.
 LOOKS = 10  # how often a program must be seen to compute
 OFTEN = 4  # how many looks are between two looks at what the program takes
-LISTENING = "0A"
+OPEN, LISTENING = "01", "0A"
 ENDED = {"Z", "X"}  # the states of threads that have ended
 FLAGS = ("-std=gnu11", "-Wall", "-Wextra", "-O1", "-fmax-errors=20", "-fmax-include-depth=20")
 
@@ -74,6 +77,12 @@ def signal_name(number: int) -> str:
         return f"signal {number}"
 
 
+def is_user(number: int) -> bool:
+    """Return True if this process can have a user with this number. In a user namespace, there may be one user only (user_namespaces(7))."""
+    lines = Path("/proc/self/uid_map").read_text().splitlines()
+    return any(int(first) <= number < int(first) + int(count) for first, _, count in map(str.split, lines))
+
+
 def children_seconds() -> float:
     """Return the seconds of processor time of this process's children that have ended."""
     import resource  # a browser does not have it
@@ -87,21 +96,22 @@ class LearnersServer:
 
     def __init__(self, source: SourceAnswer):
         self.source = source
-        self.folder = Path("work").resolve()
-        self.folder.mkdir(exist_ok=True)
         self.net = Network(seed=1)
         try:
             self.host = self.net.kernel("server")
+            self.host.space.seal(ROOM, FILES)
+            self.folder = self.host.space.open(FOLDER, os.O_RDONLY | os.O_DIRECTORY)
             self.client = self.net.host("client")
             self.link = self.net.link(self.client, self.host, addrs=(f"{CLIENT}/24", f"{SERVER}/24"))
         except BaseException:
             self.net.close()
             raise
         # A number that no other user of the machine has, so that RLIMIT_NPROC counts the processes of this program only.
-        self.user = 0 if self.host.space.users else 30_000 + os.getpid() % 30_000
+        number = 30_000 + os.getpid() % 30_000
+        self.user = number if not self.host.space.users and is_user(number) else 0
         self.process: subprocess.Popen[bytes] | None = None
         self.before = 0.0  # seconds of processor time of other programs, such as the compiler
-        self.said: IO[bytes] = open(self.folder / "output", "a+b")  # noqa: SIM115 (closed by __exit__)
+        self.said: IO[bytes] = open("output", "a+b")  # noqa: SIM115 (closed by __exit__)
 
     def __enter__(self) -> Self:
         return self
@@ -109,6 +119,7 @@ class LearnersServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
+        os.close(self.folder)
         self.net.close()
         self.said.seek(0)
         sys.stderr.write(self.said.read(OUTPUT).decode("utf-8", "replace"))
@@ -119,22 +130,25 @@ class LearnersServer:
     def limited(self, words: list[str], cpu: int) -> list[str]:
         """Return the command line that runs a command with the limits."""
         limits = [f"--cpu={cpu}:{cpu + 1}", f"--data={self.source.memory}", f"--nproc={PROCESSES}"]
-        user = [f"--reuid={self.user}", f"--regid={self.user}", "--clear-groups"] if self.user else []
+        user = [f"--reuid={self.user}", f"--regid={self.user}", "--clear-groups"]
+        # The root of a user namespace could make the rest of the files writable again.
+        user = user if self.user else ["--bounding-set=-all", "--inh-caps=-all"]
         drop = ["setpriv", "--no-new-privs", *user]
         return ["prlimit", *limits, f"--fsize={OUTPUT}", "--core=0", *drop, *words]
 
+    def put(self, name: str) -> None:
+        """Write the learner's file into the folder of the program."""
+        path = f"{FOLDER}/{name}"
+        with open(self.host.space.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:
+            file.write(self.source.text.encode())
+
     def compile_c(self) -> list[str]:
         """Compile the file with gcc, and return the command that runs it. Ended with the compiler's words if that fails."""
-        (self.folder / "server.c").write_text(self.source.text, encoding="utf-8")
-        if self.user:
-            os.chown(self.folder, self.user, self.user)
-        # Paths are relative, so the user needs no right to read the folders above.
+        self.put("server.c")
         gcc = self.limited(["gcc", *FLAGS, "-o", "server", "server.c"], BUILD)
         environment = {"PATH": os.environ.get("PATH", os.defpath), "TMPDIR": ".", "LC_ALL": "C"}
         try:
-            done = self.host.run(
-                gcc, stdout=self.said, stderr=self.said, cwd=self.folder, env=environment, timeout=BUILD
-            )
+            done = self.host.run(gcc, stdout=self.said, stderr=self.said, cwd=FOLDER, env=environment, timeout=BUILD)
         except subprocess.TimeoutExpired:
             raise Ended("stopped", f"The grader stopped the compiler after {BUILD} seconds.") from None
         if done.returncode:
@@ -154,21 +168,19 @@ class LearnersServer:
             stdin=subprocess.DEVNULL,
             stdout=self.said,
             stderr=self.said,
-            cwd=self.folder,
+            cwd=FOLDER,
             env=environment,
             start_new_session=True,  # kill(0, ...) of the program does not reach the grader
         )
 
     def start_node(self) -> None:
-        """Start the file with Node.js. Its path leads through /proc, so the user needs no right to read the folders above.
+        """Start the file with Node.js.
 
         It is a file, and not the standard input, because servers start themselves again (the module cluster), and look at require.main.
         """
-        (self.folder / "server.js").write_text(self.source.text, encoding="utf-8")
-        if self.user:
-            os.chown(self.folder, self.user, self.user)
+        self.put("server.js")
         heap = max(16, (self.source.memory >> 20) // 2)
-        self.start(["node", f"--max-old-space-size={heap}", "--preserve-symlinks-main", "/proc/self/cwd/server.js"])
+        self.start(["node", f"--max-old-space-size={heap}", f"{FOLDER}/server.js"])
 
     def sockets(self, protocol: str, port: int) -> list[tuple[str, str]]:
         """Return the local address (in hexadecimal) and the state of each socket of the host with this port."""
@@ -201,8 +213,18 @@ class LearnersServer:
 
     def backlog(self, port: int) -> int:
         """Return the backlog of the listener on a port, as ss shows it."""
-        done = self.host.run(["ss", "-ltnH", f"sport = :{port}"], capture_output=True, text=True, timeout=10)
+        done = self.host.run(["ss", "-ltnH", f"sport = :{port}"], capture_output=True, text=True, timeout=10, cwd="/")
         return int(done.stdout.split()[2])
+
+    def unacknowledged(self, port: int) -> int:
+        """Return how many bytes the program has written to the connections of a port that their clients have not acknowledged, sent or not."""
+        found = 0
+        for name in ("tcp", "tcp6"):
+            lines = Path(f"/proc/{self.host.space.pid}/net/{name}").read_text().splitlines()[1:]
+            for _, local, _, state, queues, *_ in map(str.split, lines):
+                if state == OPEN and int(local.rpartition(":")[2], 16) == port:
+                    found += int(queues.partition(":")[0], 16)
+        return found
 
     def processes(self) -> dict[int, str]:
         """Return the states of the host's processes without its process 1, a letter for each thread: R if it computes, S if it waits (proc(5))."""
@@ -233,13 +255,19 @@ class LearnersServer:
             raise Ended("stopped", text)
 
     def too_much(self) -> None:
-        """Raise Ended if the program has too many processes, or prints too much."""
+        """Raise Ended if the program has too many processes, prints too much, or has no more room for files."""
         if len(self.processes()) >= MANY:
             raise Ended(
                 "stopped", f"The grader stopped your server because it starts too many processes (at most {PROCESSES})."
             )
         if os.fstat(self.said.fileno()).st_size >= OUTPUT:
             raise Ended("stopped", "The grader stopped your server because it prints too much.")
+        room = os.statvfs(self.folder)
+        if not room.f_ffree:
+            raise Ended("stopped", f"The grader stopped your server because it makes too many files (at most {FILES}).")
+        if not room.f_bfree:
+            text = f"The grader stopped your server because its files are too large ({ROOM >> 20} MiB together)."
+            raise Ended("stopped", text)
 
     def seconds(self) -> float:
         """Return the seconds of processor time of the program, which has ended."""

@@ -55,20 +55,10 @@ def write_plan(path: str, plan: Plan, nodeid: str) -> None:
 
 
 def write_capture(recording: str, path: str) -> None:
-    """Make a capture of a recording, with the decisions of the stacks as comments."""
-    from pystack.trace.annotate import AnnotatedCapture, FrameProbe
-    from pystack.trace.ordered import OrderedFrames
-    from pystack.trace.pcapng import PcapngWriter
-    from pystack.trace.replay import Replay
+    """Make a capture of a recording, with the names of the hosts, and the decisions of the stacks as comments."""
+    from pystack.trace import hosts
 
-    with open(path, "wb") as file:
-        frames = OrderedFrames(AnnotatedCapture(PcapngWriter(file), hosts=True))
-        probe = FrameProbe(frames)
-        try:
-            Replay(recording, probe=probe, trusted=True).run()
-        finally:
-            probe.flush()
-            frames.flush()
+    hosts.write_capture(recording, path)
 
 
 def write_page(recording: str, path: str) -> None:

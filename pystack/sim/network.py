@@ -35,8 +35,8 @@ from pystack.sim.qdisc import parse as parse_qdisc
 from pystack.sim.scheduler import Scheduler, SimError
 from pystack.sim.topology import Topology
 from pystack.sockets.resolve import Names
-from pystack.trace.annotate import AnnotatedCapture, FrameProbe, FrameRecord
-from pystack.trace.ordered import OrderedFrames
+from pystack.trace.annotate import FrameProbe, FrameRecord
+from pystack.trace.hosts import HostsCapture
 from pystack.trace.pcapng import LINKTYPE_ETHERNET, LINKTYPE_RAW, PcapngWriter
 from pystack.trace.recorder import HostRecorder, Recorder
 from pystack_c.config import Config
@@ -101,7 +101,7 @@ class Network(Topology, Scheduler):
         self._macs = 0
         self._writers: list[PcapngWriter] = []
         #: what puts the frames of annotated captures into their order
-        self._ordered: list[OrderedFrames] = []
+        self._ordered: list[HostsCapture] = []
         if _to_record:
             out, made = _to_record.pop()
             made.append(self.record(out))
@@ -400,8 +400,15 @@ class Network(Topology, Scheduler):
     def annotated_capture(self, out: "str | BinaryIO", *ports: SimPort) -> PcapngWriter:
         """A capture of these ports (of all hosts, if none is named), with the names of the hosts, and comments that say what the stacks decided, drops included."""
         writer = PcapngWriter.open(out) if isinstance(out, str) else PcapngWriter(out)
-        writer.names({address: host.name for host in self.all_hosts() for address in host.addresses()})
-        frames = OrderedFrames(_of_ports(AnnotatedCapture(writer, hosts=True), ports))
+        kernels = {
+            address: host.name
+            for host in self.kernels.values()
+            for address in host.addresses()
+            if not address.startswith("127.")
+        }
+        frames = HostsCapture(
+            writer, lambda: [host.stack for host in self.hosts.values()], kernels, lambda sink: _of_ports(sink, ports)
+        )
         self.watch(frames)
         self._ordered.append(frames)
         self._writers.append(writer)

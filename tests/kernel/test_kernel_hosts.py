@@ -288,6 +288,32 @@ def test_a_program_removes_its_interface(net):
     assert a.run(["true"]).returncode == 0
 
 
+def test_a_sealed_host_writes_to_one_folder_and_has_its_own_files(net):
+    """Its settings and its files with names change later, too. The other host is the control."""
+    a, b = net.kernel("a"), net.kernel("b")
+    shared = f"/tmp/pystack-test-{os.getpid()}"
+    a.space.seal(1 << 20, 100)
+    net.link(a, b, addrs=("10.0.0.1/24", "10.0.0.2/24"))
+    a.sysctl("ipv4.ip_default_ttl", 7)
+    words = f"echo {'x' * 50} > {shared}; echo > /etc/hosts-{os.getpid()}; cat /proc/sys/net/ipv4/ip_default_ttl; grep -cw b /etc/hosts; ls /var/tmp"
+    done = a.run(["sh", "-c", words], capture_output=True, text=True, cwd="/")
+    assert done.stdout.split() == ["7", "1", os.path.basename(shared)] and "Read-only file system" in done.stderr
+    assert not os.path.exists(shared)
+    assert "pystack-test" not in b.run(["ls", "/tmp"], capture_output=True, text=True).stdout
+    lots = a.run(["sh", "-c", "seq 200 | xargs touch; ls | wc -l"], capture_output=True, text=True, cwd="/tmp")
+    assert "No space left on device" in lots.stderr and int(lots.stdout) < 100
+
+
+def test_the_shared_memory_of_a_host_is_its_own(net):
+    a, b = net.kernel("a"), net.kernel("b")
+    code = "import ctypes; print(ctypes.CDLL(None).shmget(7, 54322, 0o1600) >= 0)"
+    assert a.run([*PYTHON, "-c", code], capture_output=True).stdout == b"True\n"
+    assert b"54322" in a.run(["cat", "/proc/sysvipc/shm"], capture_output=True).stdout
+    assert b"54322" not in b.run(["cat", "/proc/sysvipc/shm"], capture_output=True).stdout
+    with open("/proc/sysvipc/shm") as file:
+        assert "54322" not in file.read()
+
+
 def test_a_user_namespace_is_enough():
     """The same as root, with the namespaces that an ordinary user gets."""
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,6 +28,7 @@ INCLUDES = (
     "#include <netinet/in.h>\n#include <signal.h>\n#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n"
 )
 INCLUDES += "#include <unistd.h>\n"
+FILES = "#include <errno.h>\n#include <fcntl.h>\n#include <sched.h>\n#include <sys/mount.h>\n#include <sys/shm.h>\n#include <sys/stat.h>\n"
 LISTEN = """
     int listener = socket(AF_INET, SOCK_STREAM, 0);
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(7000)};
@@ -42,9 +44,9 @@ needs_node = pytest.mark.skipif(bool(NODE_LAB.lacks()), reason=NODE_LAB.lacks() 
 needs_c = pytest.mark.skipif(bool(C_LAB.lacks()), reason=C_LAB.lacks() or "it has all")
 
 
-def graded(tmp_path, body, limits=None):
+def graded(tmp_path, body, limits=None, includes=INCLUDES):
     path = tmp_path / "lab_39_c_server.c"
-    path.write_text(f"{INCLUDES}int main(void)\n{{{body}}}\n")
+    path.write_text(f"{includes}int main(void)\n{{{body}}}\n")
     return grade(C_LAB, path, limits)
 
 
@@ -110,15 +112,17 @@ def test_memory_is_limited(tmp_path, size, verdict):
 @needs_c
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the program as another user")
 def test_for_root_the_program_is_another_user(tmp_path):
-    secret = tmp_path / "secret"
-    secret.write_text("1234")
-    secret.chmod(0o600)
-    body = f'printf("%d %d %d\\n", getuid() >= 30000, fopen("{secret}", "r") == NULL, setuid(0)); return 0;'
-    assert graded(tmp_path, body).output.splitlines()[-1] == "1 1 -1"
+    """What only root may read, and what is in the machine's /tmp, stays unread."""
+    secret = "/etc/shadow"
+    if not os.path.exists(secret):
+        pytest.skip(f"this machine has no {secret}")
+    body = f'printf("%d %d %d ", getuid() >= 30000, access("{secret}", F_OK), fopen("{secret}", "r") == NULL);'
+    body += f'printf("%d %d\\n", setuid(0), access("{tmp_path}", F_OK)); return 0;'
+    assert graded(tmp_path, body).output.splitlines()[-1] == "1 0 1 -1 -1"
     path = tmp_path / "lab_39_include.c"
     path.write_text(f'#include "{secret}"\n')
     found = grade(C_LAB, path)
-    assert found.verdict == "error" and "Permission denied" in found.text and "1234" not in found.output
+    assert found.verdict == "error" and "Permission denied" in found.text and "root:" not in found.output
 
 
 @needs_c
@@ -188,16 +192,91 @@ def test_the_hint_about_the_end_of_a_connection_fits(tmp_path, old, new, says):
     assert grade(C_LAB, path).text.startswith(says)
 
 
+FILLED = [
+    ("while (1) { char n[20]; sprintf(n, \"%d\\n\", i++); if (mkdir(n, 0700)) sleep(1000); }", "makes too many files (at most 1000)."),
+    ("while (1) { if (mkdir(\"d\", 0) || chmod(\"d\", 0700) || chdir(\"d\")) sleep(1000); }", "makes too many files (at most 1000)."),
+    ("creat(\"own\", 0); while (1) { char n[20]; sprintf(n, \"%d\", i++); if (link(\"own\", n)) sleep(1000); }", "makes too many files (at most 1000)."),
+    ("while (1) { char n[20]; sprintf(n, \"/dev/shm/%d\", i++); if (mkfifo(n, 0)) sleep(1000); }", "makes too many files (at most 1000)."),
+    ("static char b[1 << 20]; while (1) { char n[20]; sprintf(n, \"%d\", i++); if (write(creat(n, 0600), b, 1 << 20) < 0) sleep(1000); }",
+     "files are too large (16 MiB together)."),
+]  # fmt: skip
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    """The folder in which the grader makes its own folders."""
+    place = tmp_path / "temporary"
+    place.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    return place
+
+
 @needs_c
-def test_folders_in_each_other_are_removed(tmp_path, monkeypatch):
-    """More levels than Python's rmtree() can remove, which takes a level of the stack for each."""
-    place = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else tmp_path  # a disk may need milliseconds for each
-    with tempfile.TemporaryDirectory(dir=place) as empty:
-        monkeypatch.setattr(tempfile, "tempdir", empty)
-        body = 'int n = 0; while (n < 1500 && mkdir("d", 0) == 0 && chmod("d", 0700) == 0 && chdir("d") == 0) n++; return n == 1500;'
-        found = graded(tmp_path, f"{body}".replace("int n", "extern int mkdir(), chmod(); int n"))
-        assert (found.verdict, found.text[:34]) == ("error", "Your server ended with status 1. I")
-        assert os.listdir(empty) == []
+@pytest.mark.parametrize(("body", "says"), FILLED)
+def test_a_server_that_makes_many_files_is_stopped(tmp_path, temporary, body, says):
+    """Folders, links and pipes count, too, and it does not matter how deep they are. All of them disappear with the host."""
+    found = graded(tmp_path, f"int i = 0; {body}", includes=INCLUDES + FILES)
+    assert found.verdict == "stopped" and found.text.endswith(says)
+    assert os.listdir(temporary) == []
+
+
+@needs_c
+def test_a_server_may_make_files(tmp_path, temporary):
+    """Control: names with a new line, links that lead out of the folder, pipes, and folders that may not be opened are no problem, nor are 900 files."""
+    body = 'int bad = mkfifo("pipe\\n", 0) + link("server", "hard\\n") + symlink("/etc", "etc") + symlink("..", "up") + mkdir("shut", 0);'
+    body += 'for (int i = 0; i < 900; i++) { char n[20]; sprintf(n, "%d", i); bad += creat(n, 0) < 0; } bad += tmpfile() == NULL; usleep(900000); return bad != 0;'
+    found = graded(tmp_path, body, includes=INCLUDES + FILES)
+    assert found.text == "Your server ended with status 0. It must serve until it is killed."
+    assert os.listdir(temporary) == [] and os.path.exists("/etc/hosts")
+
+
+def segments():
+    """The shared memory of the machine, without that of other tests, which comes and goes."""
+    lines = Path("/proc/sysvipc/shm").read_text().splitlines()[1:]
+    return [line for line in lines if line.split()[3] == "54321"]
+
+
+@needs_c
+def test_a_server_leaves_nothing_outside_of_its_folder(tmp_path):
+    """It cannot write to the folders that are everybody's, and its shared memory disappears with the host."""
+    name = f"pystack-test-{os.getpid()}"
+    body = f'int bad = creat("/var/tmp/{name}", 0600) < 0 || creat("/dev/shm/{name}2", 0600) < 0 || shmget(7, 54321, 01600) < 0;'
+    body += (
+        f'bad += mkdir("{tmp_path}/made", 0700) == 0 || creat("/etc/hosts", 0600) >= 0 || errno != EROFS; return bad;'
+    )
+    tmp_path.chmod(0o777)
+    found = graded(tmp_path, body, includes=INCLUDES + FILES)
+    assert found.text.startswith("Your server ended with status 0.")
+    assert [one for one in shared() if name in one] == [] and segments() == []
+    assert sorted(os.listdir(tmp_path)) == ["lab_39_c_server.c"]
+
+
+def shared():
+    """What is in the folders in which everybody may write."""
+    return [*os.listdir("/tmp"), *os.listdir("/var/tmp"), *os.listdir("/dev/shm")]
+
+
+@needs_c
+def test_the_root_of_a_user_namespace_can_write_nowhere_else(tmp_path):
+    """In a container, root is often no root of the machine. The program has the same user then, but may not change the mounts."""
+    if shutil.which("unshare") is None or subprocess.run(["unshare", "-Ur", "true"], check=False).returncode:
+        pytest.skip("there is no user namespace here")
+    answer = tmp_path / "lab_39_write.c"
+    refused = (
+        'mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND, NULL) < 0 && umount("/etc/hosts") < 0 && unshare(CLONE_NEWNS) < 0'
+    )
+    refused += ' && mkdir("/made", 0) < 0 && errno == EROFS'
+    answer.write_text(f"#define _GNU_SOURCE\n{INCLUDES}{FILES}int main(void) {{ return {refused} ? 7 : 1; }}\n")
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom pystack.labs.folders import lab_of\nfrom pystack.labs.grading import grade\n"
+        f"lab = lab_of('39')\nprint(lab.lacks() or [grade(lab, path).text for path in (lab.solution, Path({str(answer)!r}))])"
+    )
+    words = ["unshare", "-Ur", sys.executable, "-c", code]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
+    if done.stdout.startswith("needs a kernel host"):
+        pytest.skip(done.stdout)
+    ended = "Your server ended with status 7. It must serve until it is killed."
+    assert done.stdout == f"{['', ended]}\n", done.stderr
 
 
 @needs_c
@@ -247,6 +326,21 @@ def test_a_last_line_that_comes_too_early_has_a_hint_of_its_own(tmp_path):
     )
     assert path.read_text() != text
     assert grade(NODE_LAB, path).text.startswith("BYE must be the last line. ")
+
+
+@needs_node
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [(", noDelay: true", ""), ("", "Your second answer waits for the acknowledgement of the first one.")],
+)
+def test_slow_look_ups_are_not_nagles_algorithm(tmp_path, options, says):
+    """One after the other, they take longer than the least retransmission timeout of Linux, 200 ms. The control has slow look-ups and the algorithm."""
+    text = NODE_LAB.solution.read_text().replace(", noDelay: true", options).replace("resolve, 5,", "resolve, 300,")
+    at_once, found = "    const found = lookUp(line.toString('utf8'));\n", "(await found)"
+    assert at_once in text and found in text
+    path = tmp_path / "lab_40_node_server.js"
+    path.write_text(text.replace(at_once, "").replace(found, "(await lookUp(line.toString('utf8')))"))
+    assert grade(NODE_LAB, path).text[: len(says) or None] == says
 
 
 @needs_node

@@ -5,9 +5,15 @@ import shutil
 import subprocess
 
 import pytest
+from click.testing import CliRunner
 
+from pystack.cli.main import cli
+from pystack.labs.looks import LabLook
 from pystack.phy.match import is_data
-from pystack.sim.network import MS, S
+from pystack.pytest_plugin.files import write_capture
+from pystack.sim.network import MS, Network, S
+from pystack.stepper import scenarios
+from pystack.stepper.scenarios.base import connected, pair
 from pystack.testing.lab import lab_net, pattern
 from pystack.trace import pcapng
 
@@ -76,3 +82,51 @@ def test_times_are_nanoseconds(capture):
     ours = [frame.time for frame in pcapng.read(path)]
     assert [int(text.replace(".", "").rstrip("Z")) for text in shown] == ours
     assert all(len(text.split(".")[1]) == 9 for text in shown)
+
+
+def hosts_shown(path, expression=""):
+    """The pairs of hosts of all frames of IPv4, as tshark names them."""
+    command = ["tshark", "-r", str(path), "-N", "n", "-Y", expression or "ip", "-T", "fields"]
+    command += ["-e", "ip.src_host", "-e", "ip.dst_host"]
+    out = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    return {tuple(line.split("\t")) for line in out.splitlines()}
+
+
+def by_look(path):
+    LabLook("Nagle", "nagle").capture(path)
+
+
+def by_replay(path):
+    assert CliRunner().invoke(cli, ["replay", "nagle", "--write", str(path)]).exit_code == 0
+
+
+def by_network(path):
+    with Network(1) as net:
+        net.annotated_capture(str(path))
+        a, b, _ = pair(net, delay=10 * MS)
+        connected(net, a, b)
+
+
+def by_plugin(path):
+    recording = path.with_suffix(".pytrace")
+    recording.write_bytes(scenarios.get("nagle").record())
+    write_capture(str(recording), str(path))
+
+
+@pytest.mark.parametrize("write", [by_look, by_replay, by_network, by_plugin])
+def test_each_capture_of_several_hosts_has_their_names_and_reasons(write, tmp_path):
+    path = tmp_path / "x.pcapng"
+    write(path)
+    assert hosts_shown(path) == {("a", "b"), ("b", "a")}
+    assert any("RFC" in comment for (comment,) in tshark(str(path), "tcp", "frame.comment"))
+    with open(path, "rb") as file:
+        times = [frame.time for frame in pcapng.PcapngReader(file)]
+    assert times == sorted(times)
+
+
+def test_the_name_of_an_address_that_a_host_gets_later_is_there(tmp_path):
+    """The client of the scenario has no address at the beginning, and --host leaves out the frames of the others."""
+    path = tmp_path / "x.pcapng"
+    result = CliRunner().invoke(cli, ["replay", "dhcp", "--write", str(path), "--host", "near"])
+    assert result.exit_code == 0, result.output
+    assert hosts_shown(path) >= {("0.0.0.0", "255.255.255.255"), ("near", "c")}

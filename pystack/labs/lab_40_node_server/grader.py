@@ -1,5 +1,7 @@
 """Grades the servers: hosts of pystack send datagrams and lines in pieces, close halves, acknowledge late, and reset connections."""
 
+from functools import partial
+
 from pystack.labs.servers import SERVER, LearnersServer, SourceAnswer, Unexpected
 from pystack.labs.values import Ended, WrongAnswer
 from pystack.sim.middlebox import IN, OUT, Middlebox, Sent
@@ -11,6 +13,8 @@ KERNEL_HOST = True
 PORT = 7001
 TCP, NODELAY = 6, 1
 PAUSE = 20 * MS  # between two pieces, so that they are two segments
+HELD = 3  # so many looks in a row, a pause apart, must find that the server's TCP does not send what the server has written
+LATE = 700 * MS  # a handshake that makes a long timeout, but is short enough that the server does not repeat its SYN
 HINTS = [
     "An event 'data' has the bytes that have arrived. Keep them in a Buffer, and cut lines from it as long as it has a byte 10.",
     "Turn bytes into text when the line is whole. net.createServer takes options: see `allowHalfOpen` and `noDelay` in Node's documentation.",
@@ -27,9 +31,11 @@ WRONG = {
 LAST = "BYE must be the last line. lookUp() needs a moment, so wait for the last answer before you end the connection."
 FIRST = "Your server must answer with what `lookUp` finds, which is the text in capital letters."
 
+SLOW = "Your second answer comes so long after the first one that the grader cannot see whether it waits for an acknowledgement. Begin all look-ups at once."
+
 
 class Dam(Middlebox):
-    """Holds back what the client sends, its acknowledgements, once it is closed, and notices when the server sends data again."""
+    """Holds back the client's acknowledgements once it is closed, counts the bytes that the server sends then, and notices when it sends data again."""
 
     kind = "dam"
 
@@ -37,16 +43,26 @@ class Dam(Middlebox):
         super().__init__()
         self.closed = False
         self.again = False
-        self._seen: set[int] = set()
+        self._seen: dict[int, int] = {}
+
+    def close(self) -> None:
+        """From now on, hold acknowledgements back, and count."""
+        self.closed, self.again, self._seen = True, False, {}
+
+    def sent(self) -> int:
+        """Return how many bytes the server has sent since then."""
+        return sum(self._seen.values())
 
     def handle(self, way: int, frame: bytes, now: int) -> Sent:
         """See Middlebox."""
         segment = self.segment(frame)
-        if self.closed and way == OUT:
+        if segment is None or not self.closed:
+            return [(way, frame)]
+        if way == OUT and not segment.length and not segment.opens():
             return []
-        if self.closed and way == IN and segment is not None and segment.length:
+        if way == IN and segment.length:
             self.again = self.again or segment.seq in self._seen
-            self._seen.add(segment.seq)
+            self._seen.setdefault(segment.seq, segment.length)
         return [(way, frame)]
 
 
@@ -89,23 +105,39 @@ def udp(lab: LearnersServer) -> Program:
     sock.close()
 
 
-def unacknowledged(lab: LearnersServer, dam: Dam) -> Program:
-    """Send two lines at once, and acknowledge nothing. Both answers must come before the server repeats the first one."""
+def unacknowledged(lab: LearnersServer, dam: Dam, late: int = 0) -> Program:
+    """Send two lines at once, and acknowledge no answer. Returns False if the server repeats its first answer before it has written the second one.
+
+    Then its look-ups take longer than its retransmission timeout, and after that nobody can see what Nagle's algorithm does. With `late`, the
+    handshake takes so long (in ns) that the timeout is three times as long (RFC 6298 2.2).
+    """
+    if late:
+        dam.close()
     sock = yield from dial(lab)
-    yield from exchange(sock, b"warm\n")
-    yield sleep(PAUSE)  # the acknowledgement of this answer still passes
+    if late:
+        yield sleep(late)  # the lines then acknowledge the server's SYN
+    else:
+        yield from exchange(sock, b"warm\n")
+        yield sleep(PAUSE)  # the acknowledgement of this answer still passes
     yield sock.sendall(b"one\ntwo\n")
-    dam.closed = True
-    got = b""
+    dam.close()
+    got, held = b"", 0
     while got != b"ONE\nTWO\n":
-        if dam.again:
-            raise Unexpected(f"the server repeated a segment before the second answer came, and {got!r} is there")
+        written = lab.unacknowledged(PORT)
         try:
             got += bytes((yield sock.within(sock.recv(), PAUSE)))
         except TimeoutError:
             pass
+        if dam.again and held < HELD:
+            dam.closed = False
+            sock.abort()
+            return False
+        held = held + 1 if written > dam.sent() else 0
+        if held >= HELD:
+            raise Unexpected(f"the server has written the second answer, but does not send it, and {got!r} is there")
     dam.closed = False
     sock.close()
+    return True
 
 
 def exchange(sock: StreamSocket, line: bytes) -> Program:
@@ -140,8 +172,11 @@ def check(answer: SourceAnswer) -> None:
         lab.expect(WRONG["wrong_chunks.js"], lambda: ask(lab, b"one\ntwo\n\nthree\n"))
         lab.expect(WRONG["wrong_letters.js"], lambda: ask(lab, b"caf\xc3", b"\xa9\n"))
         lab.expect(WRONG["wrong_half_close.js"], lambda: ask(lab, b"one\ntwo\n", end=b"BYE 2\n"))
-        lab.expect(WRONG["wrong_nagle.js"], lambda: unacknowledged(lab, dam))
-        dam.closed = False
+        for late in (0, LATE):
+            if lab.expect(WRONG["wrong_nagle.js"], partial(unacknowledged, lab, dam, late))[0]:
+                break
+        else:
+            raise WrongAnswer(SLOW)
         try:
             lab.expect(WRONG["wrong_error.js"], lambda: leave(lab))
         except Ended as ended:

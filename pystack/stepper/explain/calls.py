@@ -48,74 +48,79 @@ def _words(look: Look, name: str, args: list[str], result: Any) -> "str | None":
     if name in _OPENED:
         return f"{who} makes {_OPENED[name]}."
     if name in ("setsockopt", "getsockopt") and len(args) >= 2 and all(arg.isdigit() for arg in args[:2]):
-        option = option_name(int(args[0]), int(args[1]))
-        if name == "getsockopt":
-            return f"{who} asks for the socket option {option}, which is {value_text(result)}."
-        return f"{who} sets the socket option {option} to {', '.join(args[2:]) or 'its default'}."
-    if name == "bind" and len(args) >= 2:
-        return f"{who} takes {_place(*args[:2])} for its socket." if "packet" not in look.entry.rfc else None
-    if name == "listen":
-        return (
-            f"{who} waits for connections from now on; up to {args[0]} may wait until it accepts them."
-            if args
-            else None
-        )
-    if name == "connect" and len(args) >= 2:
-        tcp = look.entry.rfc.startswith("RFC 9293")
-        means = "opens a connection to" if tcp else "chooses the other end of its datagrams:"
-        return f"{who} {means} {_place(*args[:2])}."
+        return _option(who, name, args, result)
+    if name in ("bind", "connect") and len(args) >= 2:
+        return _address(look, who, name, args)
+    if name == "listen" and args:
+        return f"{who} waits for connections from now on; up to {args[0]} may wait until it accepts them."
+    if name == "accept" and result is None:
+        return f"{who} waits for a connection: none is ready to be accepted."
     if name == "accept":
-        return (
-            f"{who} accepts a connection."
-            if result is not None
-            else f"{who} waits for a connection: none is ready to be accepted."
-        )
-    if name in ("close", "abort"):
-        return (
-            f"{who} closes its socket."
-            if name == "close"
-            else f"{who} aborts the connection, and does not wait for its end."
-        )
+        return f"{who} accepts a connection."
+    if name == "close":
+        return f"{who} closes its socket."
+    if name == "abort":
+        return f"{who} aborts the connection, and does not wait for its end."
     if name == "shutdown" and args:
         return f"{who} ends {_WAYS.get(int(args[0]) if args[0].isdigit() else -1, 'a direction')} on its socket (shutdown)."
-    return _data(who, name, args, result)
-
-
-def _data(who: str, name: str, args: list[str], result: Any) -> "str | None":
-    """Return a sentence about a call that moves data, or None."""
     if name == "connect_fastopen" and args:
         return f"{who} opens a connection and gives {args[0]} of data with it, for the SYN of Fast Open."
     if name in ("send", "sendto", "sendmsg") and args and args[0].endswith(" bytes"):
-        if result is None:
-            return f"{who} wants to send {args[0]}, but the send buffer is full, so it waits."
-        taken = f" The stack takes {result} of them." if name == "send" and str(result) != args[0].split()[0] else ""
-        to = (
-            f" to {_place(*args[1:3])}"
-            if name == "sendto" and len(args) == 4 and args[1] not in ("0", "0.0.0.0")
-            else ""
-        )
-        return f"{who} sends {args[0]}{to}.{taken}" if "Error" not in str(result) else f"{who} wants to send {args[0]}."
+        return _sends(who, name, args, result)
     if name in ("recv", "recvfrom", "recvmsg"):
-        most = (
-            f"up to {args[0]} bytes"
-            if name == "recv" and args and args[0].isdigit() and int(args[0]) < ALL
-            else "what has arrived"
-        )
-        if result is None:
-            return f"{who} wants to read {most}, but nothing has arrived, so it waits."
-        if "Error" in str(result):
-            return f"{who} wants to read {most}."
-        if str(result) == "0 bytes" or result == b"":
-            return f"{who} reads the end: the other side has no more data to send."
-        got = (
-            str(result)
-            if str(result).endswith(" bytes")
-            else "a datagram"
-            if str(result) == "Datagram"
-            else "what has arrived"
-        )
-        return f"{who} reads {got}."
+        return _reads(who, name, args, result)
     return None
+
+
+def _option(who: str, name: str, args: list[str], result: Any) -> str:
+    """Return a sentence about getsockopt() or setsockopt()."""
+    option = option_name(int(args[0]), int(args[1]))
+    if name == "getsockopt":
+        return f"{who} asks for the socket option {option}, which is {value_text(result)}."
+    return f"{who} sets the socket option {option} to {', '.join(args[2:]) or 'its default'}."
+
+
+def _address(look: Look, who: str, name: str, args: list[str]) -> "str | None":
+    """Return a sentence about bind() or connect(), or None for a packet socket, which has no address in this sense."""
+    place = _place(*args[:2])
+    if name == "bind":
+        return None if "packet" in look.entry.rfc else f"{who} takes {place} for its socket."
+    if look.entry.rfc.startswith("RFC 9293"):
+        return f"{who} opens a connection to {place}."
+    return f"{who} chooses the other end of its datagrams: {place}."
+
+
+def _sends(who: str, name: str, args: list[str], result: Any) -> str:
+    """Return a sentence about a call that sends."""
+    if result is None:
+        return f"{who} wants to send {args[0]}, but the send buffer is full, so it waits."
+    if "Error" in str(result):
+        return f"{who} wants to send {args[0]}."
+    sentence = f"{who} sends {args[0]}"
+    if name == "sendto" and len(args) == 4 and args[1] not in ("0", "0.0.0.0"):
+        sentence += f" to {_place(*args[1:3])}"
+    if name == "send" and str(result) != args[0].split()[0]:
+        return f"{sentence}. The stack takes {result} of them."
+    return f"{sentence}."
+
+
+def _reads(who: str, name: str, args: list[str], result: Any) -> str:
+    """Return a sentence about a call that reads."""
+    most, got = "what has arrived", "what has arrived"
+    if name == "recv" and args and args[0].isdigit() and int(args[0]) < ALL:
+        most = f"up to {args[0]} bytes"
+    if result is None:
+        return f"{who} wants to read {most}, but nothing has arrived, so it waits."
+    text = str(result)
+    if "Error" in text:
+        return f"{who} wants to read {most}."
+    if text == "0 bytes" or result == b"":
+        return f"{who} reads the end: the other side has no more data to send."
+    if text.endswith(" bytes"):
+        got = text
+    elif text == "Datagram":
+        got = "a datagram"
+    return f"{who} reads {got}."
 
 
 def _place(address: str, port: str = "") -> str:
