@@ -91,7 +91,9 @@ def ipv6(data: bytes, base: int, length: int = 0) -> IpPacket | None:
             place = int.from_bytes(data[at + 2 : at + 4], "big")
             offset, more, ident = place & 0xFFF8, bool(place & 1), int.from_bytes(data[at + 4 : at + 8], "big")
         proto, at = data[at], at + extension_size(proto, data[at + 1])
-    return IpPacket(6, base, data[base + 8 : base + 24], data[base + 24 : base + 40], proto, at, end, offset, more, ident)
+    return IpPacket(
+        6, base, data[base + 8 : base + 24], data[base + 24 : base + 40], proto, at, end, offset, more, ident
+    )
 
 
 def extension_size(kind: int, length: int) -> int:
