@@ -15,7 +15,7 @@ from pystack.stepper.dissect import Node, Tree, dissect
 from pystack.stepper.dissect import layout as t
 from pystack.stepper.dissect.application import PROTOCOLS
 from pystack.stepper.dissect.messages import CHOICES, StreamMessage, TalkReader
-from pystack.stepper.dissect.messages.tls13 import Keys, read_keys
+from pystack.stepper.dissect.messages.ciphers import Keys, read_keys
 from pystack.stepper.explain import datagrams
 from pystack.stepper.streams import MOST_CONVERSATIONS, Payload, StreamSide, payload, readable
 

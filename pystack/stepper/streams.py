@@ -1,11 +1,11 @@
 """Conversations and what their two sides said: the bytes of TCP in order and once, or the datagrams of UDP."""
 
 import heapq
-import ipaddress
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pystack_c.const as C
+from pystack.trace import headers
 
 if TYPE_CHECKING:
     from pystack.stepper.timeline import Timeline
@@ -53,31 +53,22 @@ class SaidPiece(NamedTuple):
 
 
 def payload(data: bytes, link: int) -> Payload | None:
-    """Return what an IPv4 frame carries, or None. Fragments after the first one have no header of TCP or UDP, so there is nothing to return."""
-    base = 0
-    if link == C.LINK_ETHERNET:
-        if data[12:14] != b"\x08\x00":
-            return None
-        base = 14
-    if len(data) < base + 20 or data[base] >> 4 != 4 or int.from_bytes(data[base + 6 : base + 8], "big") & 0x1FFF:
+    """Return what an IP frame carries, or None. Fragments after the first one have no header of TCP or UDP, so there is nothing to return."""
+    found = headers.find(data, link)
+    if found is None or found.offset:
         return None
-    at = base + (data[base] & 15) * 4
-    end = min(base + int.from_bytes(data[base + 2 : base + 4], "big"), len(data))
-    if end == base:  # a frame for segmentation offload may leave its length out
-        end = len(data)
-    ends = [str(ipaddress.IPv4Address(data[base + n : base + n + 4])) for n in (12, 16)]
-    ident = int.from_bytes(data[base + 4 : base + 6], "big")
-    if data[base + 9] == TCP and end >= at + 20:
+    at, end = found.at, min(found.end, len(data))
+    if found.proto == TCP and end >= at + 20:
         start = at + (data[at + 12] >> 4) * 4
         seq, syn = int.from_bytes(data[at + 4 : at + 8], "big"), bool(data[at + 13] & C.SYN)
         name = "TCP"
-    elif data[base + 9] == UDP and end >= at + 8:
+    elif found.proto == UDP and end >= at + 8:
         start, seq, syn, name = at + 8, 0, False, "UDP"
     else:
         return None
-    ports = [int.from_bytes(data[at + n : at + n + 2], "big") for n in (0, 2)]
-    source, target = (f"{address}:{port}" for address, port in zip(ends, ports, strict=True))
-    return Payload(source, target, name, data[start:end], (seq + syn) & 0xFFFFFFFF, syn, ident)
+    source = headers.end_text(found.source, int.from_bytes(data[at : at + 2], "big"))
+    target = headers.end_text(found.target, int.from_bytes(data[at + 2 : at + 4], "big"))
+    return Payload(source, target, name, data[start:end], (seq + syn) & 0xFFFFFFFF, syn, found.ident)
 
 
 def conversations(timeline: "Timeline", first: int = 0, last: "int | None" = None) -> list[StreamTalk]:

@@ -196,7 +196,7 @@ def side_by_side(one: Timeline, two: Timeline, width: int = 160) -> Iterator[str
         if frame is None:
             return " " * half
         fate = "" if frame.fate in ("delivered", "unknown") else f"[{frame.fate}] "
-        summary = re.sub(r", (options \[[^][]*\]|win \d+)", "", frame.summary).removeprefix("IP ")
+        summary = re.sub(r", (options \[[^][]*\]|win \d+)", "", frame.summary).removeprefix("IP ").removeprefix("IP6 ")
         line = (
             f"{frame.number:>4} {seconds(frame._timeline, frame.time)} {frame.host}>{frame.to or '*'} {fate}{summary}"
         )

@@ -7,6 +7,8 @@ import struct
 from collections.abc import Callable
 
 import pystack_c.const as C
+from pystack.trace import headers
+from pystack.trace.summary6 import ip6
 from pystack_c.base.address import addr_text, v4
 
 #: the bits 0x01 to 0x80 with tcpdump's letters
@@ -91,7 +93,7 @@ class Summarizer:
     def __init__(self, kind: int = C.LINK_ETHERNET, relative: bool = True):
         self.kind = kind
         self.relative = relative
-        self.base: dict[tuple[int, int, int, int], int] = {}
+        self.base: dict[tuple[str, int, str, int], int] = {}
 
     def line(self, frame: bytes, kind: int | None = None) -> str:
         """Return the frame as one line. `kind` is a const.LINK_*."""
@@ -105,18 +107,25 @@ class Summarizer:
             return self.ip(frame[14:])
         if ethertype == C.ETH_P_ARP:
             return arp(frame[14:])
+        inner, at = headers.payload_of(frame)
+        if inner in (headers.IPV4, headers.IPV6):
+            return self.ip(frame[at:])
+        if inner == C.ETH_P_ARP:
+            return arp(frame[at:])
         source, target = mac_text(int.from_bytes(frame[6:12], "big")), mac_text(int.from_bytes(frame[:6], "big"))
         return f"{source} > {target}, ethertype {ethertype:#06x}, length {len(frame)}"
 
     def ip(self, packet: bytes) -> str:
-        """Describe an IPv4 packet."""
+        """Describe an IP packet."""
+        if packet[:1] and packet[0] >> 4 == 6:
+            return ip6(packet, self.tcp, udp)
         if len(packet) < 20:
             return f"IP [|ip] length {len(packet)}"
         hlen = (packet[0] & 15) * 4
         total, ident, fragment = struct.unpack_from(">HHH", packet, 2)
         if packet[0] >> 4 != 4 or hlen < 20 or total < hlen:
             return f"IP bad header: version {packet[0] >> 4}, hlen {hlen}, length {total}"
-        src, dst = struct.unpack_from(">II", packet, 12)
+        src, dst = (ip_text(bits) for bits in struct.unpack_from(">II", packet, 12))
         offset, more = (fragment & 0x1FFF) * 8, fragment & 0x2000
         payload = packet[hlen:total]
         proto = packet[9]
@@ -124,8 +133,8 @@ class Summarizer:
         if total > len(packet):
             suffix += f" [{total - len(packet)} bytes missing]"
         if offset:
-            return f"IP {ip_text(src)} > {ip_text(dst)}: {_PROTO_NAMES.get(proto, f'ip-proto-{proto}')}{suffix}"
-        upper: dict[int, Callable[[int, int, bytes], str]] = {
+            return f"IP {src} > {dst}: {_PROTO_NAMES.get(proto, f'ip-proto-{proto}')}{suffix}"
+        upper: dict[int, Callable[[str, str, bytes], str]] = {
             C.IPPROTO_TCP: self.tcp,
             C.IPPROTO_UDP: udp,
             C.IPPROTO_ICMP: icmp,
@@ -133,15 +142,15 @@ class Summarizer:
         print_upper = upper.get(proto)
         if print_upper is not None:
             return f"IP {print_upper(src, dst, payload)}{suffix}"
-        return f"IP {ip_text(src)} > {ip_text(dst)}: ip-proto-{proto}, length {len(payload)}{suffix}"
+        return f"IP {src} > {dst}: ip-proto-{proto}, length {len(payload)}{suffix}"
 
-    def tcp(self, src: int, dst: int, segment: bytes) -> str:
+    def tcp(self, src: str, dst: str, segment: bytes) -> str:
         """Describe a TCP segment. Sequence numbers count from the connection's first ones, if those are known."""
         if len(segment) < 20:
-            return f"{ip_text(src)} > {ip_text(dst)}: [|tcp]"
+            return f"{src} > {dst}: [|tcp]"
         sport, dport, seq, ack, offset, flags, window, _, urgent = struct.unpack_from(">HHIIBBHHH", segment)
         hlen = (offset >> 4) * 4
-        ends = f"{ip_text(src)}.{sport} > {ip_text(dst)}.{dport}: Flags [{tcp_flags_text(flags)}]"
+        ends = f"{src}.{sport} > {dst}.{dport}: Flags [{tcp_flags_text(flags)}]"
         if hlen < 20 or hlen > len(segment):
             return f"{ends}, bad hdr length {hlen}"
         length = len(segment) - hlen
@@ -162,7 +171,7 @@ class Summarizer:
         parts.append(f"length {length}")
         return ", ".join(parts)
 
-    def _bases(self, src: int, sport: int, dst: int, dport: int, seq: int, ack: int, flags: int) -> tuple[int, int]:
+    def _bases(self, src: str, sport: int, dst: str, dport: int, seq: int, ack: int, flags: int) -> tuple[int, int]:
         """Return the first sequence number of this direction and of the other one (0 if numbers stay absolute)."""
         if not self.relative:
             return 0, 0
@@ -199,18 +208,18 @@ def arp(packet: bytes) -> str:
     return f"ARP, op {op}, length {len(packet)}"
 
 
-def udp(src: int, dst: int, packet: bytes) -> str:
+def udp(src: str, dst: str, packet: bytes) -> str:
     """Describe a UDP datagram, or its first fragment."""
     if len(packet) < 8:
-        return f"{ip_text(src)} > {ip_text(dst)}: [|udp]"
+        return f"{src} > {dst}: [|udp]"
     sport, dport, length = struct.unpack_from(">HHH", packet)
     text = f"UDP, length {length - 8}" if length >= 8 else f"UDP, bad length {length}"
-    return f"{ip_text(src)}.{sport} > {ip_text(dst)}.{dport}: {text}"
+    return f"{src}.{sport} > {dst}.{dport}: {text}"
 
 
-def icmp(src: int, dst: int, packet: bytes) -> str:
+def icmp(src: str, dst: str, packet: bytes) -> str:
     """Describe an ICMP message."""
-    ends = f"{ip_text(src)} > {ip_text(dst)}: ICMP"
+    ends = f"{src} > {dst}: ICMP"
     if len(packet) < 8:
         return f"{ends} [|icmp]"
     kind, code = packet[0], packet[1]

@@ -307,6 +307,6 @@ TARGETS: dict[str, Target] = {
     "dhcp": Target(nametargets.dhcp, ("pystack.dhcp.message", "pystack.dhcp.client", "pystack.dhcp.server", "pystack.dhcp.relay")),
     "names": Target(nametargets.names, ("pystack.dns.authority", "pystack.dns.recursion", "pystack.dns.memory")),
     "expression": Target(expression, ("pystack.pkt.code", "pystack.stepper.expr")),
-    "messages": Target(messages, ("pystack.stepper.dissect.messages.talk", "pystack.stepper.dissect.messages.tls13")),
+    "messages": Target(messages, ("pystack.stepper.dissect.messages.talk", "pystack.stepper.dissect.messages.tls")),
     "nft": Target(nft, ("pystack.nft.blocks", "pystack.nft.commands", "pystack.nft.expressions", "pystack.nft.listing", "pystack.nft.matches", "pystack.nft.words")),
 }  # fmt: skip

@@ -1,24 +1,21 @@
 """Finds the addresses and the TCP header of a captured frame, whatever link it was captured on."""
 
-import ipaddress
 import struct
 from typing import NamedTuple
 
 import pystack_c.const as C
+from pystack.trace import headers
 from pystack.trace.errors import TraceError
-from pystack.trace.summary import tcp_flags_text
+from pystack.trace.headers import IPV4, IPV6, IpPacket, address_text
 
 #: LINKTYPE numbers (draft-ietf-opsawg-pcaplinktype)
 NULL, ETHERNET, LOOP, SLL, SLL2 = 0, 1, 108, 113, 276
 RAW = (12, 14, 101, 228, 229)
-IPV4, IPV6, ARP = C.ETH_P_IP, 0x86DD, C.ETH_P_ARP
-VLAN = (C.ETH_P_8021Q, 0x88A8, 0x9100)
+ARP = C.ETH_P_ARP
 #: the kind of link of bytes that the dissection knows no structure for
 OTHER = 0
 #: the address families that systems write for IPv6 into a null header
 FAMILIES = {2: IPV4, 10: IPV6, 24: IPV6, 28: IPV6, 30: IPV6}
-#: extension headers of IPv6 that only need to be skipped (RFC 8200 section 4)
-EXTENSIONS = (0, 43, 60, 135)
 FIN, SYN, RST, ACK = C.FIN, C.SYN, C.RST, C.ACK
 
 
@@ -78,9 +75,7 @@ def _family(link: int, head: bytes) -> int:
 
 
 def _ethernet(data: bytes, length: int) -> CapturedPacket:
-    at, ethertype, tags = 14, int.from_bytes(data[12:14], "big"), 0
-    while ethertype in VLAN and tags < 4:
-        ethertype, at, tags = int.from_bytes(data[at + 2 : at + 4], "big"), at + 4, tags + 1
+    ethertype, at = headers.payload_of(data)
     found = _network(data, at, ethertype, length, C.LINK_ETHERNET)
     if found.source:
         return found
@@ -94,13 +89,16 @@ def _mac(raw: bytes) -> str:
 def _network(data: bytes, at: int, ethertype: int, length: int, kind: int) -> CapturedPacket:
     inner = data[at:]
     shown = data if kind == C.LINK_ETHERNET else inner
-    if ethertype == IPV4 and len(inner) >= 20 and inner[0] >> 4 == 4:
-        return _ipv4(inner, shown, length - at, kind)
-    if ethertype == IPV6 and len(inner) >= 40 and inner[0] >> 4 == 6:
-        return _ipv6(inner, shown, length - at, kind)
+    packet = None
+    if ethertype == IPV4:
+        packet = headers.ipv4(inner, 0, length - at)
+    elif ethertype == IPV6:
+        packet = headers.ipv6(inner, 0, length - at)
+    if packet is not None:
+        return _ip(packet, inner, shown, kind)
     if ethertype == ARP and len(inner) >= 28:
         # The ends of the arrow are the addresses in the message, so that ARP is between the hosts of the capture.
-        source, target = (str(ipaddress.ip_address(inner[n : n + 4])) for n in (14, 24))
+        source, target = (address_text(inner[n : n + 4]) for n in (14, 24))
         if kind == C.LINK_ETHERNET:
             return CapturedPacket(kind, shown, source, target, None, "")
         return CapturedPacket(OTHER, shown, source, target, None, f"ARP, {source} > {target}, length {length - at}")
@@ -109,35 +107,11 @@ def _network(data: bytes, at: int, ethertype: int, length: int, kind: int) -> Ca
     return CapturedPacket(OTHER, shown, "?", "?", None, f"ethertype {ethertype:#06x}, length {length - at}")
 
 
-def _ipv4(inner: bytes, shown: bytes, wire: int, kind: int) -> CapturedPacket:
-    head, total = (inner[0] & 15) * 4, int.from_bytes(inner[2:4], "big")
-    source, target = (str(ipaddress.ip_address(inner[n : n + 4])) for n in (12, 16))
-    fragment = int.from_bytes(inner[6:8], "big") & 0x3FFF
-    # A frame for segmentation offload may have a total length of 0.
-    end = total if total else wire
+def _ip(packet: IpPacket, inner: bytes, shown: bytes, kind: int) -> CapturedPacket:
     segment = None
-    if inner[9] == C.IPPROTO_TCP and not fragment and 20 <= head <= end:
-        segment = _tcp(inner[head:end], end - head)
-    return CapturedPacket(kind, shown, source, target, segment, "")
-
-
-def _ipv6(inner: bytes, shown: bytes, wire: int, kind: int) -> CapturedPacket:
-    source, target = (str(ipaddress.ip_address(inner[n : n + 16])) for n in (8, 24))
-    payload, proto, at = int.from_bytes(inner[4:6], "big"), inner[6], 40
-    end = 40 + payload if payload else wire
-    for _ in range(8):
-        if proto not in EXTENSIONS or at + 8 > len(inner):
-            break
-        proto, at = inner[at], at + (inner[at + 1] + 1) * 8
-    segment = _tcp(inner[at:end], end - at) if proto == C.IPPROTO_TCP and at < end else None
-    if segment is None:
-        words = f"{source} > {target}: ip-proto-{proto}, length {payload}"
-    else:
-        words = (
-            f"{source}.{segment.sport} > {target}.{segment.dport}: Flags [{tcp_flags_text(segment.flags)}], "
-            f"seq {segment.seq}, ack {segment.ack}, win {segment.window}, length {segment.length}"
-        )
-    return CapturedPacket(kind if kind == C.LINK_ETHERNET else OTHER, shown, source, target, segment, f"IP6 {words}")
+    if packet.proto == C.IPPROTO_TCP and not packet.offset and not packet.more and packet.at <= packet.end:
+        segment = _tcp(inner[packet.at : packet.end], packet.end - packet.at)
+    return CapturedPacket(kind, shown, address_text(packet.source), address_text(packet.target), segment, "")
 
 
 def _tcp(raw: bytes, length: int) -> CapturedSegment | None:

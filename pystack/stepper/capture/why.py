@@ -6,6 +6,7 @@ Everything is inferred from the frames, so each sentence says what was seen, and
 from typing import TYPE_CHECKING, Any
 
 from pystack.stepper.capture.packet import ACK, FIN, RST, SYN
+from pystack.stepper.capture.words import sentences
 from pystack.stepper.explain.base import Explanation, ms
 from pystack.stepper.plot.data import short
 
@@ -50,7 +51,8 @@ def of_frame(timeline: "CaptureTimeline", frame: "Frame") -> Explanation:
             f"The connection is explained by the segments at {sent['judged']}.",
         )
     if segment is None:
-        return Explanation("told", f"{frame.host} sends this to {frame.to}: {short(frame.summary)}.")
+        mechanism, said = sentences(frame)
+        return Explanation(mechanism, f"{frame.host} sends this to {frame.to}: {short(frame.summary)}.", *said)
     mechanism, meaning = _meaning(frame, segment)
     said = [_finding(timeline, entry) for entry in findings]
     if findings:

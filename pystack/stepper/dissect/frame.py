@@ -1,14 +1,15 @@
 """The entry point of a dissection: the link's header, its payload, and the bytes left over at the end."""
 
 import pystack_c.const as C
-from pystack.stepper.dissect import arp, ipv4
+from pystack.stepper.dissect import arp, ipv4, ipv6
 from pystack.stepper.dissect import layout as t
 from pystack.stepper.dissect.tree import Node, Tree
+from pystack.trace.headers import IPV6, MOST_TAGS, VLAN
 
 #: a frame without its checksum has at least this many bytes on the wire (IEEE 802.3 section 4.2.3.3)
 MIN_FRAME = 60
 
-ETHERTYPES = {0x0800: "IPv4", 0x0806: "ARP", 0x8100: "VLAN tag", 0x86DD: "IPv6", 0x88CC: "LLDP"}
+ETHERTYPES = {0x0800: "IPv4", 0x0806: "ARP", 0x8100: "VLAN tag", 0x86DD: "IPv6", 0x88A8: "VLAN tag", 0x88CC: "LLDP"}
 
 _GROUP = 1 << 40
 _LOCAL = 2 << 40
@@ -30,6 +31,12 @@ ETHERNET = t.c.Struct(
     t.field(48, "eth.src", "Source", t.mac, _mac_meaning),
     t.field(16, "eth.type", "Type", t.named(ETHERTYPES, 4), _type_meaning),
 )
+TAG = t.c.Struct(
+    t.field(3, "vlan.priority", "Priority", str, "0: as usual; 1: the lowest; 7: the highest (IEEE 802.1Q)"),
+    t.field(1, "vlan.dei", "Drop eligible", t.flag, t.if_set("a switch that is full may drop it first")),
+    t.field(12, "vlan.id", "VLAN", str, "the virtual network that the frame belongs to"),
+    t.field(16, "vlan.etype", "Type", t.named(ETHERTYPES, 4), _type_meaning),
+)
 
 
 def dissect(data: bytes, link: int = C.LINK_ETHERNET, length: int = 0) -> Tree:
@@ -44,7 +51,8 @@ def dissect(data: bytes, link: int = C.LINK_ETHERNET, length: int = 0) -> Tree:
         return Tree(data, _ethernet(data, cut))
     if link == 0:
         return Tree(data, [t.raw(data, 0, len(data), "data.data", "Data", "of an unknown protocol")] if data else [])
-    layers, used = ipv4.dissect(data, 0, len(data), cut)
+    ip = ipv6 if data[:1] and data[0] >> 4 == 6 else ipv4
+    layers, used = ip.dissect(data, 0, len(data), cut)
     if used < len(data):
         layers.append(t.raw(data, used, len(data), "data.data", "Trailer", "after the end of the packet"))
     return Tree(data, layers)
@@ -58,20 +66,36 @@ def _ethernet(data: bytes, cut: bool) -> list[Node]:
         nodes = [*short.nodes, t.wrong(what, _end(short.nodes, 0), len(data))]
         return [t.header("Ethernet", "eth", nodes, 0, len(data))]
     top = t.header("Ethernet", "eth", nodes, 0, C.ETH_HLEN, f"{nodes[1].text} > {nodes[0].text}")
-    kind = nodes[2].value
-    layers: list[Node] = []
-    used = C.ETH_HLEN
+    layers, kind, at = _tags(data, int(nodes[2].value))  # type: ignore[arg-type]
+    found: list[Node] = []
+    used = at
     if kind == C.ETH_P_IP:
-        layers, used = ipv4.dissect(data, C.ETH_HLEN, len(data), cut)
+        found, used = ipv4.dissect(data, at, len(data), cut)
+    elif kind == IPV6:
+        found, used = ipv6.dissect(data, at, len(data), cut)
     elif kind == C.ETH_P_ARP:
-        layers, used = arp.dissect(data, C.ETH_HLEN, len(data))
-    elif len(data) > C.ETH_HLEN:
-        layers, used = (
-            [t.raw(data, C.ETH_HLEN, len(data), "data.data", "Data", "of an unknown protocol")],
-            len(data),
-        )
+        found, used = arp.dissect(data, at, len(data))
+    elif len(data) > at:
+        found, used = [t.raw(data, at, len(data), "data.data", "Data", "of an unknown protocol")], len(data)
+    layers += found
     _trailer(data, used, top)
     return [top, *layers]
+
+
+def _tags(data: bytes, kind: int) -> tuple[list[Node], int, int]:
+    """Return a layer for each VLAN tag, the type of what follows them, and where it begins."""
+    layers: list[Node] = []
+    at = C.ETH_HLEN
+    while kind in VLAN and len(layers) < MOST_TAGS:
+        try:
+            nodes = t.read(TAG, data, at, min(len(data), at + 4))
+        except t.Truncated as short:
+            what = "the frame ends inside the VLAN tag"
+            nodes = [*short.nodes, t.wrong(what, _end(short.nodes, at), len(data))]
+            return [*layers, t.header("VLAN tag", "vlan", nodes, at, len(data))], 0, len(data)
+        layers.append(t.header("VLAN tag", "vlan", nodes, at, at + 4, f"VLAN {nodes[2].text}"))
+        kind, at = int(nodes[3].value), at + 4  # type: ignore[arg-type]
+    return layers, kind, at
 
 
 def _trailer(data: bytes, used: int, top: Node) -> None:

@@ -12,6 +12,7 @@ import construct as c
 from construct.lib import bytes2bits
 
 from pystack.stepper.dissect.tree import MALFORMED, Node
+from pystack.trace.headers import address_text
 from pystack_c.wire import checksum
 
 Show = Callable[[int], str]
@@ -26,6 +27,7 @@ class Above(NamedTuple):
     missing: int  # the number of its bytes that are not here
     #: dissects an IP packet that this one quotes: (data, base, end) -> its nodes, and where it ends
     quoted: "Callable[[bytes, int, int], tuple[list[Node], int]]"
+    version: int = 4  # of IP
 
     @property
     def whole(self) -> bool:
@@ -197,6 +199,11 @@ def hexa(digits: int) -> Show:
 def address(value: int) -> str:
     """Show a dotted quad."""
     return ".".join(str(byte) for byte in value.to_bytes(4, "big"))
+
+
+def address6(value: int) -> str:
+    """Show an IPv6 address."""
+    return address_text(value.to_bytes(16, "big"))
 
 
 def mac(value: int) -> str:

@@ -50,7 +50,11 @@ def dissect(data: bytes, base: int, end: int, above: t.Above) -> list[Node]:
 
 def _checksum(data: bytes, base: int, length: int, end: int, field: int, above: t.Above) -> str:
     if field == 0:
-        return "not used by the sender (RFC 768)"
+        return (
+            "not used by the sender (RFC 768)"
+            if above.version == 4
+            else "WRONG: UDP over IPv6 needs one (RFC 8200 8.1)"
+        )
     if not above.whole or base + length > end:
         return above.why
     # The pseudo-header has the datagram's own length, which may differ from the packet's.

@@ -3,6 +3,7 @@
 import pystack_c.const as C
 from pystack.dhcp.message import Malformed, read
 from pystack.stepper.records import Frame
+from pystack.trace import headers
 from pystack.visible import one_line
 
 DNS, DHCP_SERVER, DHCP_CLIENT = 53, 67, 68
@@ -53,11 +54,10 @@ def brief(frame: Frame) -> str:
 def _payload(frame: Frame) -> tuple[set[int], bytes]:
     """Return both ports and the payload of a UDP datagram, or no ports."""
     data = frame.data
-    if frame.link == C.LINK_ETHERNET:
-        data = data[C.ETH_HLEN :] if data[12:14] == b"\x08\x00" else b""
-    if len(data) < 28 or data[0] >> 4 != 4 or data[9] != C.IPPROTO_UDP or int.from_bytes(data[6:8], "big") & 0x1FFF:
+    found = headers.find(data, frame.link)
+    if found is None or found.proto != C.IPPROTO_UDP or found.offset or len(data) < found.at + 8:
         return set(), b""
-    at = (data[0] & 15) * 4
+    at = found.at
     ports = {int.from_bytes(data[at : at + 2], "big"), int.from_bytes(data[at + 2 : at + 4], "big")}
     return ports, bytes(data[at + 8 :])
 

@@ -317,10 +317,12 @@ def throughput(timeline: "Timeline", key: str, slots: int = 60) -> Throughput:
 
 def short(summary: str) -> str:
     """Return a frame's summary without the addresses, which a ladder shows anyway, and without the options."""
-    text = summary.removeprefix("IP ")
-    head, separator, rest = text.partition(": ")
-    if separator and " > " in head:
-        text = rest
+    text = re.sub(r"^IP6? ", "", summary)
+    # An IPv6 address such as :: may end before ": ", too.
+    stop = text.find(": ", max(text.find(" > "), 0))
+    if stop >= 0 and " > " in text[:stop]:
+        text = text[stop + 2 :]
     text = re.sub(r", options \[[^][]*\]", "", text)
     text = re.sub(r"Flags \[([^][]*)\]", r"[\1]", text)
-    return text.removeprefix("ICMP ").removeprefix("ARP, ").replace(", length ", ", len ").replace(",", "")
+    text = re.sub(r"^(ICMP |ICMP6, |ARP, )", "", text)
+    return text.replace(", length ", ", len ").replace(",", "")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pystack.stepper.records import Frame
     from pystack.stepper.timeline import Timeline
 
-_ENDS = re.compile(r"IP (\S+) > (\S+):")
+_ENDS = re.compile(r"IP6? (\S+) > (\S+):")
 #: a time between two rows is a gap if it is so many times the usual one
 UNUSUAL = 4
 #: to scale, a time between two rows is broken off if it is so much of the whole, and then it is drawn as so much of the height

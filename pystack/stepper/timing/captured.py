@@ -13,6 +13,7 @@ from pystack.stepper.timing.index import Lookup
 from pystack.stepper.timing.path import Path, PathError, Span
 from pystack.stepper.timing.talk import AGAIN, CLIENT, SEARCHED, SERVER, CapturedTalk, TalkSegment, talk_of
 from pystack.stepper.timing.tls import Handshakes
+from pystack.trace import headers
 
 MS = 1_000_000
 #: an acknowledgement is delayed, and a timer has expired, if nothing arrived for so long before
@@ -237,7 +238,7 @@ class CaptureWalk:
         )
 
     def too_large(self, one: TalkSegment, last: int) -> bool:
-        """Return True if ICMP said, since the last copy of a segment, that it was too large (type 3, code 4: RFC 1191 4)."""
+        """Return True if ICMP said, since the last copy of a segment, that it was too large (RFC 1191 4, RFC 8201 4)."""
         frames = self.talk.timeline.frames
         first = max(self.seen[last].frame if last >= 0 else one.frame, one.frame - NEARBY)
         return any(_needs_fragments(frames[number].data, frames[number].link) for number in range(first, one.frame))
@@ -352,11 +353,13 @@ class CaptureWalk:
 
 
 def _needs_fragments(data: bytes, link: int) -> bool:
-    at = C.ETH_HLEN if link == C.LINK_ETHERNET else 0
-    if at and data[12:14] != b"\x08\x00" or len(data) < at + 20 or data[at + 9] != C.IPPROTO_ICMP:
+    """Return True for ICMP's report that a packet was too large: type 3, code 4, and type 2 of ICMPv6 (RFC 4443 3.2)."""
+    found = headers.find(data, link)
+    if found is None or found.offset:
         return False
-    at += (data[at] & 15) * 4
-    return data[at : at + 2] == b"\x03\x04"
+    if found.proto == headers.ICMPV6:
+        return data[found.at : found.at + 1] == b"\x02"
+    return found.proto == C.IPPROTO_ICMP and data[found.at : found.at + 2] == b"\x03\x04"
 
 
 def end_of(talk: CapturedTalk) -> int:

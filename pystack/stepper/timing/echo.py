@@ -7,23 +7,17 @@ from collections.abc import Iterable
 
 import pystack_c.const as C
 from pystack.stepper.timeline import Timeline
+from pystack.trace import headers
 
-IPV4, IPV6 = 0x0800, 0x86DD
 TIMESTAMPS, LENGTH = 8, 10
 
 
 def timestamps(data: bytes, link: int) -> tuple[int, int] | None:
     """Return the timestamp of a TCP segment and the one that it echoes, or None: it has none."""
-    at = C.ETH_HLEN if link == C.LINK_ETHERNET else 0
-    version = data[at] >> 4 if len(data) > at else 0
-    if at and int.from_bytes(data[12:14], "big") != (IPV4 if version == 4 else IPV6):
+    found = headers.find(data, link)
+    if found is None or found.proto != C.IPPROTO_TCP or found.offset:
         return None
-    if version == 4 and len(data) >= at + 20 and data[at + 9] == C.IPPROTO_TCP:
-        at += (data[at] & 15) * 4
-    elif version == 6 and len(data) >= at + 40 and data[at + 6] == C.IPPROTO_TCP:
-        at += 40
-    else:
-        return None
+    at = found.at
     end = at + (data[at + 12] >> 4) * 4 if len(data) >= at + 20 else 0
     at += 20
     while at + LENGTH <= min(end, len(data)) and data[at]:

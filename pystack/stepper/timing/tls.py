@@ -11,6 +11,7 @@ from pystack.stepper.keys import ConnKey
 from pystack.stepper.records import Entry, Frame
 from pystack.stepper.timeline import Timeline
 from pystack.stepper.timing.index import Lookup
+from pystack.trace import headers
 
 CHANGE_CIPHER, ALERT, HANDSHAKE, TEXT = 20, 21, 22, 23
 CLIENT_HELLO, SERVER_HELLO = 1, 2
@@ -112,10 +113,9 @@ class Handshakes:
         """Return the connection that sends a segment with these ends, as `segment` returns them, or ""."""
         conn = self._conns.get(ends)
         if conn is None:
-            source, target = (
-                f"{'.'.join(map(str, ends[4 * n : 4 * n + 4]))}:{int.from_bytes(ends[8 + 2 * n : 10 + 2 * n], 'big')}"
-                for n in range(2)
-            )
+            half = (len(ends) - 4) // 2
+            source = headers.end_text(ends[:half], int.from_bytes(ends[-4:-2], "big"))
+            target = headers.end_text(ends[half:-4], int.from_bytes(ends[-2:], "big"))
             conn = self._conns[ends] = self._senders().get((source, target), "")
         return conn
 
@@ -156,24 +156,16 @@ class Handshakes:
 
 
 def segment(frame: Frame) -> tuple[bytes, int, int] | None:
-    """Return the addresses and ports of a TCP segment over IPv4 (source and destination address, then both ports), the number of its first byte and its length; or None."""
+    """Return the addresses and ports of a TCP segment (source and destination address, then both ports), the number of its first byte and its length; or None."""
     data = frame.front
-    at = C.ETH_HLEN if frame.link == C.LINK_ETHERNET else 0
-    if at and data[12:14] != b"\x08\x00":
+    found = headers.find(data, frame.link, frame.length)
+    if found is None or found.proto != C.IPPROTO_TCP or found.offset or found.more:
         return None
-    head = (data[at] & 15) * 4 if len(data) > at else 0
-    tcp = at + head
-    if (
-        head < 20
-        or len(data) < tcp + 20
-        or data[at] >> 4 != 4
-        or data[at + 9] != C.IPPROTO_TCP
-        or data[at + 6] & 0x1F
-        or data[at + 7]
-    ):
+    tcp = found.at
+    if len(data) < tcp + 20:
         return None
-    length = int.from_bytes(data[at + 2 : at + 4], "big") - head - (data[tcp + 12] >> 4) * 4
-    ends = data[at + 12 : at + 20] + data[tcp : tcp + 4]
+    length = found.end - tcp - (data[tcp + 12] >> 4) * 4
+    ends = found.source + found.target + data[tcp : tcp + 4]
     return ends, int.from_bytes(data[tcp + 4 : tcp + 8], "big") + (data[tcp + 13] >> 1 & 1), length
 
 

@@ -13,7 +13,7 @@ from pystack.stepper.dissect.messages.http1 import Http1
 from pystack.stepper.dissect.messages.http2 import Http2
 from pystack.stepper.dissect.messages.mongodb import Mongo
 from pystack.stepper.dissect.messages.postgres import Postgres
-from pystack.stepper.dissect.messages.tls13 import Tls
+from pystack.stepper.dissect.messages.tls import Tls
 from pystack.stepper.dissect.messages.websocket import WebSocket
 from pystack.stepper.messages import MOST_FRAMES, MOST_NODES
 

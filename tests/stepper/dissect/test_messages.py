@@ -22,8 +22,8 @@ from pystack.stepper import Timeline, messages, text
 from pystack.stepper.dissect import MALFORMED
 from pystack.stepper.dissect.messages import CHOICES, TalkReader
 from pystack.stepper.dissect.messages.bson import Damaged, Document
+from pystack.stepper.dissect.messages.ciphers import read_keys
 from pystack.stepper.dissect.messages.http1 import Http1
-from pystack.stepper.dissect.messages.tls13 import read_keys
 from pystack.stepper.search import search
 from pystack.stepper.streams import Payload, StreamSide
 from pystack.stepper.tui import ladder

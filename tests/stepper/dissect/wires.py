@@ -204,7 +204,7 @@ def postgres():
         return _postgres(folder)
 
 
-def _postgres(folder):
+def _postgres(folder, context=None):
     import asyncio
 
     import asyncpg
@@ -228,6 +228,9 @@ def _postgres(folder):
     ]
     subprocess.run([*words, "--no-sync"], check=True, timeout=120, capture_output=True, **who)
     words = [f"{binaries}/postgres", "-D", f"{folder}/data", "-h", "127.0.0.1", "-p", str(port), "-k", folder, "-F"]
+    if context is not None:
+        os.chown(f"{folder}/key", user.pw_uid, user.pw_gid)
+        words += ["-c", "ssl=on", "-c", f"ssl_cert_file={folder}/cert", "-c", f"ssl_key_file={folder}/key"]
     with running(words, **who), relayed(port) as relay:
         queries = (
             "SELECT 1 AS one, NULL AS nothing, 'text' AS word",
@@ -246,11 +249,19 @@ def _postgres(folder):
         while subprocess.run([*command, "-c", "SELECT 1"], env=env, capture_output=True, timeout=30).returncode:
             assert time.monotonic() < ready
             time.sleep(0.1)
-        subprocess.run(command, input=script.encode(), env=env, check=True, timeout=30, capture_output=True)
+        if context is not None:
+            del relay.said[:]
+        else:
+            subprocess.run(command, input=script.encode(), env=env, check=True, timeout=30, capture_output=True)
 
         async def ask():
             conn = await asyncpg.connect(
-                host="127.0.0.1", port=relay.port, user="postgres", password="secret", database="postgres", ssl=False
+                host="127.0.0.1",
+                port=relay.port,
+                user="postgres",
+                password="secret",
+                database="postgres",
+                ssl=context or False,
             )
             statement = await conn.prepare("SELECT $1::int + n AS sum FROM generate_series(1, 3) AS n")
             assert [row["sum"] for row in await statement.fetch(10)] == [11, 12, 13]
@@ -262,49 +273,88 @@ def _postgres(folder):
         return list(relay.said)
 
 
+def certificate(folder):
+    """Make a key and a certificate with openssl. Returns the options of its servers."""
+    words = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-subj",
+        "/CN=server",
+    ]
+    made = ["-keyout", f"{folder}/key", "-out", f"{folder}/cert"]
+    subprocess.run([*words, *made], check=True, timeout=60, capture_output=True)
+    return ["-key", f"{folder}/key", "-cert", f"{folder}/cert"]
+
+
 @cache
 def tls(suite):
     """openssl's server, asked by curl. Returns what they said, and curl's keys."""
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
-        command = [
-            "openssl",
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-            "-subj",
-            "/CN=server",
-        ]
-        subprocess.run(
-            [*command, "-keyout", f"{folder}/key", "-out", f"{folder}/cert"],
-            check=True,
-            timeout=60,
-            capture_output=True,
-        )
         server = [
             "openssl",
             "s_server",
             "-accept",
             f"127.0.0.1:{port}",
-            "-tls1_3",
-            "-ciphersuites",
-            suite,
             "-groups",
             "P-384",
             "-www",
+            *certificate(folder),
         ]
-        with (
-            running([*server, "-key", f"{folder}/key", "-cert", f"{folder}/cert"], stdin=subprocess.DEVNULL),
-            relayed(port) as relay,
-        ):
-            ask = ["curl", "-sk", f"https://127.0.0.1:{relay.port}/", "-o", os.devnull]
+        new = suite.startswith("TLS_")
+        # openssl takes tags of 8 bytes for insecure
+        weak = f"{'DEFAULT' if new else suite}:@SECLEVEL=0"
+        chosen = ["-tls1_3", "-ciphersuites", suite] if new else ["-tls1_2"]
+        server += [*chosen, "-cipher", weak]
+        wanted = ["--ciphers", weak, *(["--tls13-ciphers", suite] if new else [])]
+        with running(server, stdin=subprocess.DEVNULL), relayed(port) as relay:
+            ask = ["curl", "-sk", *wanted, f"https://127.0.0.1:{relay.port}/", "-o", os.devnull]
             subprocess.run(ask, check=True, timeout=30, env={**os.environ, "SSLKEYLOGFILE": f"{folder}/log"})
             with open(f"{folder}/log", "rb") as file:
                 return list(relay.said), file.read()
+
+
+@cache
+def resumed(version, early=b"", agrees=True):
+    """openssl's server and client: a connection, and a second one with the session of the first, perhaps with early data."""
+    port = free_port()
+    request = b"GET / HTTP/1.0\r\n\r\n"
+    with tempfile.TemporaryDirectory() as folder:
+        server = ["openssl", "s_server", "-accept", f"127.0.0.1:{port}", version, "-www", *certificate(folder)]
+        server += ["-early_data"] if agrees and version == "-tls1_3" else []
+        client = ["openssl", "s_client", "-ign_eof", "-keylogfile", f"{folder}/log", version, "-connect"]
+        with running(server, stdin=subprocess.DEVNULL), relayed(port) as relay:
+            for number, options in enumerate((["-sess_out", f"{folder}/session"], ["-sess_in", f"{folder}/session"])):
+                if number and early:
+                    with open(f"{folder}/early", "wb") as file:
+                        file.write(early)
+                    options += ["-early_data", f"{folder}/early"]
+                words = [*client, f"127.0.0.1:{relay.port}", *options]
+                subprocess.run(words, input=request, check=True, timeout=30, capture_output=True)
+            with open(f"{folder}/log", "rb") as file:
+                return list(relay.said), file.read()
+
+
+@cache
+def postgres_tls(version):
+    """PostgreSQL asked by asyncpg over TLS, which follows an SSLRequest. Returns what they said, and the keys."""
+    import ssl
+
+    with tempfile.TemporaryDirectory() as folder:
+        certificate(folder)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.minimum_version = context.maximum_version = version
+        context.keylog_filename = f"{folder}/log"
+        said = _postgres(folder, context)
+        with open(f"{folder}/log", "rb") as file:
+            return said, file.read()
 
 
 @cache

@@ -1,5 +1,7 @@
 """PostgreSQL's protocol, version 3 (its manual, "Frontend/Backend Protocol"). In it, the client is the frontend."""
 
+from collections.abc import Callable
+
 from pystack.stepper.dissect import layout as t
 from pystack.stepper.dissect.messages.base import Bad, FieldReader, StreamMessage, StreamParser, StreamPiece, words
 from pystack.stepper.dissect.tree import Node
@@ -44,8 +46,10 @@ class Postgres(StreamParser):
 
     protocol, title = "pgsql", "PostgreSQL"
 
-    def __init__(self, client: int = 0, startup: bool = True):
+    def __init__(self, client: int = 0, startup: bool = True, secure: Callable[[int], StreamParser] | None = None):
+        """`secure` makes the parser of TLS for the way of the client, after the server has agreed to it."""
         super().__init__(client)
+        self.secure = secure
         self.startup = startup  # the next message of the client has no type
         self.asked = 0  # the request that the server answers with one byte
         self.auth = 0  # the last request for a password
@@ -101,11 +105,13 @@ class Postgres(StreamParser):
     def _answer(self, data: bytes, fields: FieldReader) -> str:
         abbrev = "pgsql.ssl_response" if self.asked == SSL else "pgsql.gssenc_response"
         what = "TLS" if self.asked == SSL else "encryption by GSSAPI"
-        self.asked = 0
         yes = data != b"N"
         fields.raw(1, abbrev, "Answer", chr(data[0]), f"{what} follows" if yes else f"no {what}")
+        asked, self.asked = self.asked, 0
         if not yes:
             return f"no {what}"
+        if asked == SSL and self.secure is not None:
+            self.becomes = self.secure(self.client)
         self.hidden = True
         return f"{what} begins, so the messages after it are encrypted"
 

@@ -3,15 +3,18 @@
 The content decides, because programs use any port. PostgreSQL's own port helps if the beginning of a connection is missing.
 """
 
+from collections.abc import Callable
+
 from pystack.stepper.dissect.application import METHODS
 from pystack.stepper.dissect.layout import wrong
 from pystack.stepper.dissect.messages import mongodb, postgres
 from pystack.stepper.dissect.messages.base import KEPT, Bad, StreamMessage, StreamParser, StreamPiece
+from pystack.stepper.dissect.messages.ciphers import Keys
 from pystack.stepper.dissect.messages.http1 import Http1, request_line, status_line
 from pystack.stepper.dissect.messages.http2 import PREFACE, Http2
 from pystack.stepper.dissect.messages.mongodb import Mongo
 from pystack.stepper.dissect.messages.postgres import Postgres
-from pystack.stepper.dissect.messages.tls13 import CLIENT_HELLO, Keys, Tls
+from pystack.stepper.dissect.messages.tls import CLIENT_HELLO, Tls
 from pystack.stepper.dissect.messages.websocket import WebSocket
 
 #: the protocols that a user can choose for a port, with Wireshark's names ("Decode as")
@@ -36,23 +39,32 @@ class Unknown(StreamParser):
         for rule, make in _RULES:
             answer = rule(data)
             if answer:
-                return make(way)
+                return make(way, self)
             answers.append(answer)
         if self.keys and data[:1] == b"\x16":
             hello = len(data) >= 6 and data[1] == 3 and data[5] == CLIENT_HELLO
             answers.append(None if len(data) < 6 else hello)
             if hello:
-                ports = self.ports if way == 0 else self.ports[::-1]
-                return Tls(way, self.keys, TalkReader((ports[0], ports[1])))
+                return self.secure(way)
         answer = _answer_of_http(data)
         if answer:
-            return Http1(1 - way, Unknown)
+            return Http1(1 - way, self.again)
         answers.append(answer)
         if POSTGRES_PORT in self.ports and _postgres_later(data, self.ports[way] == POSTGRES_PORT):
-            return Postgres(way if self.ports[way] != POSTGRES_PORT else 1 - way, startup=False)
+            return Postgres(way if self.ports[way] != POSTGRES_PORT else 1 - way, False, self.secure)
         waits = None in answers or (len(data) < 5 and POSTGRES_PORT in self.ports)
         self.looked[way] = None if waits and len(data) < KEPT else False
         return None
+
+    def secure(self, way: int) -> StreamParser:
+        """Return the parser of TLS, for the way of its client."""
+        ports = self.ports if way == 0 else self.ports[::-1]
+        # Inside, there are no keys: TLS in TLS stays as it is.
+        return Tls(way, self.keys, TalkReader((ports[0], ports[1])))
+
+    def again(self) -> StreamParser:
+        """Return the parser of a connection that begins in this one, such as after a CONNECT."""
+        return Unknown(self.ports, self.keys)
 
     @property
     def hopeless(self) -> bool:
@@ -69,7 +81,8 @@ class TalkReader:
         `keys` are those of TLS connections, by client random.
         """
         self.ports = ports
-        self.parser: StreamParser | None = chosen_parser(chosen) if chosen else Unknown(ports, keys)
+        unknown = Unknown(ports, keys)
+        self.parser: StreamParser | None = chosen_parser(chosen, unknown) if chosen else unknown
         self.held = (bytearray(), bytearray())
         self.starts = [0, 0]  # the place in the stream of the first byte that is held
         self.skip = [0, 0]  # bytes of a large message that are still to come
@@ -157,15 +170,15 @@ class TalkReader:
         return StreamMessage(self.parser.protocol, self.parser.title, f"malformed: {why}", nodes, start, start + 1, way)
 
 
-def chosen_parser(name: str) -> StreamParser | None:
+def chosen_parser(name: str, unknown: Unknown) -> StreamParser | None:
     """Return the protocol that a user has chosen, or None for "none"."""
     if name == "websocket":
         return WebSocket(extensions="permessage-deflate")
     if name == "http":
-        return _make_http1(0)
+        return Http1(0, unknown.again)
     makers: dict[str, type[StreamParser]] = {"http2": Http2, "mongo": Mongo}
     if name == "pgsql":
-        return Postgres()
+        return Postgres(secure=unknown.secure)
     return makers[name]() if name in makers else None
 
 
@@ -222,13 +235,14 @@ def _postgres_later(data: bytearray, server: bool) -> bool:
     return 5 <= at <= 1 << 20
 
 
-def _make_http1(client: int) -> StreamParser:
-    return Http1(client, Unknown)
-
-
 def _mongo(data: bytearray) -> bool | None:
     return mongodb.plausible(data)
 
 
 #: the rules, and what makes the protocol's parser for the way of the client
-_RULES = ((_http2, Http2), (_http1, _make_http1), (_postgres, Postgres), (_mongo, Mongo))
+_RULES: tuple[tuple[Callable[[bytearray], bool | None], Callable[[int, Unknown], StreamParser]], ...] = (
+    (_http2, lambda way, _: Http2(way)),
+    (_http1, lambda way, unknown: Http1(way, unknown.again)),
+    (_postgres, lambda way, unknown: Postgres(way, secure=unknown.secure)),
+    (_mongo, lambda way, _: Mongo(way)),
+)
