@@ -349,7 +349,8 @@ def _meaning(
         return "silence", "no answer came in time, or the connection failed", "RFC 1034 5.3.3"
     if isinstance(found, _Zone):
         glue = sum(len(addresses) for addresses in found.addresses.values())
-        names = f"{len(found.servers)} name servers, and {glue} of their addresses (glue)"
+        one = len(found.servers) == 1
+        names = f"{len(found.servers)} name {'server' if one else 'servers'}, and {glue} of {'its' if one else 'their'} addresses (glue)"
         return "refer", f"the server of {zone.name} refers to the zone {found.name}, with {names}", "RFC 1034 4.2.1"
     if isinstance(found, Negative):
         what = "there is no such name" if found.rcode == dns.rcode.NXDOMAIN else "the name has no such record"
@@ -357,7 +358,7 @@ def _meaning(
     if isinstance(found, dns.rrset.RRset):
         if found.rdtype != rdtype:
             return "alias", f"the name is an alias of {found[0].target}, which is looked up next", "RFC 1034 3.6.2"
-        return "answer", f"the server knows {len(found)} records, for {found.ttl} s", "RFC 1034 5.3.3"
+        return "answer", f"the server knows {len(found)} {'record' if len(found) == 1 else 'records'}, for {found.ttl} s", "RFC 1034 5.3.3"
     return (
         "lame",
         f"the answer cannot be used: {dns.rcode.to_text(reply.rcode())} without records in the zone",

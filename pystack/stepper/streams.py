@@ -72,8 +72,12 @@ def payload(data: bytes, link: int) -> Payload | None:
 
 
 def conversations(timeline: "Timeline", first: int = 0, last: "int | None" = None) -> list[StreamTalk]:
-    """Return the conversations of TCP and UDP in these frames, in the order in which they begin."""
+    """Return the conversations of TCP and UDP in these frames, in the order in which they begin.
+
+    A router sends a packet once more, as a frame of its own. Only the frames of the first sender of each way count.
+    """
     known: dict[tuple[str, frozenset[str]], StreamTalk] = {}
+    senders: dict[tuple[int, int], str] = {}
     for index in range(first, len(timeline.frames) if last is None else last):
         frame = timeline.frames[index]
         found = payload(frame.data, frame.link)
@@ -87,8 +91,9 @@ def conversations(timeline: "Timeline", first: int = 0, last: "int | None" = Non
                 continue
             talk = StreamTalk(len(known), found.protocol, found.source, found.target, [0, 0], [0, 0], time, time, index)
         way = int(found.source != talk.client)
-        talk.frames[way] += 1
-        talk.data[way] += len(found.data)
+        if senders.setdefault((talk.number, way), frame.host) == frame.host:
+            talk.frames[way] += 1
+            talk.data[way] += len(found.data)
         known[key] = talk._replace(end=time)
     return list(known.values())
 

@@ -70,6 +70,7 @@ def messages(frame: Frame) -> list[str]:
 def story(timeline: Timeline) -> Iterator[str]:
     """Yield every frame with its reasons, and every other decision with its time."""
     told = -1
+    width = max(4, *(len(lane) for lane in timeline.lanes))
     for entry in timeline.events:
         kind = str(entry.kind)
         if kind == "frame.out" or (kind == "frame.in" and timeline.frames[entry.frame].outside):
@@ -79,7 +80,7 @@ def story(timeline: Timeline) -> Iterator[str]:
                 yield one_line(frame_line(frame))
                 yield from (one_line(f"{'':6}{message}") for message in messages(frame))
         if kind not in QUIET:
-            yield one_line(f"{'':6}{seconds(timeline, entry.time)} {entry.host:4} {kind:16} {entry.text()}")
+            yield one_line(f"{'':6}{seconds(timeline, entry.time)} {entry.host:{width}} {kind:16} {entry.text()}")
 
 
 def changes(timeline: Timeline, index: int) -> list[str]:

@@ -5,8 +5,9 @@ import time
 
 import pytest
 
-from pystack.stepper import Timeline, scenarios, search, streams
+from pystack.stepper import Timeline, messages, scenarios, search, streams
 from pystack.stepper.changed import last_change
+from pystack.stepper.web import data
 from pystack.trace import pcapng
 from tests.stepper.test_command import run
 from tests.support import build
@@ -126,6 +127,33 @@ def test_what_both_sides_of_http_said():
     assert said[0] == b"GET / HTTP/1.0\r\nHost: b\r\n\r\n" and not cut
     assert said[1].startswith(b"HTTP/1.0 200 OK\r\nContent-Length: 5000\r\n\r\n0000000\n") and len(said[1]) > 5000
     assert talk.data == [len(said[0]), len(said[1])]
+
+
+def test_a_packet_that_a_router_passes_on_counts_once():
+    """The gateway and each router send a packet again, so the recording has it several times."""
+    timeline = scenarios.get("post").timeline()
+    talks = streams.conversations(timeline)
+    asked, upload = talks[0], talks[2]
+    assert (asked.protocol, asked.frames, asked.data) == ("UDP", [1, 1], [38, 54])
+    own = [
+        entry
+        for entry in timeline.events
+        if entry.kind == "tcp.out" and upload.client in entry.conn and upload.server in entry.conn
+    ]
+    sent = [[entry for entry in own if (entry.host == "client") == (way == 0)] for way in (0, 1)]
+    assert upload.frames == [len(entries) for entries in sent]
+    assert upload.data == [sum(entry.fields["length"] for entry in entries) for entries in sent]
+
+
+def test_an_arrow_of_dns_says_its_question_once():
+    """The control: of HTTP/2, what the message says stands beside the arrow."""
+    timeline = scenarios.get("dns-recursion").timeline()
+    labels = [data._frame(frame)["label"] for frame in timeline.frames]
+    asked = [label for label in labels if label.startswith("DNS: question: ")]
+    assert len(asked) >= 4 and all(label.count("DNS") == 1 for label in labels if "DNS" in label)
+    pytest.importorskip("h2")
+    told = [frame for frame in scenarios.get("http2").timeline().frames if messages.beside(frame)]
+    assert told and all(messages.beside(frame) in data._frame(frame)["label"] for frame in told)
 
 
 def test_retransmissions_and_lost_segments_are_said_once(timeline):

@@ -32,6 +32,11 @@ export function clear(node: Element, ...children: Child[]): void {
   node.replaceChildren(...(children.filter((child) => child || child === 0 || child === "") as (Node | string)[]));
 }
 
+/** Return a text whose `code` is between backticks, as stories and hints have it. */
+export function withCode(text: string): Node[] {
+  return text.split("`").map((part, index) => (index % 2 ? h("code", {}, part) : document.createTextNode(part)));
+}
+
 /** The sites of the rules (pystack/stepper/links.py). A link in the page may lead to no other site. */
 const RULES = ["www.rfc-editor.org", "datatracker.ietf.org", "man7.org", "man.freebsd.org", "docs.kernel.org"].map((host) => `https://${host}/`);
 

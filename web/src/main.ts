@@ -1,7 +1,7 @@
 // The web stepper: buttons, keys and panes, and the store that they share.
 import "uplot/dist/uPlot.min.css";
 import "./style.css";
-import { clear, h } from "./dom";
+import { clear, h, withCode } from "./dom";
 import { EmbeddedSource, embeddedData } from "./embedded";
 import { seconds } from "./format";
 import { Layout } from "./layout";
@@ -233,7 +233,7 @@ class App implements Context {
       : "The licences of the packages in this page are at the head of its script.";
     const { title, question, story } = this.store.overview;
     return h("div", { class: "help", hidden: true, onclick: () => this.toggleHelp() },
-      h("div", {}, title && h("h2", {}, title), question && h("p", {}, h("b", {}, question)), story && h("p", {}, story), h("table", {}, ...rows), h("p", { class: "hint" }, licences)));
+      h("div", {}, title && h("h2", {}, title), question && h("p", {}, h("b", {}, question)), story && h("p", {}, ...withCode(story)), h("table", {}, ...rows), h("p", { class: "hint" }, licences)));
   }
 
   private toggleHelp(): void {
@@ -270,6 +270,7 @@ class App implements Context {
     this.say("");
     this.why.show(view);
     this.lesson?.show(view);
+    this.key = this.tcb.follow(view);
     this.layout.show(view);
     this.remember();
   }
@@ -290,9 +291,7 @@ class App implements Context {
   async start(): Promise<void> {
     const wanted = new URLSearchParams(location.hash.slice(1));
     const event = (await this.placeIn(wanted)) ?? this.store.overview.begin ?? -1;
-    for (const name of (wanted.get("panes") ?? "").split(",")) if (name) this.layout.open(name);
-    const zoomed = this.layout.places.find((place) => place.name === wanted.get("zoom"));
-    if (zoomed) this.layout.zoom(zoomed);
+    this.openPanes(wanted);
     await this.store.goto(Number.isInteger(event) ? event : -1);
     this.ready = true;
     document.documentElement.dataset.ready = this.beginner ? "beginner" : "expert";
@@ -300,8 +299,19 @@ class App implements Context {
     addEventListener("hashchange", () => void this.follow(), { signal: this.closing.signal });
   }
 
+  private openPanes(wanted: URLSearchParams): void {
+    for (const name of (wanted.get("panes") ?? "").split(",")) if (name) this.layout.open(name);
+    const zoomed = this.layout.places.find((place) => place.name === wanted.get("zoom"));
+    if (zoomed && zoomed.name !== this.layout.zoomed()) this.layout.zoom(zoomed);
+  }
+
+  /** Go where another address of this page leads, which the user pasted into the address bar. */
   private async follow(): Promise<void> {
-    const event = await this.placeIn(new URLSearchParams(location.hash.slice(1)));
+    const wanted = new URLSearchParams(location.hash.slice(1));
+    const layout = wanted.get("layout");
+    if ((layout === "beginner" || layout === "expert") && (layout === "beginner") !== this.beginner) return location.reload();
+    this.openPanes(wanted);
+    const event = await this.placeIn(wanted);
     if (event !== null && event !== this.store.position) await this.store.goto(event);
   }
 

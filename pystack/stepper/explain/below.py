@@ -272,7 +272,20 @@ def timer(look: Look) -> Explanation:
         "arp": "no answer to the ARP request arrived, so ARP asks again or gives up (RFC 1122 2.3.2.1)",
         "reassembly": "not all fragments arrived in time, so the others are dropped (RFC 1122 3.3.2)",
     }.get(name, look.entry.reason)
-    return Explanation(mechanism, f"The {name} timer of {look.host} expired: {says}.")
+    waits = _waits_for_ack(look) if name == "delayed-ack" else []
+    return Explanation(mechanism, f"The {name} timer of {look.host} expired: {says}.", *waits)
+
+
+def _waits_for_ack(look: Look) -> list[str]:
+    """If Nagle's algorithm made the other side wait for this delayed acknowledgement, say so."""
+    peer_conn = look.peer_conn()
+    held = look.last("tcp.hold", "tcp.out", conn=peer_conn, reach=400) if peer_conn else None
+    if held is None or held.kind != "tcp.hold" or str(held.fields["by"]).split(", ")[0] != "nagle":
+        return []
+    return [
+        f"{look.peer()} has waited for it for {look.ago(held)}: Nagle's algorithm holds {held.fields['length']} bytes back until it arrives "
+        "(RFC 9293 3.7.4, RFC 896). Each side waited for the other."
+    ]
 
 
 def balance(look: Look) -> Explanation:

@@ -74,7 +74,7 @@ def mtu(look: Look) -> Explanation:
     text = f"Search for the path MTU ({action}, {size} bytes): {look.entry.text()}."
     if action == "search" and "retransmissions" in look.entry.reason:
         text = (
-            f"Black hole: {look.tcb.get('retries', 0)} retransmissions of full segments got no answer, and no router reported anything. "
+            f"Black hole: the retransmission timer expired {look.tcb.get('retries', 0)} times in a row, and no router reported anything. "
             f"So {look.host} suspects that the path swallows large packets, and goes on with packets of {size} bytes (RFC 4821 7.7)."
         )
     return Explanation("pmtud", text)

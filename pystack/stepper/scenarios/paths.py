@@ -99,9 +99,9 @@ def routing(net: Network) -> None:
 )
 def pmtud_blackhole(net: Network) -> None:
     """The link between r1 and r2 carries packets of 1,400 bytes, and a filter swallows the ICMP messages of r1. So the handshake works, but
-    each full segment of a is dropped, and a is not told why. The retransmission timer expires again and again, and the timeout doubles. After the
-    third one, a guesses that the path swallows large packets, and tries smaller segments (RFC 4821). They arrive, after 1 + 2 + 4 = 7 or 15 timeouts, and
-    a searches upwards from there. With set=a:tcp_mtu_probing=0 in a branch, nothing arrives within
+    each full segment of a is dropped, and a is not told why. The retransmission timer expires four times, and the timeout doubles each time. Three
+    retransmissions got no answer by then, so a guesses that the path swallows large packets, and tries smaller segments (RFC 4821). They arrive. The stall
+    lasts 1 + 2 + 4 + 8 = 15 times the first timeout, and a searches upwards from there. With set=a:tcp_mtu_probing=0 in a branch, nothing arrives within
     a minute.
     """
     nodes = chain(net, (1500, 1400, 1500), tcp_mtu_probing=1, tcp_tlp=False)

@@ -298,7 +298,11 @@ def _frame(frame: Any) -> dict[str, Any]:
     tree = messages.tree(frame)
     above = next((layer for layer in tree.layers if layer.abbrev in PROTOCOLS), None)
     label = plot.short(frame.summary)
-    said = "; ".join(text for text in ("" if above is None else above.line, messages.beside(frame)) if text)
+    # the layer of DNS and the words about the datagram say the same
+    parts = [above.line] if above is not None else []
+    if above is None or above.abbrev != "dns":
+        parts.append(messages.beside(frame))
+    said = "; ".join(text for text in parts if text)
     if said:
         label = said if label.startswith("UDP") else f"{said}  {label}"
     return {

@@ -34,7 +34,5 @@ export function confirmed(question: string, yes: string): Promise<boolean> {
   });
 }
 
-/** Return a line with `code` between backticks, as hints and grades have it. */
-export function line(text: string): Node[] {
-  return text.split("`").map((part, index) => (index % 2 ? h("code", {}, part) : document.createTextNode(part)));
-}
+/** Hints and grades have their code between backticks. */
+export { withCode as line } from "../dom";

@@ -1,5 +1,5 @@
 // The beginner's words: the question, one button for the next step, and what to try.
-import { clear, h } from "../dom";
+import { clear, h, withCode } from "../dom";
 import { scenarioPage } from "../places";
 import type { View } from "../store";
 import { Compared } from "./compared";
@@ -35,7 +35,7 @@ export class Lesson {
       "div",
       { class: "lesson" },
       this.question,
-      overview.story && h("details", { class: "lesson-story" }, h("summary", {}, "The story"), h("p", {}, overview.story)),
+      overview.story && h("details", { class: "lesson-story" }, h("summary", {}, "The story"), h("p", {}, ...withCode(overview.story))),
       tries.length ? h("div", { class: "tries" }, h("h2", {}, "Try it"), ...tries) : null,
       this.compared.element, this.through, this.after,
     );

@@ -65,34 +65,43 @@ export class TcbPane implements Pane {
 
   show(view: View): void {
     this.view = view;
-    const keys = Object.keys(view.state).filter((key) => !isArp(key));
-    const gone = Object.keys(view.changed).filter((key) => !isArp(key) && !keys.includes(key));
-    const chosen = this.chosen(view, [...keys, ...gone]);
-    this.fillChoice([...keys, ...gone], chosen);
+    const keys = this.keys(view);
+    const chosen = keys.find((key) => key === this.context.connection()) ?? "";
+    this.fillChoice(keys, chosen);
     this.showDiff(view);
     if (!chosen) {
       clear(this.table, h("p", { class: "empty" }, "no connection yet"));
       return;
     }
-    const other = keys.find((key) => key !== chosen && key.includes(reversed(chosen)) && reversed(chosen));
+    const other = Object.keys(view.state).find((key) => key !== chosen && key.includes(reversed(chosen)) && reversed(chosen));
     const columns = other ? [chosen, other].sort() : [chosen];
     clear(this.table, this.tableOf(columns, view));
   }
 
-  /** Return the connection of the event, else the previous one, else the first that is not a listener. */
-  private chosen(view: View, keys: string[]): string {
+  /** Return the keys of the connections that exist at the event, and then of those that it took away. */
+  private keys(view: View): string[] {
+    const keys = Object.keys(view.state).filter((key) => !isArp(key));
+    return [...keys, ...Object.keys(view.changed).filter((key) => !isArp(key) && !keys.includes(key))];
+  }
+
+  /**
+   * Return the connection of the event, else the previous one, else the first that is not a listener. The other panes show it, too,
+   * also in a layout that does not have this pane.
+   */
+  follow(view: View): string {
+    this.view = view;
+    const keys = this.keys(view);
     const wanted = view.entry && !isArp(view.entry.conn) ? view.entry.conn : "";
     const last = this.context.connection();
     const pinned = this.pinned.index === view.index ? this.pinned.key : "";
-    const found =
+    return (
       (keys.includes(pinned) && pinned) ||
       (keys.includes(wanted) && wanted) ||
       (keys.includes(last) && last) ||
       keys.find((key) => view.state[key]?.state !== "LISTEN" && view.state[key]?.state !== "CLOSED") ||
       keys[0] ||
-      "";
-    if (found) this.context.setConnection(found);
-    return found;
+      last
+    );
   }
 
   private fillChoice(keys: string[], chosen: string): void {
