@@ -164,7 +164,7 @@ def test_a_signal_handler_may_send_in_the_middle_of_a_send(local):
                 client.send(b"!", socket.MSG_DONTWAIT)
             done.append(True)
 
-    old = signal.signal(signal.SIGALRM, handler)
+    old = signal.signal(signal.SIGUSR1, handler)
 
     def read():
         until(lambda: done)
@@ -176,7 +176,7 @@ def test_a_signal_handler_may_send_in_the_middle_of_a_send(local):
     def interrupt():
         # A signal right before the thread sleeps does not wake it. (This is so with Python's own calls, too.)
         if until(lambda: local.host.waiting):  # it sends
-            until(lambda: os.kill(os.getpid(), signal.SIGALRM) or done)
+            until(lambda: os.kill(os.getpid(), signal.SIGUSR1) or done)
 
     threads = [threading.Thread(target=work) for work in (read, interrupt)]
     for thread in threads:
@@ -184,7 +184,7 @@ def test_a_signal_handler_may_send_in_the_middle_of_a_send(local):
     try:
         client.sendall(bytes(10_000_000))
     finally:
-        signal.signal(signal.SIGALRM, old)
+        signal.signal(signal.SIGUSR1, old)
     for thread in threads:
         thread.join(PATIENCE)
     assert done == [True, 10_000_000]
