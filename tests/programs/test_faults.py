@@ -242,6 +242,7 @@ def test_a_signal_during_a_call(patched, call):
     def handler(number, frame):
         handled.append(number)
         if len(handled) == 2:
+            signal.setitimer(signal.ITIMER_REAL, 0)
             raise InterruptedError("by the handler")
 
     before = signal.signal(signal.SIGALRM, handler)

@@ -492,6 +492,7 @@ def routers(rules: str, setup: Callable[[StackRouter], None], **settings: Any) -
                 ("net.ipv4.conf.in0.send_redirects", 0),
                 ("net.ipv4.conf.out0.send_redirects", 0),
                 ("net.ipv4.icmp_ratelimit", 0),
+                ("net.ipv4.icmp_ratemask", 0),
                 ("net.ipv4.icmp_msgs_per_sec", 100000),
                 ("net.ipv4.icmp_msgs_burst", 100000),
             ):
