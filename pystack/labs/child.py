@@ -21,6 +21,7 @@ from typing import Any
 import pystack.labs
 import pystack_c
 from pystack.labs.folders import HERE, LabFolder, lab_of
+from pystack.labs.processor import own_seconds
 from pystack.labs.values import Ended, WrongAnswer
 from pystack.sim.scheduler import SimError
 
@@ -88,8 +89,7 @@ def limit(cpu: int, memory: int) -> None:
     """Limit this process to `cpu` seconds more, and to `memory` bytes more than it has."""
     import resource  # a browser does not have it
 
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    seconds = int(used.ru_utime + used.ru_stime) + 1 + cpu
+    seconds = int(own_seconds()) + 1 + cpu
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     memory += pages * resource.getpagesize()
