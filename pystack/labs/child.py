@@ -42,6 +42,13 @@ REFUSED = {
     "sys.setprofile": "watch the grader",
     "sys.settrace": "watch the grader",
 }
+#: functions of the module os that change the machine, and for which Python has no audit event
+SILENT = (
+    "chroot", "initgroups", "memfd_create", "mkfifo", "mknod", "nice", "setegid", "seteuid", "setgid", "setgroups", "setns",
+    "setpriority", "setregid", "setresgid", "setresuid", "setreuid", "setuid", "unshare",
+)  # fmt: skip
+#: modules in C that make files, and shared memory, without one, too
+MODULES = {"_dbm", "_gdbm", "_posixshmem", "_sqlite3"}
 
 
 def roots() -> tuple[str, ...]:
@@ -74,6 +81,9 @@ def guard(own: str, refusals: list[str]) -> None:
             path, mode, flags = args
             if not reads_library(path, mode, flags):
                 refuse(f"open {os.fsdecode(path)[:100]!r}" if isinstance(path, str | bytes) else "open a descriptor")
+        elif event == "import":
+            if args[0] in MODULES:
+                refuse(REFUSED["shutil."])
         elif event in ("os.listdir", "os.scandir"):
             if not reads_library(args[0], "list"):
                 refuse("list a folder")
@@ -82,6 +92,13 @@ def guard(own: str, refusals: list[str]) -> None:
                 if event.startswith(beginning):
                     refuse(what)
 
+    def silent(*args: Any, **options: Any) -> None:
+        refuse(REFUSED["os."])
+
+    for module in (os, importlib.import_module(os.name)):  # `import posix` gives the same functions
+        for name in SILENT:
+            if hasattr(module, name):
+                setattr(module, name, silent)
     sys.addaudithook(hook)
 
 
