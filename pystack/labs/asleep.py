@@ -2,7 +2,8 @@
 
 Each of its threads must sleep in a system call that no timer ends, all that it has sent must have arrived, and none of its timers may run. This is
 its state, and not its speed, so a slow machine does not change it. proc(5) shows the state on Linux. If it does not show everything, the program
-may have other work. It shows one thing nowhere: an alarm() that ends a child, for which the program waits.
+may have other work. It shows one thing nowhere: an alarm() that ends a child, for which the program waits. `itrealvalue` in /proc/PID/stat is always 0,
+/proc/PID/timers has only the timers of timer_create(2), and /proc/timer_list, which root can read, does not say whose a timer is (docs/howto/labs.md).
 """
 
 import os

@@ -5,7 +5,6 @@
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from dataclasses import asdict, dataclass
 
 from pystack.labs.folders import HERE, LabFolder, lab_of
 from pystack.labs.grading import grade
+from pystack.labs.processor import children_seconds, own_seconds
 
 #: a lab whose check takes longer is stopped, in seconds of wall time
 LONGEST = 300
@@ -84,10 +84,7 @@ def _apart(lab: LabFolder) -> LabCheck:
 
 def _processor() -> float:
     """Return the seconds of processor time of this process and of its children that have ended."""
-    return sum(
-        usage.ru_utime + usage.ru_stime
-        for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    )
+    return own_seconds() + children_seconds()
 
 
 def faults(lab: LabFolder, jobs: int = 1) -> Iterator[str]:

@@ -18,6 +18,8 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from pystack.labs.asleep import Asleep, asleep
+from pystack.labs.hosts import is_user
+from pystack.labs.processor import children_seconds
 from pystack.labs.values import Ended, WrongAnswer
 from pystack.sim.hub import Signal
 from pystack.sim.network import MS, Network, S
@@ -75,20 +77,6 @@ def signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
-
-
-def is_user(number: int) -> bool:
-    """Return True if this process can have a user with this number. In a user namespace, there may be one user only (user_namespaces(7))."""
-    lines = Path("/proc/self/uid_map").read_text().splitlines()
-    return any(int(first) <= number < int(first) + int(count) for first, _, count in map(str.split, lines))
-
-
-def children_seconds() -> float:
-    """Return the seconds of processor time of this process's children that have ended."""
-    import resource  # a browser does not have it
-
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 class LearnersServer:

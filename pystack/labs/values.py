@@ -27,6 +27,7 @@ PACKAGES = {
     "tcpdump": "tcpdump",
     "traceroute": "traceroute",
     "tshark": "tshark",
+    "unshare": "util-linux",
 }
 #: Python module that an experiment may need -> the extra of pystack that installs it
 EXTRAS = {

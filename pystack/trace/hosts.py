@@ -15,8 +15,8 @@ from pystack_c.base.address import addr_text
 
 Sink = Callable[[FrameRecord], None]
 
-#: what a hostile recording can make of names: addresses of one host, and characters of its name
-MOST_ADDRESSES, LONGEST_NAME = 1024, 255
+#: what a hostile recording can make of names: addresses of one host, characters of its name, and addresses that are looked at in all
+MOST_ADDRESSES, LONGEST_NAME, MOST_LOOKS = 1024, 255, 1 << 20
 
 
 class HostsCapture:
@@ -40,6 +40,7 @@ class HostsCapture:
         self.writer = writer
         self.names = dict(names or {})
         self._written = 0
+        self._looks = MOST_LOOKS
         self._list = stacks
         self._stacks: dict[str, Any] = {}
         self._epochs: dict[str, int] = {}
@@ -62,12 +63,18 @@ class HostsCapture:
     def _look(self, name: str) -> None:
         """Learn the addresses of a host, if they may have changed."""
         stack = self._stacks[name]
-        if stack is None or self._epochs.get(name) == stack.route_epoch or len(self.names) >= MAX_NAMES:
+        if (
+            stack is None
+            or self._epochs.get(name) == stack.route_epoch
+            or self._looks < 0
+            or len(self.names) >= MAX_NAMES
+        ):
             return
         self._epochs[name] = stack.route_epoch
         addresses = (own.addr for iface in stack.ifaces if iface.kind != C.LINK_LOOPBACK for own in iface.addrs)
         for address in islice(addresses, MOST_ADDRESSES):
             self.names.setdefault(addr_text(address), name[:LONGEST_NAME])
+            self._looks -= 1
 
     def _write(self, record: FrameRecord) -> None:
         if len(self.names) > self._written:

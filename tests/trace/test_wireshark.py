@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -15,7 +16,10 @@ from pystack.sim.network import MS, Network, S
 from pystack.stepper import scenarios
 from pystack.stepper.scenarios.base import connected, pair
 from pystack.testing.lab import lab_net, pattern
-from pystack.trace import pcapng
+from pystack.trace import hosts, pcapng
+from pystack.trace.annotate import IN, FrameRecord
+from pystack.trace.hosts import HostsCapture
+from pystack_c.base.address import v4
 
 pytestmark = pytest.mark.skipif(shutil.which("tshark") is None, reason="needs tshark")
 
@@ -130,3 +134,33 @@ def test_the_name_of_an_address_that_a_host_gets_later_is_there(tmp_path):
     result = CliRunner().invoke(cli, ["replay", "dhcp", "--write", str(path), "--host", "near"])
     assert result.exit_code == 0, result.output
     assert hosts_shown(path) >= {("0.0.0.0", "255.255.255.255"), ("near", "c")}
+
+
+def test_a_host_with_many_addresses_and_changes_costs_little(tmp_path):
+    """Each change of a route makes the sink look at the addresses again, and a hostile recording has many of both."""
+
+    class Iface:
+        kind, looks = 0, 0
+
+        def __init__(self):
+            self.own = [SimpleNamespace(addr=v4(0x0A000000 + n)) for n in range(1, 3000)]
+
+        @property
+        def addrs(self):
+            Iface.looks += 1
+            return self.own
+
+    stack = SimpleNamespace(name="n" * 1000, route_epoch=0, ifaces=[Iface()])
+    path = tmp_path / "x.pcapng"
+    writer = pcapng.PcapngWriter.open(str(path))
+    sink = HostsCapture(writer, lambda: [stack])
+    for epoch in range(5000):
+        stack.route_epoch = epoch
+        sink(FrameRecord(epoch, stack.name, "eth0", IN, bytes(60), 0, ""))
+    sink.flush()
+    writer.close()
+    assert Iface.looks == hosts.MOST_LOOKS // hosts.MOST_ADDRESSES + 1 and path.stat().st_size < 5_000_000
+    with open(path, "rb") as file:
+        reader = pcapng.PcapngReader(file)
+        assert len(list(reader)) == 5000
+    assert len(reader.names) == hosts.MOST_ADDRESSES and reader.names["10.0.0.1"] == "n" * hosts.LONGEST_NAME
