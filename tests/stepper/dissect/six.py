@@ -18,6 +18,8 @@ A, B = (socket.inet_pton(socket.AF_INET6, f"2001:db8::{n}") for n in (1, 2))
 LOCAL = socket.inet_pton(socket.AF_INET6, "fe80::1")
 ALL_HOSTS, ALL_ROUTERS = (socket.inet_pton(socket.AF_INET6, f"ff02::{n}") for n in (1, 2))
 SERVER = "2001:db8::2"
+#: the group of neighbours that the client's address puts it into
+GROUP = socket.inet_pton(socket.AF_INET6, "ff02::1:ff00:1")
 #: program -> Debian's package
 PROGRAMS = {
     "tcpdump": "tcpdump", "ip": "iproute2", "nsenter": "util-linux", "ping": "iputils-ping", "curl": "curl", "dig": "bind9-dnsutils",
@@ -65,8 +67,10 @@ def captured():
         for name, path in captures.items():
             _start(undo, a, ["tcpdump", "-i", name, "-U", "--immediate-mode", "-Z", "root", "-w", path])
         wait(lambda: all(os.path.exists(path) and os.path.getsize(path) for path in captures.values()))
+        b.run("ip link set s0 up".split(), check=True, capture_output=True, timeout=30)
+        wait(lambda: _has(captures["c0"], b"\4\0\0\0" + GROUP))  # the client's report of its groups
         _talk(undo, a, b, folder)
-        wait(lambda: _whole(captures["c0"]))
+        wait(lambda: _has(captures["c0"], b"the last one"))
         undo.close()
         found = []
         for path in (*captures.values(), f"{folder}/log"):
@@ -79,7 +83,7 @@ def _link(a, b):
     """Join both namespaces by a pair of devices, with addresses that are used at once."""
     commands = [
         (a, "ip link add c0 type veth peer name s0"), (a, f"ip link set s0 netns /proc/{os.getpid()}/fd/{b.fd}"),
-        (a, "ip link set c0 up"), (b, "ip link set s0 up"),
+        (a, "ip link set c0 up"),
         (a, "ip addr add 2001:db8::1/64 dev c0 nodad"), (b, f"ip addr add {SERVER}/64 dev s0 nodad"),
     ]  # fmt: skip
     for space, words in commands:
@@ -92,10 +96,9 @@ def _start(undo, space, words, **options):
     undo.callback(process.terminate)
 
 
-def _whole(path):
-    """Return True if the last ping is in a capture."""
+def _has(path, data):
     with open(path, "rb") as file:
-        return b"the last one" in file.read()
+        return data in file.read()
 
 
 def _talk(undo, a, b, folder):

@@ -69,6 +69,23 @@ def test_each_field_of_real_programs(tmp_path):
 
 
 @needs_tshark
+def test_dns_over_ipv6(tmp_path):
+    """The question of dig and the answer of dnsmasq, with an address of IPv6."""
+    samples = [sample for sample in real() if dissect(sample.frame).find("dns")]
+    names = {"dns.qry.name", "dns.qry.type", "dns.aaaa", "dns.resp.ttl", "dns.id"}
+    seen = set()
+    for sample, fields in zip(samples, pdml.tshark(tmp_path / "dns.pcapng", samples), strict=True):
+        tree = dissect(sample.frame)
+        for node in (node for node in tree.walk() if node.abbrev in names):
+            value = node.value if isinstance(node.value, bytes) else node.value.to_bytes(node.width_bits // 8, "big")
+            assert (node.offset, node.size, value.hex()) in [
+                (one.pos, one.size, one.value) for one in fields if one.name == node.abbrev
+            ]
+            seen.add(node.abbrev)
+    assert seen == names
+
+
+@needs_tshark
 def test_control_a_field_that_is_elsewhere_is_noticed(tmp_path):
     samples = list(six.samples())
     fields = pdml.tshark(tmp_path / "six.pcapng", samples)
