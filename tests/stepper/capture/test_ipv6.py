@@ -209,6 +209,26 @@ def test_findings_agree_with_tshark_and_with_those_over_ipv4(tmp_path):
     assert compared.captures == 6 and len(compared.findings) >= 4 and compared.trips > 60 and compared.flights > 100
 
 
+def test_postgres_of_a_namespace(tmp_path):
+    """psql and PostgreSQL over ::1, compared with tshark; a second connection has TLS, whose keys psql does not write."""
+    from tests.stepper.dissect.test_messages import differences, own, tshark
+
+    reason = six.missing() or (
+        "" if wires.postgres_binaries() and shutil.which("psql") else "needs PostgreSQL (package postgresql)"
+    )
+    if reason or shutil.which("tshark") is None:
+        pytest.skip(reason or "needs tshark (package tshark)")
+    data = six.postgres()
+    timeline = Timeline.of(data)
+    assert timeline.hosts[:2] == ["::1", "[::1]:5432"]
+    lines = [line for *_, line in said(timeline)]
+    assert "PostgreSQL Query: SELECT 'over IPv6' AS word" in lines
+    assert lines[-2:] == ["PostgreSQL SSLRequest", "PostgreSQL TLS begins, so the messages after it are encrypted"]
+    ours, cut = own(timeline)
+    theirs = tshark(data, tmp_path / "lo.pcapng")
+    assert len(theirs) > 30 and differences(ours, cut, theirs) == []
+
+
 @pytest.mark.skipif(shutil.which("tshark") is None, reason="needs tshark (package tshark)")
 def test_postgres_in_tls_over_ipv6(tmp_path):
     """The same bytes as over IPv4, as tshark sees them."""

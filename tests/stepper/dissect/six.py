@@ -117,23 +117,79 @@ def _talk(undo, a, b, folder):
     ]
     _start(undo, b, ["dnsmasq", "-k", "--conf-file=/dev/null", "--user=root", f"--listen-address={SERVER}", *names])
 
-    def ask(*words, check=True):
+    def ask(*words, check=True, space=a):
         env = {**os.environ, "SSLKEYLOGFILE": f"{folder}/log"}
-        return a.run(list(words), check=check, capture_output=True, timeout=60, env=env)
+        return space.run(list(words), check=check, capture_output=True, timeout=60, env=env)
 
-    wait(lambda: not ask("curl", "-6s", f"http://[{SERVER}]/", check=False).returncode)
-    wait(
-        lambda: (
-            b"2001:db8::80"
-            in ask("dig", "-6", f"@{SERVER}", "www.shop.test", "AAAA", "+tries=1", "+time=1", check=False).stdout
-        )
+    page, name = (
+        ("curl", "-6s", f"http://[{SERVER}]/"),
+        ("dig", "-6", f"@{SERVER}", "www.shop.test", "AAAA", "+tries=1", "+time=1"),
     )
+    # the server's host asks until there are answers: that is not in the capture
+    wait(lambda: not ask(*page, check=False, space=b).returncode)
+    wait(lambda: b"2001:db8::80" in ask(*name, check=False, space=b).stdout)
+    ask(*page)
+    assert b"2001:db8::80" in ask(*name).stdout
     ask("ping", "-6", "-c", "1", SERVER)
     ask("ping", "-6", "-c", "1", "-s", "3000", SERVER)
     ask("curl", "-6sk", f"https://[{SERVER}]/")
     ask("curl", "-6s", f"http://[{SERVER}]:81/", check=False)
     ask("dig", "-6", "-p", "54", f"@{SERVER}", "www.shop.test", "+tries=1", "+time=1", check=False)
     ask("ping", "-6", "-c", "1", "-p", b"the last one".hex(), SERVER)
+
+
+@cache
+def postgres():
+    """Return a capture of a namespace's loopback interface, where psql asks PostgreSQL over ::1, first without TLS and then with it."""
+    import pwd
+    import tempfile
+
+    from pystack.kernel.netns import Namespace
+    from tests.stepper.dissect.wires import certificate, postgres_binaries
+
+    binaries, user = postgres_binaries(), pwd.getpwnam("postgres")
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as undo:
+        space = undo.enter_context(Namespace.new())
+        certificate(folder)
+        for name in ("", "/key", "/cert"):
+            os.chown(folder + name, user.pw_uid, user.pw_gid)
+        who = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+        made = [*who, f"{binaries}/initdb", "-D", f"{folder}/data", "-A", "trust", "-U", "postgres", "--no-sync"]
+        subprocess.run(made, check=True, timeout=120, capture_output=True, cwd=folder)
+        path = f"{folder}/lo.pcap"
+        _start(
+            undo,
+            space,
+            ["tcpdump", "-i", "lo", "-U", "--immediate-mode", "-Z", "root", "-w", path, "tcp or udp or icmp6"],
+        )
+        wait(lambda: os.path.exists(path) and os.path.getsize(path))
+        secure = ["-c", "ssl=on", "-c", f"ssl_cert_file={folder}/cert", "-c", f"ssl_key_file={folder}/key"]
+        _start(
+            undo,
+            space,
+            [*who, f"{binaries}/postgres", "-D", f"{folder}/data", "-h", "::1", "-k", "", "-F", *secure],
+            cwd=folder,
+        )
+
+        def ask(mode):
+            words = [
+                "psql",
+                f"host=::1 user=postgres sslmode={mode} gssencmode=disable",
+                "-X",
+                "-c",
+                "SELECT 'over IPv6' AS word",
+            ]
+            return space.run(words, capture_output=True, timeout=30).returncode == 0
+
+        wait(lambda: ask("disable"), 60)
+        assert ask("require")
+        space.run(
+            ["ping", "-6", "-c", "1", "-p", b"the last one".hex(), "::1"], check=True, capture_output=True, timeout=30
+        )
+        wait(lambda: _has(path, b"the last one"))
+        undo.close()
+        with open(path, "rb") as file:
+            return file.read()
 
 
 def ping(kind=128, data=b"ping data", ident=7):
