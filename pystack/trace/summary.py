@@ -125,7 +125,8 @@ class Summarizer:
         total, ident, fragment = struct.unpack_from(">HHH", packet, 2)
         if packet[0] >> 4 != 4 or hlen < 20 or total < hlen:
             return f"IP bad header: version {packet[0] >> 4}, hlen {hlen}, length {total}"
-        src, dst = (ip_text(bits) for bits in struct.unpack_from(">II", packet, 12))
+        sender, receiver = struct.unpack_from(">II", packet, 12)
+        src, dst = ip_text(sender), ip_text(receiver)
         offset, more = (fragment & 0x1FFF) * 8, fragment & 0x2000
         payload = packet[hlen:total]
         proto = packet[9]

@@ -143,3 +143,28 @@ def opt_sack(*blocks: tuple[int, int]) -> bytes:
     """SACK blocks, padded."""
     body = b"".join(struct.pack(">II", left & 0xFFFFFFFF, right & 0xFFFFFFFF) for left, right in blocks)
     return bytes((1, 1, 5, 2 + len(body))) + body
+
+
+def pseudo6(src: bytes, dst: bytes, proto: int, length: int) -> int:
+    """The sum of IPv6's pseudo-header."""
+    return fold(src + dst + struct.pack(">II", length, proto))
+
+
+def ipv6(
+    src: bytes, dst: bytes, proto: int, payload: bytes, before: bytes = b"", hops: int = 64, label: int = 0, tos: int = 0,
+    first: int | None = None, length: int | None = None, version: int = 6,
+) -> bytes:  # fmt: skip
+    """An IPv6 packet; `before` are extension headers, and `first` the number of the first of them. `length` may lie."""
+    size = len(before) + len(payload) if length is None else length
+    head = struct.pack(
+        ">IHBB", version << 28 | tos << 20 | label, size & 0xFFFF, proto if first is None else first, hops
+    )
+    return head + src + dst + before + payload
+
+
+def upper6(src: bytes, dst: bytes, proto: int, data: bytes) -> bytes:
+    """A TCP segment, a UDP datagram or an ICMPv6 message with the checksum that it has over IPv6."""
+    at = {6: 16, 17: 6, 58: 2}[proto]
+    bare = data[:at] + b"\0\0" + data[at + 2 :]
+    field = inverted(bare, pseudo6(src, dst, proto, len(bare))) or (0xFFFF if proto == 17 else 0)
+    return data[:at] + field.to_bytes(2, "big") + data[at + 2 :]

@@ -157,15 +157,10 @@ def _record(data: bytes, base: int, at: int, end: int, title: str, is_question: 
 
 def _value(data: bytes, base: int, at: int, end: int, kind: int) -> Node:
     abbrev = {2: "dns.ns", 5: "dns.cname", 12: "dns.ptr.domain_name"}.get(kind)
-    if kind == 1 and end - at == 4:
-        return Node(
-            "Address",
-            "dns.a",
-            at * 8,
-            32,
-            int.from_bytes(data[at:end], "big"),
-            t.address(int.from_bytes(data[at:end], "big")),
-        )
+    if (kind, end - at) in ((1, 4), (28, 16)):
+        value = int.from_bytes(data[at:end], "big")
+        name, text = ("dns.a", t.address(value)) if kind == 1 else ("dns.aaaa", t.address6(value))
+        return Node("Address", name, at * 8, (end - at) * 8, value, text)
     if abbrev is not None:
         named = name_at(data, base, at, end)
         if named is not None and named[1] == end:

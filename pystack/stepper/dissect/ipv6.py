@@ -204,8 +204,10 @@ def _option_data(data: bytes, at: int, end: int, kind: int) -> Node:
         return Node("Router alert", "ipv6.opt.router_alert", at * 8, 16, value, text, "routers look at it (RFC 2711)")
     if kind == 0xC2 and end - at == 4:
         return Node("Payload length", "ipv6.opt.jumbo", at * 8, 32, value, str(value), "in bytes (RFC 2675)")
-    names = {1: ("ipv6.opt.padn", "Padding")}
-    return t.raw(data, at, end, *names.get(kind, ("ipv6.opt.unknown" if kind not in OPTIONS else "", "Data")))
+    if kind == 1:
+        return t.raw(data, at, end, "ipv6.opt.padn", "Padding")
+    abbrev = "ipv6.opt.experimental" if kind & 0x1F == 0x1E else "ipv6.opt.unknown"  # RFC 4727 4
+    return t.raw(data, at, end, "" if kind in OPTIONS else abbrev, "Data")
 
 
 def pseudo_sum(source: bytes, target: bytes, proto: int, length: int) -> int:

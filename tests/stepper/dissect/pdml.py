@@ -15,10 +15,30 @@ from pystack.trace import pcapng
 #: what would make tshark show other things than the headers of one frame
 PREFERENCES = (
     "tcp.relative_sequence_numbers:FALSE", "tcp.desegment_tcp_streams:FALSE", "tcp.analyze_sequence_numbers:FALSE",
-    "ip.defragment:FALSE", "ip.check_checksum:TRUE", "tcp.check_checksum:TRUE", "udp.check_checksum:TRUE",
+    "ip.defragment:FALSE", "ipv6.defragment:FALSE", "ip.check_checksum:TRUE", "tcp.check_checksum:TRUE", "udp.check_checksum:TRUE",
 )  # fmt: skip
 #: "0100 .... = Version: 4"
 PATTERN = re.compile(r"^([01.]{4}(?: [01.]{1,4})*) = ")
+LAYERS = {
+    "ip",
+    "tcp",
+    "udp",
+    "icmp",
+    "eth",
+    "arp",
+    "vlan",
+    "ipv6",
+    "icmpv6",
+    "ipv6.hopopts",
+    "ipv6.dstopts",
+    "ipv6.routing",
+    "ipv6.fraghdr",
+}
+#: fields of which tshark marks more bytes than have their bits
+WIDE = {
+    "ipv6.tclass", "ipv6.tclass.dscp", "ipv6.tclass.ecn", "ipv6.fraghdr.offset", "ipv6.fraghdr.reserved_bits", "ipv6.fraghdr.more",
+    "icmpv6.nd.na.flag.r", "icmpv6.nd.na.flag.s", "icmpv6.nd.na.flag.o", "icmpv6.nd.na.flag.rsv", "vlan.priority", "vlan.dei", "vlan.id",
+}  # fmt: skip
 
 
 class Field(NamedTuple):
@@ -74,6 +94,7 @@ def known_names() -> set[str]:
 
 def differences(tree: Tree, theirs: list[Field], ours_named: set[str], whole: bool = True) -> list[str]:
     """In words; nothing where both say the same. Of a frame that is cut, tshark may leave out what we show."""
+    theirs = [_narrow(field) if field.name in WIDE and field.bits else field for field in theirs]
     by_place: dict[tuple[str, int], list[Field]] = defaultdict(list)
     for field in theirs:
         by_place[field.name, field.pos].append(field)
@@ -101,9 +122,17 @@ def differences(tree: Tree, theirs: list[Field], ours_named: set[str], whole: bo
             found.append(f"{name} at byte {node.offset}: {problems[0]}")
     for field in theirs:
         payload = field.name == "data.data" and {("tcp.payload", field.pos), ("udp.payload", field.pos)} & mine
+        if field.name == "ip.version" and ("ipv6.version", field.pos) in mine:
+            continue  # they show it with IPv6, too
         if field.name in ours_named and field.size and (field.name, field.pos) not in mine and not payload:
             found.append(f"{field.name}: tshark has it at byte {field.pos}, here it is not there")
     return found
+
+
+def _narrow(field: Field) -> Field:
+    """The same field without the bytes that have none of its bits."""
+    first, last = (n // 8 for n in (len(field.bits) - len(field.bits.lstrip(".")), len(field.bits.rstrip(".")) - 1))
+    return field._replace(pos=field.pos + first, size=last - first + 1, bits=field.bits[8 * first : 8 * last + 8])
 
 
 def _tail(node: Node, skipped: int) -> Node:
@@ -115,7 +144,7 @@ def _tail(node: Node, skipped: int) -> Node:
 
 def _compare(node: Node, field: Field) -> str:
     """The first difference between a field of ours and one of theirs, or ""."""
-    if node.abbrev in ("ip", "tcp", "udp", "icmp", "eth", "arp") and field.value is None:
+    if node.abbrev in LAYERS and field.value is None:
         return "" if node.size == field.size else f"{node.size} bytes here, {field.size} in tshark"
     if node.size != field.size:
         return f"{node.size} bytes here, {field.size} in tshark"

@@ -124,7 +124,7 @@ def test_postgres_in_tls_in_words(version):
     found = lines(Timeline.of(capture(said, keys, 5432)))
     assert found[:2] == ["PostgreSQL SSLRequest", "PostgreSQL TLS begins, so the messages after it are encrypted"]
     assert found[2].startswith("PostgreSQL StartupMessage: version 3.0, user postgres")
-    assert "PostgreSQL Parse: __asyncpg_stmt_2__ SELECT 'x' || $1::text" in found
+    assert any(line.startswith("PostgreSQL Parse: ") and line.endswith(" SELECT 'x' || $1::text") for line in found)
     assert lines(Timeline.of(capture(said, keys, 5432, seed=3))) == found
     hidden = Timeline.of(capture(said, b"", 5432))
     assert lines(hidden) == found[:2]
