@@ -12,6 +12,8 @@ from pystack.stepper.timing.path import PathError
 NEAR = 20
 #: how many frames are looked at for one step
 SEARCHED = 2000
+#: the bytes of a segment that its options take (timestamps), at most: the MSS does not count them
+OPTIONS = 12
 #: findings of a repeated segment
 AGAIN = ("retransmission", "fast_retransmission", "spurious_retransmission")
 CLIENT, SERVER = 0, 1
@@ -65,9 +67,7 @@ class CapturedTalk:
             last[one.side] = place
             if one.length:
                 data[one.side] = place
-        self.largest = [
-            max((one.length for one in self.seen if one.side == side), default=0) for side in (CLIENT, SERVER)
-        ]
+        self.largest = self._largest()
         self.trips = self._trips()
 
     def _order(self, found: list[tuple[int, str]], conn: str, other: str) -> list[str]:
@@ -90,6 +90,24 @@ class CapturedTalk:
         end = seq + length + bool(flags & SYN) + bool(flags & FIN)
         ack = fields["relative_ack"] if flags & ACK else -1
         return TalkSegment(entry.frame, entry.index, entry.time, side, flags, seq, end, ack, length, tuple(names))
+
+    def _largest(self) -> list[int]:
+        """Return the length of a full segment of the client, and of the server.
+
+        On a host whose device cuts large segments, or puts received ones together, a frame of the capture has many segments. Then the
+        options of the SYNs say how long each is.
+        """
+        mss = [self.timeline.events[one.event].fields.get("mss", 0) for one in self.seen if one.flags & SYN]
+        most = min((size for size in mss if size), default=0)
+        if most > OPTIONS:
+            most -= OPTIONS
+        found = [max((one.length for one in self.seen if one.side == side), default=0) for side in (CLIENT, SERVER)]
+        return [min(size, most) if most else size for size in found]
+
+    def is_partial(self, one: TalkSegment) -> bool:
+        """Return True if a segment, or the last one of those in a frame, is not full. Then the sender had no more data at that moment."""
+        full = self.largest[one.side]
+        return one.length < full or bool(one.length % full and one.length % (full + OPTIONS))
 
     def _trips(self) -> list[int]:
         """Return the shortest round trip through the client and through the server; 0 for the side at which the capture was made."""
