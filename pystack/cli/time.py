@@ -112,18 +112,24 @@ def _path(timeline: "Timeline", options: dict[str, Any]) -> "Path":
 
 
 def _requests(timeline: "Timeline", conn: str) -> None:
-    """List the requests of a connection of a capture, if it had several."""
+    """List the requests of a connection of a capture, if it had several, and say what was never acknowledged."""
     from pystack.stepper.timing import text
     from pystack.stepper.timing.index import Lookup
-    from pystack.stepper.timing.talk import CapturedTalk, turns
+    from pystack.stepper.timing.talk import CapturedTalk, turns, unacknowledged
 
-    found = turns(CapturedTalk(timeline, Lookup(timeline), conn))
+    talk = CapturedTalk(timeline, Lookup(timeline), conn)
+    found = turns(talk)
     if len(found) > 1:
         echo("")
         echo("requests, from the first byte of each to the last of its answer:")
         for turn in found:
             place = f"--from frame={turn.first} --to frame={turn.last}"
             echo(one_line(f"{text.ms(turn.end - turn.begin):>16}  {place}  {turn.name}".rstrip()))
+    lost = unacknowledged(talk)
+    if lost is not None:
+        first, last, times = lost
+        echo("")
+        echo(f"frame {first} was never acknowledged ({times} retransmission{'s' * (times > 1)}): --from frame={first} --to frame={last}")
 
 
 def _place(timeline: "Timeline", text: str, end: bool) -> int:
