@@ -143,7 +143,10 @@ def _predict(one: "LabFolder") -> dict[str, Any]:
         unit = f"  [{value.unit}]" if value.unit else ""
         kept = found.get(value.name)
         so_far = "" if kept is None else f"  (so far: {value.text(kept)})"
-        text = click.prompt(value.question + unit + so_far, default="", show_default=False).strip()
+        asked = value.question + unit + so_far
+        text = click.prompt(
+            asked, default="", show_default=False, prompt_suffix=" " if asked.endswith("?") else ": "
+        ).strip()
         if text in BACK:
             if at == 0:
                 echo("This is the first question.")

@@ -112,10 +112,10 @@ def _path(timeline: "Timeline", options: dict[str, Any]) -> "Path":
 
 
 def _captured(timeline: "Timeline", conn: str) -> None:
-    """List the requests of a connection of a capture, if it had several. Say how much of it the capture lacks."""
+    """List the requests of a connection of a capture, if it had several. Say what the capture lacks, and what was never acknowledged."""
     from pystack.stepper.timing import text
     from pystack.stepper.timing.index import Lookup
-    from pystack.stepper.timing.talk import CapturedTalk, turns
+    from pystack.stepper.timing.talk import CapturedTalk, turns, unacknowledged
 
     talk = CapturedTalk(timeline, Lookup(timeline), conn)
     if talk.missed:
@@ -133,6 +133,13 @@ def _captured(timeline: "Timeline", conn: str) -> None:
         for turn in found:
             place = f"--from frame={turn.first} --to frame={turn.last}"
             echo(one_line(f"{text.ms(turn.end - turn.begin):>16}  {place}  {turn.name}".rstrip()))
+    lost = unacknowledged(talk)
+    if lost is not None:
+        first, last, times = lost
+        echo("")
+        echo(
+            f"frame {first} was never acknowledged ({times} retransmission{'s' * (times > 1)}): --from frame={first} --to frame={last}"
+        )
 
 
 def _place(timeline: "Timeline", text: str, end: bool) -> int:

@@ -324,6 +324,7 @@ def lines(timeline: "Timeline") -> Iterator[str]:
         ends = f"{said.source} > {said.target}"
         yield f"{frame.number:>5} {(frame.time - timeline.start) / 1e9:.6f} {ends:43} {said.message.line}"
     if not found:
-        yield "no messages of HTTP, WebSocket, PostgreSQL or MongoDB in it that can be read (TLS hides what it carries)"
+        yield "no messages of HTTP, WebSocket, PostgreSQL or MongoDB in it that can be read (TLS hides what it carries, "
+        yield "unless the capture has the keys: SSLKEYLOGFILE=keys makes curl and browsers write them, and `editcap --inject-secrets tls,keys` puts them in)"
     if messages.why_not_all:
         yield f"({messages.why_not_all})"

@@ -41,6 +41,7 @@ def test_a_learner_works_through_a_lab():
     assert ran.exit_code == 0, ran.output
     assert "predicted  60 ms  (right)\n    measured   60 ms\n    formula    2 R + D = 60 ms" in ran.output
     assert "predicted  20 ms  (not so)\n    measured   10 ms\n    formula    R = 10 ms" in ran.output
+    assert "?: " not in ran.output
     assert "predicted  -\n" in ran.output and "'long' is not a number: write for example 25" in ran.output
     assert "Control: The server acknowledges at once" in ran.output and "measured   20 ms" in ran.output
     assert "Every measured value is what its formula says." in ran.output and "Two rules meet" in ran.output

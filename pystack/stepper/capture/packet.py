@@ -32,6 +32,7 @@ class CapturedSegment(NamedTuple):
     payload: bytes
     scale: int  # of the window scale option, or -1
     sacks: tuple[tuple[int, int], ...]
+    mss: int  # of the MSS option, or -1
 
 
 class CapturedPacket(NamedTuple):
@@ -122,13 +123,13 @@ def _tcp(raw: bytes, length: int) -> CapturedSegment | None:
     head = (bits >> 12) * 4
     if head < 20 or head > length:
         return None
-    scale, sacks = _options(raw[20:head])
-    return CapturedSegment(sport, dport, seq, ack, bits & 0x1FF, window, length - head, raw[head:], scale, sacks)
+    scale, sacks, mss = _options(raw[20:head])
+    return CapturedSegment(sport, dport, seq, ack, bits & 0x1FF, window, length - head, raw[head:], scale, sacks, mss)
 
 
-def _options(raw: bytes) -> tuple[int, tuple[tuple[int, int], ...]]:
-    """Return the shift of the window scale option (or -1), and the SACK blocks."""
-    scale, sacks, at = -1, [], 0
+def _options(raw: bytes) -> tuple[int, tuple[tuple[int, int], ...], int]:
+    """Return the shift of the window scale option (or -1), the SACK blocks, and the MSS (or -1)."""
+    scale, sacks, mss, at = -1, [], -1, 0
     while at < len(raw) and raw[at] != 0:
         if raw[at] == 1:
             at += 1
@@ -138,7 +139,9 @@ def _options(raw: bytes) -> tuple[int, tuple[tuple[int, int], ...]]:
             break
         if raw[at] == 3 and size == 3:
             scale = min(raw[at + 2], 14)
+        elif raw[at] == 2 and size == 4:
+            mss = int.from_bytes(raw[at + 2 : at + 4], "big")
         elif raw[at] == 5:
             sacks += [struct.unpack_from(">II", raw, n) for n in range(at + 2, at + size - 7, 8)]
         at += size
-    return scale, tuple(sacks)
+    return scale, tuple(sacks), mss

@@ -163,6 +163,8 @@ class CaptureTimeline(Timeline):
             "window": segment.window, "relative_seq": result.seq, "relative_ack": result.ack,
             "bytes_in_flight": result.in_flight,
         }  # fmt: skip
+        if segment.mss >= 0 and segment.flags & SYN:
+            fields["mss"] = segment.mss
         self._event(time, host, "tcp.out", frame, conns[0], fields, _says(segment.flags, segment.length, result))
         why = []
         for name in result.findings:

@@ -313,7 +313,7 @@ class CaptureWalk:
             )
             return since
         words = f"frame {one.frame + 1} came so long after frame {before.frame + 1}"
-        if gap > PROMPT and (before.length < talk.largest[one.side] or not trip):
+        if gap > PROMPT and (talk.is_partial(before) or not trip):
             self.span(before.time, THINKING[one.side], one, words)
         elif gap <= max(PROMPT, sum(talk.trips)):
             self.span(before.time, "on the way", one, f"{words}: the rate of a link, or the pace of the sender")
@@ -341,7 +341,7 @@ class CaptureWalk:
         if "window_full" in before.found:
             return "receive window"
         full = max(talk.largest[before.side], SMALLEST_MSS)
-        if (before.length < full or self.seen[at].length < full) and answer.ack >= before.end:
+        if self.seen[at].length < full and answer.ack >= before.end:
             return "Nagle"
         return "congestion window"
 

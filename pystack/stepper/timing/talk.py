@@ -12,6 +12,8 @@ from pystack.stepper.timing.path import PathError
 NEAR = 20
 #: how many frames are looked at for one step
 SEARCHED = 2000
+#: the bytes of a segment that its options take (timestamps), at most: the MSS does not count them
+OPTIONS = 12
 #: findings of a repeated segment
 AGAIN = ("retransmission", "fast_retransmission", "spurious_retransmission")
 CLIENT, SERVER = 0, 1
@@ -67,9 +69,7 @@ class CapturedTalk:
             last[one.side] = place
             if one.length:
                 data[one.side] = place
-        self.largest = [
-            max((one.length for one in self.seen if one.side == side), default=0) for side in (CLIENT, SERVER)
-        ]
+        self.largest = self._largest()
         self.trips = self._trips()
 
     def _order(self, found: list[tuple[int, str]], conn: str, other: str) -> list[str]:
@@ -96,6 +96,24 @@ class CapturedTalk:
         end = seq + length + bool(flags & SYN) + bool(flags & FIN)
         ack = fields["relative_ack"] if flags & ACK else -1
         return TalkSegment(entry.frame, entry.index, entry.time, side, flags, seq, end, ack, length, tuple(names))
+
+    def _largest(self) -> list[int]:
+        """Return the length of a full segment of the client, and of the server.
+
+        On a host whose device cuts large segments, or puts received ones together, a frame of the capture has many segments. Then the
+        options of the SYNs say how long each is.
+        """
+        mss = [self.timeline.events[one.event].fields.get("mss", 0) for one in self.seen if one.flags & SYN]
+        most = min((size for size in mss if size), default=0)
+        if most > OPTIONS:
+            most -= OPTIONS
+        found = [max((one.length for one in self.seen if one.side == side), default=0) for side in (CLIENT, SERVER)]
+        return [min(size, most) if most else size for size in found]
+
+    def is_partial(self, one: TalkSegment) -> bool:
+        """Return True if a segment, or the last one of those in a frame, is not full. Then the sender had no more data at that moment."""
+        full = self.largest[one.side]
+        return one.length < full or bool(one.length % full and one.length % (full + OPTIONS))
 
     def _trips(self) -> list[int]:
         """Return the shortest round trip through the client and through the server; 0 for the side at which the capture was made."""
@@ -131,6 +149,30 @@ def turns(talk: CapturedTalk) -> list[CapturedTurn]:
     if first >= 0 and last >= 0:
         found.append(_turn(talk, first, last))
     return found
+
+
+def unacknowledged(talk: CapturedTalk) -> tuple[int, int, int] | None:
+    """Return the number of the first frame whose data was never acknowledged in the capture, of the last one that sent data of the same
+    side again, and how many did; None if the last data of both sides was acknowledged, or never sent again.
+    """
+    end = talk.seen[
+        -SEARCHED:
+    ]  # what waits for its acknowledgement is near the end, where the numbers have not wrapped since
+    for side in (CLIENT, SERVER):
+        acks = [one.ack for one in end if one.side != side and one.ack >= 0]
+        if not acks:
+            continue
+        got = max(acks, key=lambda ack: _ahead(ack, acks[0]))
+        lost = [one for one in end if one.side == side and one.length and _ahead(one.end, got) > 0]
+        again = [one for one in lost if any(name in AGAIN for name in one.found)]
+        if again:
+            return lost[0].frame + 1, again[-1].frame + 1, len(again)
+    return None
+
+
+def _ahead(one: int, other: int) -> int:
+    """Return how far a sequence number is ahead of another one."""
+    return ((one - other + 0x80000000) & 0xFFFFFFFF) - 0x80000000
 
 
 def _turn(talk: CapturedTalk, first: int, last: int) -> CapturedTurn:

@@ -15,6 +15,8 @@ const SHARE = 0.5;
 const BETWEEN = 150;
 /** The usual width of a letter of the words. */
 const LETTER = 5.7;
+/** More rows than this for the hosts' names would leave too little room for the ladder. */
+const MOST_NAME_ROWS = 8;
 /** Arrows across more rows than this are not searched for. */
 const LONGEST = 4000;
 
@@ -118,14 +120,14 @@ export class LadderPane implements Pane {
     const width = this.width();
     const { lines } = this.ladder;
     const between = this.x(1) - this.x(0);
-    // names that would overlap are written in two rows by turns
+    // names that would overlap are written by turns in as many rows as they need
     const widest = Math.max(...lines.map((name) => name.length)) * 7.5;
-    const turns = lines.length > 2 && between < widest + 6;
-    const head = svg("svg", { width, height: turns ? 33 : 20 });
+    const rows = lines.length > 2 ? Math.min(MOST_NAME_ROWS, lines.length, Math.ceil((widest + 6) / between)) : 1;
+    const head = svg("svg", { width, height: rows > 1 ? 3 + 15 * rows : 20 });
     lines.forEach((name, line) => {
-      const room = Math.max(3, Math.floor(((turns ? 2 : 1) * between) / 7.5));
+      const room = Math.max(3, Math.floor((rows * between) / 7.5));
       const shown = lines.length > 2 && name.length > room ? `${name.slice(0, room - 1)}…` : name;
-      head.append(svg("text", { x: this.x(line), y: turns && line % 2 === 0 ? 13 : turns ? 28 : 15, class: "line-name" }, shown, svg("title", {}, name)));
+      head.append(svg("text", { x: this.x(line), y: rows > 1 ? 13 + 15 * (line % rows) : 15, class: "line-name" }, shown, svg("title", {}, name)));
     });
     clear(this.head, head);
   }
