@@ -162,7 +162,7 @@ class Stack(Tables):
     def add_mroute(self, group: int, iface: Iface, source: int, ttl: int, *out: Iface) -> None:  # python
         """Forward the datagrams to a group that arrive on `iface`, from `source` (0: from all), to the interfaces `out`.
 
-        `ttl` is the threshold: a datagram needs a larger TTL to be forwarded (RFC 1112 appendix, mrouted). Raises ValueError for
+        `ttl` is the threshold: a datagram needs a larger TTL to be forwarded (RFC 1812 5.2.1.3, mrouted). Raises ValueError for
         values that cannot be, or if there are too many routes.
         """
         if self.mrouter is None:

@@ -393,7 +393,7 @@ class Client(Machine):
         self._drop_lease()
         wait = min(NAK_WAIT << min(self._naks, 6), LONGEST_NAK_WAIT)
         self._naks += 1
-        self._enter(INIT, "the server refuses the address", "RFC 2131 4.4.5")
+        self._enter(INIT, "the server refuses the address", "RFC 2131 4.4")
         self._begin(now, wait)
 
     def _decline(self, now: int) -> None:

@@ -159,7 +159,7 @@ def write(message: DhcpMessage, limit: int = 0) -> bytes:
 
 
 def _option(code: int, value: bytes) -> bytes:
-    """One option, in parts of 255 bytes (RFC 3396 section 5)."""
+    """One option, in parts of 255 bytes (RFC 3396 section 6)."""
     parts = [value[at : at + 255] for at in range(0, len(value), 255)] or [b""]
     return b"".join(bytes((code, len(part))) + part for part in parts)
 

@@ -20,7 +20,7 @@ from pystack.sockets.sockobj import SOCK_DGRAM, socket
 from pystack_c.base.rng import Rng
 
 _S = 1_000_000_000
-#: datagrams with something wrong that one question takes before it goes on over TCP (RFC 5452 section 9.2)
+#: datagrams with something wrong that one question takes before it goes on over TCP (RFC 5452 section 9.3)
 FORGED = 16
 #: attempts to bind a random port
 _BINDS = 20

@@ -249,7 +249,7 @@ def option_name(kind: int) -> str:
 
 
 class MssRewriter(Middlebox):
-    """A box that writes another MSS into SYNs, as routers in front of PPPoE and VPN links do (RFC 4459 3.4, iptables' TCPMSS).
+    """A box that writes another MSS into SYNs, as routers in front of PPPoE and VPN links do (RFC 4459 3.2, iptables' TCPMSS).
 
     mss     bytes
     always  write it although the SYN has a smaller one. (A value that is too large is a fault of real boxes.)
@@ -273,7 +273,7 @@ class MssRewriter(Middlebox):
         told = int.from_bytes(frame[at : at + 2], "big")
         if told == self.mss or (told < self.mss and not self.always):
             return [(way, frame)]
-        self.note("mss", "the box rewrites the MSS of the SYN", "RFC 4459 3.4", old=told, new=self.mss)
+        self.note("mss", "the box rewrites the MSS of the SYN", "RFC 4459 3.2", old=told, new=self.mss)
         return [(way, mended(frame, frame[:at] + self.mss.to_bytes(2, "big") + frame[at + 2 :], segment.ip))]
 
     def text(self) -> str:

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, NamedTuple
 from pystack.runtime import forked
 from pystack.trace.errors import TraceError
 
-# Block types (section 10.1.1)
+# Block types (section 10.1)
 SHB = 0x0A0D0D0A
 IDB = 1
 SPB = 3

@@ -2,7 +2,7 @@
 
 The generator is xoshiro128++ (Blackman and Vigna, 2019). It has four 32-bit words, so the compiled and the
 uncompiled build do the same arithmetic in machine words. It spreads timers and ports. A value that an
-attacker must not guess (the ISN, RFC 6528) comes from `keyed_hash` instead.
+attacker must not guess (the ISN, RFC 9293 3.4.1) comes from `keyed_hash` instead.
 """
 
 try:

@@ -235,7 +235,7 @@ def in_window(core: Core, entry: Tracked, seen: Seen, direction: int, index: int
         else:
             _pick_up(sender, receiver, end, window, sack)
     elif flags & C.SYN and seq_gt(end, sender.end) and tcp.state in (C.TCT_SYN_SENT, C.TCT_SYN_RECV):
-        # The side starts anew with other numbers or options (RFC 9293 3.4.3).
+        # The side starts anew with other numbers or options (RFC 9293 3.4.2).
         _init_sender(tcp, seen, direction, end, window)
         if direction == C.CT_REPLY and not flags & C.ACK:
             return _ACCEPT

@@ -73,7 +73,7 @@ def in_prefix(number: int, prefix: int, mask: int) -> bool:
 
 
 class Mapping:
-    """The connections that share a source, or that share an external address and port: the newest last (RFC 4787 2.3).
+    """The connections that share a source, or that share an external address and port: the newest last (RFC 4787 4.1).
 
     `peers` counts them by the address of the other host, for address-dependent filtering.
     """
@@ -279,7 +279,7 @@ class Nat:
             elif not source:
                 return True
             elif half.sport < 512:
-                # RFC 4787 4.2.2 (REQ-3 a): well-known ports stay well-known ports.
+                # RFC 4787 4.2.1 (REQ-3 a): well-known ports stay well-known ports.
                 low, size = 1, 511
             elif half.sport < 1024:
                 low, size = 600, 424

@@ -126,7 +126,7 @@ def translate_error(core: Core, entry: Tracked, direction: int, source: bool, pa
         return C.NF_ACCEPT
     if q[at] == C.ICMP_REDIRECT and entry.status & (C.IPS_SRC_NAT | C.IPS_DST_NAT):
         why = "a redirect would show the hosts addresses that are translated here"
-        core.drop("nat-redirect", entry.subject(), why, "RFC 5508 7.2")
+        core.drop("nat-redirect", entry.subject(), why, "RFC 5508 7")
         return C.NF_COUNTED
     if not wanted(entry, direction, source):
         return C.NF_ACCEPT

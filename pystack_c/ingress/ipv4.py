@@ -232,7 +232,7 @@ def classify(core: Core, iface: Iface, dst: int) -> int:
     if is_broadcast(dst):
         return C.DST_BROADCAST
     if is_multicast(dst):
-        # RFC 1112 4: every host is a member of 224.0.0.1.
+        # RFC 1112 7.2: every host is a member of 224.0.0.1.
         if dst == v4(_ALL_HOSTS) or dst in iface.groups:
             return C.DST_MULTICAST
         return C.DST_OTHER
@@ -254,7 +254,7 @@ def looped(core: Core, iface: Iface, packet: bytes) -> None:
         core.conntrack.state = C.CT_UNTRACKED
     if pkt.dst_kind == C.DST_OTHER:
         core.drop(
-            "ip-not-a-member", _subject(pkt), "this host is not a member of the destination group", "RFC 1112 6.1"
+            "ip-not-a-member", _subject(pkt), "this host is not a member of the destination group", "RFC 1112 7.2"
         )
         return
     deliver(core, iface, pkt)

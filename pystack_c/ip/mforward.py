@@ -1,4 +1,4 @@
-"""Forwarding of multicasts: by routes that were set by hand, and as an IGMP proxy (RFC 1112, RFC 1812 5.2.3 and 5.3.9, RFC 4605).
+"""Forwarding of multicasts: by routes that were set by hand, and as an IGMP proxy (RFC 1112, RFC 1812 5.2.1.3, RFC 4605).
 
 A datagram is forwarded only if it arrived on the interface that its route names, so it cannot go in circles for ever. The groups of one link,
 224.0.0.0/24, are never forwarded (RFC 5771 4). A router sends no ICMP error about a multicast (RFC 1122 3.2.2).
@@ -73,7 +73,7 @@ class MulticastRouter:
         if not downstream or upstream in downstream or any(iface.index in self.links for iface in downstream):
             raise ValueError("an IGMP proxy needs interfaces downstream that are no others of it")
         if upstream is not None and self.upstream is not None and upstream is not self.upstream:
-            raise ValueError("an IGMP proxy has one interface upstream (RFC 4605 1.2)")
+            raise ValueError("an IGMP proxy has one interface upstream (RFC 4605 3)")
         self.upstream = upstream or self.upstream
         for iface in downstream:
             router = self.links[iface.index] = IgmpRouter(self.core, iface, self.members_changed)
@@ -138,7 +138,7 @@ class MulticastRouter:
         if route is not None:
             if route.iface is not iface:
                 why = "it did not arrive on the interface that its route names"
-                return self._drop(pkt, "mforward-wrong-iface", why, "RFC 1812 5.2.3")
+                return self._drop(pkt, "mforward-wrong-iface", why, "RFC 1812 5.2.1.3")
             chosen, threshold = route.out, route.ttl
         elif self.links and (iface is self.upstream or iface.index in self.links):
             chosen = self._wanted(iface, pkt)
@@ -151,8 +151,8 @@ class MulticastRouter:
                 pkt, "forward-martian", "packets with this source must not be forwarded", "RFC 1812 5.3.7"
             )
         if pkt.ttl <= threshold:
-            # RFC 1812 5.3.9: the router must not send an ICMP error about a multicast.
-            return self._drop(pkt, "mforward-ttl", f"the TTL is not above {threshold}", "RFC 1812 5.3.9")
+            # RFC 1812 5.2.1.3: the router must not send an ICMP error about a multicast.
+            return self._drop(pkt, "mforward-ttl", f"the TTL is not above {threshold}", "RFC 1812 5.2.1.3")
         if self.core.hooks is not None and verdict_of(self.core, FORWARD, iface, pkt) != C.NF_ACCEPT:
             return True
         if self.core.probe is not None:
@@ -160,14 +160,14 @@ class MulticastRouter:
             fields = {"ttl": pkt.ttl - 1, "ifaces": names}
             why = "the group is wanted there" if route is None else "a route for multicasts says so"
             self.core.emit(
-                "ip.mforward", _subject(pkt), 0, why, "RFC 4605 4.3" if route is None else "RFC 1812 5.2.3", fields
+                "ip.mforward", _subject(pkt), 0, why, "RFC 4605 4.2" if route is None else "RFC 1812 5.2.1.3", fields
             )
         for one in chosen:
             self._copy(iface, one, pkt)
         return True
 
     def _wanted(self, iface: Iface, pkt: Packet) -> list[Iface]:
-        """The interfaces whose hosts want the datagram, and upstream if it comes from a host (RFC 4605 4.2 and 4.3)."""
+        """The interfaces whose hosts want the datagram, and upstream if it comes from a host (RFC 4605 4.2)."""
         found = []
         if self.upstream is not None and iface is not self.upstream and self._from_host(iface, pkt.src):
             found.append(self.upstream)
@@ -184,7 +184,7 @@ class MulticastRouter:
     def _copy(self, iface: Iface, out: Iface, pkt: Packet) -> None:
         dst = find_route(self.core, pkt.dst, 0, out) if out.up else None
         if dst is None:
-            self._drop(pkt, "mforward-no-iface", f"the interface {out.name} is down", "RFC 1812 5.2.3")
+            self._drop(pkt, "mforward-no-iface", f"the interface {out.name} is down", "RFC 1812 5.2.1.3")
         elif pkt.df and pkt.total_len > dst.mtu:
             why = "the datagram is larger than the MTU of the next link, and DF is set"
             self._drop(pkt, "mforward-too-big", why, "RFC 1122 3.2.2")

@@ -1,4 +1,4 @@
-"""MSS clamping: a router lowers the MSS in SYNs to the size that its links carry (RFC 4459 3.4, like iptables' TCPMSS).
+"""MSS clamping: a router lowers the MSS in SYNs to the size that its links carry (RFC 4459 3.2, like iptables' TCPMSS).
 
 If routers' ICMP errors do not get through, this saves the hosts behind a narrow link from a black hole, because neither
 side ever sends a segment that is too large.
@@ -75,5 +75,5 @@ def clamp(core: Core, iface: Iface, dst: Dst, pkt: Packet, payload: Any) -> Any:
     if core.probe is not None:
         fields = {"old": told, "new": most}
         why = f"segments of {told} bytes would not fit into the MTU of this router's links"
-        core.emit("ip.mss", "ip " + addr_text(pkt.src) + "-" + addr_text(pkt.dst), 0, why, "RFC 4459 3.4", fields)
+        core.emit("ip.mss", "ip " + addr_text(pkt.src) + "-" + addr_text(pkt.dst), 0, why, "RFC 4459 3.2", fields)
     return new

@@ -1,4 +1,4 @@
-"""Policy routing: the rules that choose a table of routes, and the choice among equal-cost next hops (RFC 1812 5.2.4.4).
+"""Policy routing: the rules that choose a table of routes, and the choice among equal-cost next hops (RFC 1812 5.2.4.4 and 5.2.4.5).
 
 Rules are tried in the order of their priority, as in Linux's `ip rule`. The table local, which is the first, is
 core.local: a packet for an address of this host never reaches a rule. A host has a Policy only if it needs one, that is, if it

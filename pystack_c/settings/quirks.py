@@ -34,7 +34,7 @@ class QuirkSettings(ServiceSettings):
         #: Source: FreeBSD rexmit_drop_options.
         self.tcp_syn_drop_options = False
         #: The stack acknowledges the SYN,ACK of a simultaneous open
-        #: at once. RFC 9293 3.5, figure 8 does without that ACK.
+        #: at once. RFC 9293 3.5, figure 7 does without that ACK.
         #: Source: Linux.
         self.tcp_crossed_ack = False
         #: What the stack keeps of a SYN that crosses its own: with

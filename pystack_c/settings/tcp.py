@@ -61,8 +61,8 @@ class TcpSettings(NetworkSettings):
         #: The MSS that the stack announces. With 0, it follows from the MTU of the interface.
         #: Unit: bytes. Source: RFC 9293 3.7.1.
         self.tcp_mss = 0
-        #: The first sequence number of every connection. With -1, the stack chooses it by RFC 6528.
-        #: Unit: sequence number. Source: RFC 6528 3.
+        #: The first sequence number of every connection. With -1, it follows a clock and a keyed hash.
+        #: Unit: sequence number. Source: RFC 9293 3.4.1.
         self.tcp_isn = -1
 
     def _closing(self) -> None:  # python
@@ -321,11 +321,11 @@ class TcpSettings(NetworkSettings):
         #: Source: RFC 8985 7.2.
         self.tcp_tlp_max_ack_delay = 200 * MS
         #: Fast recovery reduces the rate in proportion to the data that is delivered.
-        #: Source: RFC 6937 (PRR).
+        #: Source: RFC 9937 6 (PRR).
         self.tcp_prr = True
         #: PRR sends a segment beyond the delivered data only on a safe ACK (RFC 9937). If this is off, it does so on
         #: every ACK (RFC 6937).
-        #: Source: RFC 9937; Linux.
+        #: Source: RFC 9937 6.2; Linux.
         self.tcp_prr_safe = False
         #: The stack detects spurious timeouts.
         #: Source: RFC 5682; Linux tcp_frto.

@@ -165,7 +165,7 @@ def sendto(ep: RawSocket, data: Any, addr: int, port: int, flags: int, now: int)
         out.mark = ep.mark
         out.payload = payload
         if ttl == 0:
-            # RFC 1112 6.1: a multicast with TTL 0 stays on this host.
+            # RFC 1122 3.2.1.7: a multicast with TTL 0 stays on this host.
             error = 0
             out.payload = None
         else:

@@ -168,7 +168,7 @@ def _output(core: Core, ep: UdpSocket, dst: Dst, addr: int, port: int, payload: 
     if partial:
         out.csum_offset = 6
     if ttl == 0:
-        # RFC 1112 6.1: a multicast with TTL 0 stays on this host.
+        # RFC 1122 3.2.1.7: a multicast with TTL 0 stays on this host.
         error = 0
         out.payload = None
     elif ep.encap is None:

@@ -244,7 +244,7 @@ def restart_rto(tcb: Tcb, advanced: bool) -> None:
     elif advanced:
         if tcb.ca_state == C.CA_RECOVERY and not tcb.sack_ok:
             # RFC 6582 3.2 step 3: only the first partial ACK restarts the timer. With hundreds of holes, one round trip
-            # for each hole takes longer than the slow start after a timeout (section 4: the Impatient variant).
+            # for each hole takes longer than the slow start after a timeout (RFC 3782 section 4: the Impatient variant).
             if tcb.partial_seen:
                 return
             tcb.partial_seen = True

@@ -106,7 +106,7 @@ def neighbor_failed(core: Any, error: int, src: int, dst: int, sport: int, dport
 
 
 def fragmentation_needed(tcb: Tcb, mtu: int) -> None:
-    """Lower the path MTU, and retransmit the dropped segment at once in smaller segments (RFC 1191 6.1 to 6.3)."""
+    """Lower the path MTU, and retransmit the dropped segment at once in smaller segments (RFC 1191 6.1 and 6.4)."""
     core = tcb.core
     if tcb.route is None or tcb.pmtudisc == 0 or tcb.pmtudisc >= 3:
         # With IP_PMTUDISC_DONT, packets have no DF flag, so none is too large. With PROBE, the application finds the
@@ -145,7 +145,7 @@ def syn_was_too_large(tcb: Tcb) -> None:
 def send_smaller(tcb: Tcb) -> None:
     """Split the segments in flight that are too large for the path, and retransmit them.
 
-    This is not congestion, so cwnd keeps its size in bytes (RFC 1191 6.5).
+    This is not congestion, so cwnd keeps its size in bytes (RFC 1191 6.4).
     """
     q = tcb.rtxq
     found = False
@@ -161,7 +161,7 @@ def send_smaller(tcb: Tcb) -> None:
         tcb.recover = tcb.snd_nxt
         tcb.frto = False
         undo.forget(tcb)
-        set_phase(tcb, C.CA_LOSS, "segments were larger than the path MTU", "RFC 1191 6.5")
+        set_phase(tcb, C.CA_LOSS, "segments were larger than the path MTU", "RFC 1191 6.4")
     tcb.force_retransmit = True
     schedule(tcb)
 

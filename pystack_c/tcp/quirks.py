@@ -81,7 +81,7 @@ def opening_time(tcb: Tcb) -> int:
 
 
 def acks_crossed(tcb: Tcb) -> bool:
-    """For Linux, a SYN,ACK that crossed its own is acknowledged at once. RFC 9293 3.5, figure 8 needs no such ACK."""
+    """For Linux, a SYN,ACK that crossed its own is acknowledged at once. RFC 9293 3.5, figure 7 needs no such ACK."""
     return tcb.core.config.tcp_crossed_ack
 
 

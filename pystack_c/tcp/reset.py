@@ -87,7 +87,7 @@ def reset_connection(tcb: Tcb, reason: str, rfc: str) -> None:
 
 
 def refuse(core: Any, pkt: Packet, why: str, rfc: str) -> None:
-    """Answer an unexpected segment with a RST (RFC 9293 3.5.3, groups 1 and 2)."""
+    """Answer an unexpected segment with a RST (RFC 9293 3.5.2, groups 1 and 2)."""
     if pkt.tcp_flags & C.ACK:
         send_reset(core, pkt.dst, pkt.src, pkt.dport, pkt.sport, pkt.ack, 0, C.RST, why, rfc)
     else:

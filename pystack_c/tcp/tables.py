@@ -152,7 +152,7 @@ class TcpTables(PortTable):
         return self.core.rng.keyed_four(laddr, lport, raddr, rport)
 
     def isn(self, tcb: Tcb) -> int:
-        """Return the initial sequence number: M + F(localip, localport, remoteip, remoteport, secretkey) (RFC 6528 3).
+        """Return the initial sequence number: M + F(localip, localport, remoteip, remoteport, secretkey) (RFC 9293 3.4.1).
 
         M increases by one every 4 microseconds.
         """

@@ -199,7 +199,7 @@ class Tcb(Endpoint):
         self.no_space = False  # the application found the send buffer full
 
     def _begin_recovery(self) -> None:
-        """Loss recovery (RFC 6582, RFC 6675) and proportional rate reduction (RFC 6937)."""
+        """Loss recovery (RFC 6582, RFC 6675) and proportional rate reduction (RFC 9937)."""
         self.ca_state = C.CA_OPEN  # the phase, one of C.CA_*
         self.recover = 0  # recover, RecoveryPoint: the phase ends when this number is acknowledged
         self.dupacks = 0  # consecutive duplicate ACKs

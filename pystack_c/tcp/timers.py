@@ -179,7 +179,9 @@ def persist(tcb: Tcb) -> None:
         return
     if tcb.detached and tcb.backoff >= give_up_after(tcb):
         # MUST-37 does not protect a connection that the application has closed. The backoff ends when the window opens.
-        timed_out(tcb, "the peer's window stayed closed, and the application has closed the connection", "RFC 6429 3")
+        timed_out(
+            tcb, "the peer's window stayed closed, and the application has closed the connection", "RFC 9293 3.8.6.1"
+        )
         return
     if tcb.snd_wnd > 0:
         # This is the override timeout of the sender's SWS avoidance (3.8.6.2.1, condition 4): send what fits.

@@ -69,7 +69,7 @@ def urgent(tcb: Tcb, pkt: Packet) -> None:
 def urgent_byte(tcb: Tcb) -> None:
     """Set the mark at the last urgent byte, which has arrived.
 
-    The byte is removed from the stream unless SO_OOBINLINE is set (RFC 6093 3.2).
+    The byte is removed from the stream unless SO_OOBINLINE is set (RFC 6093 3.1).
     """
     urg: Urgent = tcb.urgent
     buf = tcb.recvbuf

@@ -93,7 +93,7 @@ def accept(tcb: Tcb, now: int) -> Any:
     if not tcb.listener.accept_queue:
         return None
     child = tcb.listener.accept_queue.popleft()
-    tell.listen(tcb, "accept", "the application accepted a connection", "RFC 9293 3.10.2")
+    tell.listen(tcb, "accept", "the application accepted a connection", "RFC 9293 3.9.1")
     return child
 
 
@@ -282,7 +282,7 @@ def unread(tcb: Tcb, now: int) -> int:
 
 
 def connect_fastopen(tcb: Tcb, data: bytes, addr: int, port: int, now: int) -> int:
-    """Perform an active OPEN with data (sendto with MSG_FASTOPEN, RFC 7413 4.2.1). Return how many bytes the SYN takes.
+    """Perform an active OPEN with data (sendto with MSG_FASTOPEN, RFC 7413 4.2.2). Return how many bytes the SYN takes.
 
     The result is 0 if no cookie is known: the SYN then requests one, and the data waits for the handshake. Raise
     EOPNOTSUPP if Fast Open is off, or the errors of connect.

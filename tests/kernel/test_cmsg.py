@@ -727,7 +727,7 @@ def multicast_on_a_wire(wired: Wired) -> Scenario:
         here.setsockopt(IP, IP_MULTICAST_LOOP, 1)
         here.setsockopt(IP, IP_MULTICAST_TTL, 0)
         talk([])
-        # Linux lets TTL 0 out to the wire if this host is no member. The stack does not (RFC 1112 6.1).
+        # Linux lets TTL 0 out to the wire if this host is no member. The stack does not (RFC 1122 3.2.1.7).
         here.setsockopt(IP, IP_MULTICAST_TTL, 1)
         here.setsockopt(IP, IP_DROP, mreq(GROUP, index=2))
         talk([])

@@ -163,7 +163,7 @@ def test_a_looping_link_is_crossed_63_times():
 
 
 def test_rfc1624_corner_case():
-    """Section 3: the example where RFC 1141's update goes wrong: HC 0xDD2F, m 0x5555, m' 0x3285 gives 0x0000."""
+    """RFC 1624 section 4: the example where RFC 1141's update goes wrong: HC 0xDD2F, m 0x5555, m' 0x3285 gives 0x0000."""
     assert checksum.update(0xDD2F, 0x5555, 0x3285) == 0x0000
 
 
@@ -212,7 +212,7 @@ def test_an_offloaded_group_that_is_no_tcp_is_refused():
     assert peer.drain() == [] and peer.drops == {"forward-bad-gso": 1}
 
 
-# -- MSS clamping (RFC 4459 3.4) ---------------------------------------------------------------------------------------------
+# -- MSS clamping (RFC 4459 3.2) ---------------------------------------------------------------------------------------------
 
 
 def syn(options: bytes, flags: int = 2) -> bytes:

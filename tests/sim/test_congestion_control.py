@@ -352,7 +352,7 @@ def test_idle_windows():
 
 @pytest.mark.parametrize("algorithm", ["cubic", "reno"])
 def test_what_was_never_used_does_not_grow(algorithm):
-    """RFC 7661 4.1: a sender that writes ten segments a second does not collect a window; one that fills it does."""
+    """RFC 7661 4.4: a sender that writes ten segments a second does not collect a window; one that fills it does."""
     lab = lab_net(20 * MS, profile="linux", tcp_congestion=algorithm, tcp_slow_start_after_idle=False)
     client, server = lab.connected()
     for _ in range(60):

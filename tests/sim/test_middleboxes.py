@@ -402,7 +402,7 @@ BOXES = {
     "nat-reset": (lambda: NatTimeout(30 * S, "reset"), "idle for 30s, and it answers with a reset [RFC 5382 5 REQ-5]"),
     "reset": (lambda: Resetter(after_bytes=2000), "the box resets the connection after 2448 bytes [RFC 3360]"),
     "strip": (lambda: OptionStripper("timestamps"), "the box strips TCP options: timestamps"),
-    "mss": (lambda: MssRewriter(800), "the box rewrites the MSS of the SYN: 1460 -> 800 [RFC 4459 3.4]"),
+    "mss": (lambda: MssRewriter(800), "the box rewrites the MSS of the SYN: 1460 -> 800 [RFC 4459 3.2]"),
     "window-scale": (lambda: ScaleRewriter(2), "the box rewrites the window scale of the SYN: "),
     "ecn": (EcnBleacher, "the box clears the ECN field, which was ECT(0) [RFC 3168 18.1]"),
     "corrupt": (lambda: Corrupter(0.5), "of the payload and mends the checksum"),

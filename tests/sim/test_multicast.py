@@ -99,7 +99,7 @@ def test_the_rules_of_ttl_source_and_interface():
     other.bind("10.0.0.3", 0)
     send(net, other)
     assert len(at_b) == 1
-    # A datagram that arrives at another interface than the route's is not forwarded (RFC 1812 5.2.3).
+    # A datagram that arrives at another interface than the route's is not forwarded (RFC 1812 5.2.1.3).
     r.mroute(OTHER, "eth0", ["eth2"])
     send(net, sender(b, 64), group=OTHER)
     assert drops["mforward-wrong-iface"] == 1
@@ -196,7 +196,7 @@ def test_a_host_downstream_sends_upstream_and_to_the_other_links():
     _, at_c = member(c)
     net.run(S)
     send(net, sender(b))
-    # RFC 4605 4.3: upstream always, and to links with members.
+    # RFC 4605 4.2: upstream always, and to links with members.
     assert at_a == [(b"x", 7)] and at_c == [(b"x", 7)]
 
 
@@ -272,7 +272,7 @@ def test_the_router_with_the_lowest_address_is_the_querier_until_it_is_silent():
 
 
 def test_with_two_routers_only_the_querier_forwards():
-    """RFC 4605 4.3: otherwise each datagram would arrive twice."""
+    """RFC 4605 4.2: otherwise each datagram would arrive twice."""
     net = Network(1)
     up, down = net.switch("up"), net.switch("down")
     source, host = net.host("source"), net.host("host")

@@ -139,7 +139,7 @@ def overshoot(seconds, **settings):
 
 
 def test_newreno_does_not_repair_hundreds_of_losses_one_a_round_trip():
-    """RFC 6582 3.2 step 3: the timer runs from the first partial ACK; after it expires, slow start repairs the rest (section 4)."""
+    """RFC 6582 3.2 step 3: the timer runs from the first partial ACK; after it expires, slow start repairs the rest (RFC 3782 4)."""
     big = {"server": {"tcp_rmem": 4 << 20}, "client": {"tcp_wmem": 4 << 20}}
     first, flow = overshoot(5, **big)
     assert first > 0.4

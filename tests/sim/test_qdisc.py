@@ -141,7 +141,7 @@ def test_tbf_on_a_host_holds_the_rate():
 
 
 def test_the_control_law_by_hand():
-    """RFC 8289 4.3: interval / sqrt(count)."""
+    """RFC 8289 5.6: interval / sqrt(count)."""
     queue = CoDelQueue(5 * MS, 100 * MS)
     found = []
     for queue.count in (1, 2, 3, 4, 5, 16, 100):

@@ -108,7 +108,7 @@ def test_to_a_time(loss):
 
 
 def test_each_rfc_has_a_link(loss):
-    assert loss.link("RFC 6298 5.4") == "https://www.rfc-editor.org/rfc/rfc6298#section-5.4"
+    assert loss.link("RFC 6298 5.4") == "https://www.rfc-editor.org/rfc/rfc6298#section-5"  # rule (5.4) of section 5
     assert loss.link("RFC 7323") == "https://www.rfc-editor.org/rfc/rfc7323"
     assert loss.link("Linux tcp(7) TCP_CORK") == "https://man7.org/linux/man-pages/man7/tcp.7.html"
     assert loss.link("draft-ietf-ccwg-bbr 5.6.2") == (

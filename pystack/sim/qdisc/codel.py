@@ -29,7 +29,7 @@ class Owner(Protocol):
 
 
 class CoDelQueue:
-    """One queue, and the variables of RFC 8289 5.3. Times are in ns."""
+    """One queue, and the variables of RFC 8289 5.2. Times are in ns."""
 
     def __init__(self, target: int, interval: int) -> None:
         self.target = target
@@ -49,7 +49,7 @@ class CoDelQueue:
         self.backlog += len(frame)
 
     def control_law(self, time: int) -> int:
-        """The time of the next drop: the interval divided by the square root of the number of drops (RFC 8289 4.3)."""
+        """The time of the next drop: the interval divided by the square root of the number of drops (RFC 8289 5.6)."""
         return time + isqrt(self.interval * self.interval // self.count)
 
     def _take(self, now: int) -> tuple[bytes | None, int, bool]:
@@ -62,7 +62,7 @@ class CoDelQueue:
         self.maxpacket = max(self.maxpacket, len(frame))
         delay = self.ldelay = now - since
         if delay < self.target or self.backlog <= self.maxpacket:
-            # RFC 8289 4.2: with less than a packet in the queue, there is no standing queue.
+            # RFC 8289 4.1: with less than a packet in the queue, there is no standing queue.
             self.first_above_time = 0
             return frame, delay, False
         if self.first_above_time == 0:
@@ -81,7 +81,7 @@ class CoDelQueue:
             frame, delay = self._begin(frame, delay, now, owner)
         if frame is not None and delay > owner.ce_threshold:
             why = "the packet waited longer than ce_threshold"
-            frame = owner.mark(frame, now, "ce", why, "RFC 8290 4.2", sojourn=delay) or frame
+            frame = owner.mark(frame, now, "ce", why, "RFC 8290 5.2.7", sojourn=delay) or frame
         return frame
 
     def _begin(self, frame: bytes | None, delay: int, now: int, owner: Owner) -> tuple[bytes | None, int]:
@@ -156,7 +156,7 @@ class Codel(Qdisc):
         """See Qdisc."""
         if self.qlen >= self.limit:
             self.drop_overlimit += 1
-            self.drop(frame, now, "overlimit", "the queue is full", "RFC 7567 2.1")
+            self.drop(frame, now, "overlimit", "the queue is full", "RFC 7567 2")
             return False
         self.queue.append(frame, now)
         self.qlen += 1

@@ -23,7 +23,7 @@ class Pfifo(Qdisc):
     def enqueue(self, frame: bytes, now: int, **fields: Any) -> bool:
         """See Qdisc. `fields` are further fields of the event of a drop."""
         if self.full(frame):
-            self.drop(frame, now, "overlimit", "the queue is full", "RFC 7567 2.1", **fields)
+            self.drop(frame, now, "overlimit", "the queue is full", "RFC 7567 2", **fields)
             return False
         self._queue.append(frame)
         self.qlen += 1

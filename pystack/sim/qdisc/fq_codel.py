@@ -21,7 +21,7 @@ class FqCodel(Qdisc):
     [memory_limit BYTES] [drop_batch N]`
 
     The flow of a packet is the hash of its addresses, protocol and ports, with a key of its own for each link. A flow that was empty
-    is served before those that have had their turn (RFC 8290 3.2). If the limit is exceeded, packets at the head of the longest queue
+    is served before those that have had their turn (RFC 8290 4.2). If the limit is exceeded, packets at the head of the longest queue
     are dropped. `memory_limit` counts the bytes of the frames.
     """
 
@@ -52,7 +52,7 @@ class FqCodel(Qdisc):
         self.new_flow_count = self.drop_overlimit = 0
 
     def flow_of(self, frame: bytes) -> int:
-        """The number of a packet's flow (RFC 8290 4.1.1)."""
+        """The number of a packet's flow (RFC 8290 4.1)."""
         at = self._header
         end = ip_end(frame, at)
         if not end:
@@ -85,7 +85,7 @@ class FqCodel(Qdisc):
         return not self._drop_longest(now, flow)
 
     def _drop_longest(self, now: int, mine: FlowQueue) -> bool:
-        """Drop from the head of the longest queue up to half of it, but not more than drop_batch packets (RFC 8290 4.1.2).
+        """Drop from the head of the longest queue up to half of it, but not more than drop_batch packets (RFC 8290 4.1).
 
         Returns True if it is `mine`.
         """
@@ -96,9 +96,7 @@ class FqCodel(Qdisc):
             flow.backlog -= len(frame)
             self.lost(frame)
             self.drop_overlimit += 1
-            self.drop(
-                frame, now, "overlimit", "the queues are full, and this flow has the longest one", "RFC 8290 4.1.2"
-            )
+            self.drop(frame, now, "overlimit", "the queues are full, and this flow has the longest one", "RFC 8290 4.1")
             if flow.backlog <= half:
                 break
         # RFC 8289 5.5 counts drops of CoDel only. As on Linux, these count, too, so that the next ones come sooner.

@@ -106,9 +106,9 @@ class Red(Bfifo):
     def _early(self, frame: bytes, now: int, name: str, why: str, ecn: bool, fields: dict[str, Any]) -> bytes | None:
         """Mark a packet, or drop it. Returns what is to be queued."""
         self.overlimits += 1
-        marked = self.mark(frame, now, name, why, "RFC 7567 4.3", **fields) if ecn else None
+        marked = self.mark(frame, now, name, why, "RFC 7567 4.2", **fields) if ecn else None
         if marked is None:
-            self.drop(frame, now, name, why, "RFC 7567 4.3", **fields)
+            self.drop(frame, now, name, why, "RFC 7567 4.2", **fields)
         return marked
 
     def dequeue(self, now: int) -> bytes | None:

@@ -139,7 +139,7 @@ def _cookie(data: bytes, at: int, stop: int) -> list[Node]:
 
 
 def _experiment(data: bytes, at: int, stop: int) -> tuple[list[Node], str]:
-    exid = t.field(16, "tcp.options.experimental.exid", "Experiment", t.named(EXPERIMENTS, 4), "RFC 6994 4")
+    exid = t.field(16, "tcp.options.experimental.exid", "Experiment", t.named(EXPERIMENTS, 4), "RFC 6994 3")
     nodes = t.read(t.c.Struct(KIND, LENGTH, exid), data, at, at + 4)
     if nodes[2].value == 0xF989:
         return [*nodes, *_cookie(data, at + 4, stop)], "Fast Open, before RFC 7413"

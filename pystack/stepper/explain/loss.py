@@ -100,13 +100,13 @@ def reduced(look: Look) -> str:
     if cut is None or look.entry.time - cut.time > look.tcb["srtt"] * 2:
         return ""
     if cut.fields["ssthresh"] >= cut.fields["old"]:
-        if not cut.rfc.startswith("RFC 6937"):
+        if not cut.rfc.startswith("RFC 9937"):
             return ""
         return (
-            f"cwnd was {cut.fields['old']} bytes and is {look.tcb['cwnd']} bytes during the recovery (RFC 6937 3). The congestion control does not take the loss for "
+            f"cwnd was {cut.fields['old']} bytes and is {look.tcb['cwnd']} bytes during the recovery (RFC 9937 6.2). The congestion control does not take the loss for "
             "congestion, so ssthresh does not fall."
         )
-    slowly = f" Until cwnd is that small, {look.host} sends in proportion to the delivered data (RFC 6937 3)."
+    slowly = f" Until cwnd is that small, {look.host} sends in proportion to the delivered data (RFC 9937 6.2)."
     return (
         f"The loss counts as congestion: cwnd was {cut.fields['old']} bytes and falls to ssthresh, which is "
         f"{cut.fields['ssthresh']} bytes now (RFC 5681 3.2)."
@@ -210,7 +210,7 @@ def too_large(look: Look) -> Explanation:
         f"Path MTU discovery: {what(look)}. A router could not forward it, because it was larger than the MTU of the next link and "
         f"must not be fragmented (DF). The router reported this in {told} (RFC 1191 4).",
         f"The data is retransmitted at once in segments of {tcb['mss']} bytes. This is not congestion, so cwnd stays at "
-        f"{tcb['cwnd']} bytes (RFC 1191 6.5).",
+        f"{tcb['cwnd']} bytes (RFC 1191 6.4).",
     )
 
 

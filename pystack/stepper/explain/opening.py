@@ -166,7 +166,7 @@ def syn_out(look: Look) -> "Explanation | None":
             "fast-open",
             f"TCP Fast Open: the SYN carries {fields['length']} bytes of data. {look.host} has a cookie from an earlier connection, which "
             "proves that its address is not forged, so the server may process the data before the handshake is complete "
-            "(RFC 7413 2).",
+            "(RFC 7413 4.2.2).",
             "The request arrives one round trip earlier.",
         )
     if fields["flags"] & SYN:

@@ -13,16 +13,16 @@ def discipline(look: Look) -> Explanation:
         return Explanation(
             "bufferbloat",
             f"CoDel {did} the packet because it had waited for {ms(fields['sojourn'])}, and no packet of the last interval waited for "
-            f"less than the target: the queue does not only hold a burst, it stands (RFC 8289 4.2). {waiting}.",
+            f"less than the target: the queue does not only hold a burst, it stands (RFC 8289 4.3). {waiting}.",
             f"It is number {fields['count']}. If the queue still stands, the next one is due {_due(fields['drop_next'] - look.entry.time)}: "
-            "the interval divided by the square root of the number after this one was due (RFC 8289 4.3).",
+            "the interval divided by the square root of the number after this one was due (RFC 8289 5.6).",
             "The sender reduces its window, so the queue becomes shorter long before it is full.",
         )
     if name == "qdisc-overlimit":
         return Explanation(
             "bufferbloat",
             f"Bufferbloat: the queue is full, so the packet that arrived is dropped: {waiting}. TCP noticed nothing until now, because a "
-            "queue delays packets and loses none (RFC 7567 2.1).",
+            "queue delays packets and loses none (RFC 7567 2).",
             _round_trip(look),
         )
     return Explanation("drop" if name else "told", f"{look.host} {did} it: {look.entry.text()}.", f"{waiting}.")

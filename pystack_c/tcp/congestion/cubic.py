@@ -13,7 +13,7 @@ from pystack_c.tcp.congestion.cubic_linux import LinuxCubic
 from pystack_c.tcp.congestion.reno import flight_size, initial_window
 from pystack_c.tcp.tcb import Tcb
 
-# Constants of RFC 9438 4.1 and 4.6.
+# Constants of RFC 9438 5.1, 4.6 and 4.3.
 CUBIC_C = 0.4
 BETA = 0.7
 ALPHA = 3.0 * (1.0 - BETA) / (1.0 + BETA)
@@ -48,7 +48,7 @@ class Cubic(CongestionControl):
         self.saved_epoch = -1
         self.saved_cwnd_prior = 0.0
         self.saved_initial = True
-        # HyStart++, only in the initial slow start (RFC 9406 4.1).
+        # HyStart++, only in the initial slow start (RFC 9406 4.3).
         self.initial = True
         self.round_end = 0
         self.round_started = False

@@ -17,7 +17,7 @@ def note_cwnd_use(tcb: Tcb, limited: bool) -> None:
         tcb.cwnd_round = tcb.snd_nxt
 
 
-# The time in ns for which an unused window stays as it is (RFC 7661 4.4.3).
+# The time in ns for which an unused window stays as it is (RFC 7661 4.4).
 NON_VALIDATED = 300_000_000_000
 
 

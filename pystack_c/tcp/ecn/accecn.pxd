@@ -9,7 +9,7 @@ from pystack_c.wire.tcp cimport write_accecn
 cpdef enter(Tcb tcb)
 cpdef int handshake_code(int codepoint) noexcept
 cpdef int ace(Tcb tcb) noexcept
-@cython.locals(why=str, acc=AccEcn)
+@cython.locals(acc=AccEcn)
 cpdef fail(Tcb tcb, int mode, bint deaf)
 @cython.locals(codepoint=int, n=int64_t, before=int, acc=AccEcn)
 cpdef bint arrived(Tcb tcb, Packet pkt) except -1

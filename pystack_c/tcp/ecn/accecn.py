@@ -63,8 +63,10 @@ def fail(tcb: Tcb, mode: int, deaf: bool) -> None:
         acc.deaf = True
     if mode == OPT_FAIL_RECV:
         acc.opt_seen = FAILED
-    why = "the ECN feedback is not plausible" if acc.no_ect else "the AccECN option is blocked"
-    tell.ecn(tcb, "disabled", why, "RFC 9768 3.2.2.3")
+    if acc.no_ect:
+        tell.ecn(tcb, "disabled", "the ECN feedback is not plausible", "RFC 9768 3.2.2.3")
+    else:
+        tell.ecn(tcb, "disabled", "the AccECN option is blocked", "RFC 9768 3.2.3.2.2")
 
 
 # The receiver.

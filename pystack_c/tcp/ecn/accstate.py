@@ -12,7 +12,7 @@ class AccEcn:
         self.counted = False  # the CE mark of the SYN-ACK was counted
         self.respond = False  # the handshake was marked: respond in ESTABLISHED
         self.skip = False  # the next ACE field is a handshake code, not a counter
-        self.first = True  # the next ACE field is the first counter, which must not be 0 (3.2.2.4)
+        self.first = True  # the next ACE field is the first counter, in which 0 is suspect (3.2.2.4)
         self.newer = False  # this ACK has a newer timestamp than all before (A.1)
         # Detected failures.
         self.no_ect = False  # do not send ECT any more

@@ -166,7 +166,8 @@ def feedback(tcb: Tcb, pkt: Packet, newly: int, progress: bool) -> None:
         accecn.read_option(tcb, pkt)
         return
     if tcb.accecn.first:
-        # 3.2.2.4: the first counter after the handshake cannot be zero.
+        # A zero in the first counter after the handshake is a sign that the path clears the field. (3.2.2.4 does not
+        # recommend this test, because a packet that was overtaken can bring a true zero.)
         tcb.accecn.first = False
         if (pkt.tcp_flags >> 6) & 7 == 0:
             accecn.fail(tcb, accecn.ACE_FAIL_RECV, True)
@@ -227,4 +228,4 @@ def begin_cwr(tcb: Tcb, why: str) -> None:
     tcb.ca_state = C.CA_CWR
     if tcb.core.probe is not None:
         fields = {"phase": PHASES[C.CA_CWR], "recover": tcb.recover}
-        tcb.core.emit("tcp.recovery", tcb.subject(), tcb.ident, why, "RFC 6937 3", fields)
+        tcb.core.emit("tcp.recovery", tcb.subject(), tcb.ident, why, "RFC 9937 6.1", fields)

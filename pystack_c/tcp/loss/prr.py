@@ -1,14 +1,14 @@
-"""Proportional rate reduction (RFC 6937, RFC 9937): how much to send while the window falls to ssthresh."""
+"""Proportional rate reduction (RFC 9937): how much to send while the window falls to ssthresh."""
 
 from pystack_c.tcp import tell
 from pystack_c.tcp.tcb import Tcb
 
 
 def reduce_rate(tcb: Tcb, newly: int, safe: bool) -> None:
-    """Set cwnd so that the sender sends in proportion to the delivered data, and cwnd ends at ssthresh (RFC 6937 3).
+    """Set cwnd so that the sender sends in proportion to the delivered data, and cwnd ends at ssthresh (RFC 9937 6.2).
 
     `newly` is the number of bytes that this ACK delivers. `safe` is true if the ACK advances SND.UNA and shows no
-    further loss (SafeACK, RFC 9937 6.2).
+    further loss (SafeACK).
     """
     old = tcb.cwnd
     tcb.prr_delivered += newly
@@ -18,7 +18,7 @@ def reduce_rate(tcb: Tcb, newly: int, safe: bool) -> None:
         quota = (tcb.prr_delivered * tcb.ssthresh + tcb.prr_flight - 1) // tcb.prr_flight - tcb.prr_out
     else:
         # Below ssthresh: send as much as was delivered. PRR-SSRB adds one segment, which RFC 9937 allows only if it is
-        # safe.
+        # safe, and RFC 6937 always.
         limit = tcb.prr_delivered - tcb.prr_out
         if limit < newly:
             limit = newly
@@ -35,4 +35,4 @@ def reduce_rate(tcb: Tcb, newly: int, safe: bool) -> None:
     tcb.cwnd = pipe + quota
     if tcb.cwnd < tcb.mss:
         tcb.cwnd = tcb.mss
-    tell.cwnd(tcb, old, tcb.ssthresh, "recovery sends in proportion to the delivered data", "RFC 6937 3")
+    tell.cwnd(tcb, old, tcb.ssthresh, "recovery sends in proportion to the delivered data", "RFC 9937 6.2")

@@ -18,7 +18,7 @@ from pystack_c.tcp.tcb import Tcb
 
 
 def in_use(tcb: Tcb) -> bool:
-    """Return True if RACK is in use. It needs SACK (RFC 8985 5.1)."""
+    """Return True if RACK is in use. It needs SACK (RFC 8985 4)."""
     return tcb.sack_ok and tcb.core.config.tcp_rack
 
 

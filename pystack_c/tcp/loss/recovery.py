@@ -55,7 +55,7 @@ def after_ack(tcb: Tcb, acked: int, duplicate: bool, tsecr: int, plain: bool) ->
     elif tcb.ca_state == C.CA_CWR:
         first = tcb.prr_flight == 0
         if first:
-            # RFC 9937 6.2: RecoverFS is the data in flight before this ACK. The ACK that reports congestion is not a
+            # RFC 9937 6.1: RecoverFS is the data in flight before this ACK. The ACK that reports congestion is not a
             # SafeACK.
             tcb.prr_flight = max(tcb.in_flight() + tcb.ack_delivered, 1)
         reduce_rate(tcb, tcb.ack_delivered, acked > 0 and not first and tcb.rtxq.lost_out <= lost)
@@ -75,7 +75,7 @@ def duplicate_counts(tcb: Tcb) -> bool:
 def overdue(tcb: Tcb) -> None:
     """Mark losses, because the reordering timer expired (RFC 8985 6.2).
 
-    If this starts a recovery, PRR applies from its first segment (RFC 6937 3).
+    If this starts a recovery, PRR applies from its first segment (RFC 9937 6.1).
     """
     phase = tcb.ca_state
     find_losses(tcb)
@@ -167,7 +167,7 @@ def end_cwr(tcb: Tcb, why: str) -> None:
     """End the response to a congestion mark (Linux tcp_end_cwnd_reduction)."""
     old = tcb.cwnd
     tcb.cwnd = tcb.ssthresh
-    tell.cwnd(tcb, old, tcb.ssthresh, why, "RFC 6937 3")
+    tell.cwnd(tcb, old, tcb.ssthresh, why, "RFC 9937 6.4")
     set_phase(tcb, C.CA_OPEN, why, "RFC 3168 6.1.2")
 
 

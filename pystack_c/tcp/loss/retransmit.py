@@ -128,7 +128,7 @@ def recovery_rfc(tcb: Tcb) -> str:
     if tcb.syn_why:
         return "Linux tcp_check_req" if tcb.passive else "RFC 9293 3.5"
     if _cut_anew(tcb):
-        return "RFC 1191 6.5"
+        return "RFC 1191 6.4"
     if tcb.ca_state == C.CA_LOSS or tcb.state == C.SYN_SENT or tcb.state == C.SYN_RECEIVED:
         return "RFC 6298 5.4"
     if rack.in_use(tcb):

@@ -57,7 +57,7 @@ def eifel(tcb: Tcb, tsecr: int) -> bool:
 
 
 def undo(tcb: Tcb, why: str, rfc: str) -> None:
-    """Restore cwnd and ssthresh, and remove the loss marks (RFC 4015 3.2)."""
+    """Restore cwnd and ssthresh, and remove the loss marks (RFC 4015 3.4)."""
     counters = tcb.core.counters
     if tcb.ca_state == C.CA_LOSS:
         counters.TcpExtTCPLossUndo += 1

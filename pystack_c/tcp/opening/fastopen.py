@@ -115,7 +115,7 @@ def accept_data(tcb: Tcb, listener: Tcb, pkt: Packet) -> bool:
         return False
     if bits & SERVER_NO_COOKIE or listener.tfo.no_cookie:
         core.counters.TcpExtTCPFastOpenPassive += 1
-        tell.fastopen(tcb, "accepted", "this listener does not require a cookie", "RFC 7413 4.1.3")
+        tell.fastopen(tcb, "accepted", "this listener does not require a cookie", "RFC 7413 7.3")
         return True
     if given is None:
         tell.fastopen(tcb, "refused", "the SYN has data, but no cookie", "RFC 7413 4.2.2")
@@ -131,7 +131,7 @@ def accept_data(tcb: Tcb, listener: Tcb, pkt: Packet) -> bool:
             tell.fastopen(tcb, "refused", "the cookie is not valid, so the server sends a new one", "RFC 7413 4.2.2")
         else:
             core.counters.TcpExtTCPFastOpenCookieReqd += 1
-            tell.fastopen(tcb, "cookie", "the peer requests a cookie", "RFC 7413 4.1.2")
+            tell.fastopen(tcb, "cookie", "the peer requests a cookie", "RFC 7413 4.2.1")
         return False
     core.counters.TcpExtTCPFastOpenPassive += 1
     tell.fastopen(tcb, "accepted", "the cookie is valid, so the server accepts the data of the SYN", "RFC 7413 4.2.2")
@@ -188,14 +188,14 @@ def syn_option(tcb: Tcb) -> bytes | None:
     if entry is not None:
         tcb.tfo.exp = entry.exp if len(entry.cookie) > 0 else entry.try_exp == 1
     if entry is None or len(entry.cookie) == 0:
-        tell.fastopen(tcb, "asked", "no cookie of this server is known, so the SYN requests one", "RFC 7413 4.1.2")
+        tell.fastopen(tcb, "asked", "no cookie of this server is known, so the SYN requests one", "RFC 7413 4.2.1")
         return b""
-    tell.fastopen(tcb, "shown", "the SYN carries the server's cookie", "RFC 7413 4.2.1")
+    tell.fastopen(tcb, "shown", "the SYN carries the server's cookie", "RFC 7413 4.2.2")
     return entry.cookie
 
 
 def syn_room(tcb: Tcb) -> int:
-    """Return how many bytes of data the SYN may carry (RFC 7413 4.2.1).
+    """Return how many bytes of data the SYN may carry (RFC 7413 4.2.2).
 
     That is a segment of the last known MSS, less the longest options.
     """
@@ -230,7 +230,7 @@ def record_data(tcb: Tcb, n: int) -> None:
 
 
 def answered(tcb: Tcb, pkt: Packet) -> None:
-    """Store the cookie and MSS from a SYN-ACK (4.1.3), and retransmit data that it did not accept at once (4.2.1)."""
+    """Store the cookie and MSS from a SYN-ACK (4.1.3), and retransmit data that it did not accept at once (4.2.2)."""
     if tcb.tfo is None or (not tcb.tfo.option and not tcb.syn_data):
         return
     core = tcb.core
@@ -256,13 +256,13 @@ def answered(tcb: Tcb, pkt: Packet) -> None:
         tcb.delivered -= 1
         core.counters.TcpExtTCPDelivered -= 1
         core.counters.TcpExtTCPFastOpenActive += 1
-        tell.fastopen(tcb, "worked", "the server accepted the data of the SYN", "RFC 7413 4.2.1")
+        tell.fastopen(tcb, "worked", "the server accepted the data of the SYN", "RFC 7413 4.2.2")
         return
     tcb.tfo.fail = SYN_RETRANSMITTED if tcb.tfo.again else DATA_NOT_ACKED
     for item in q.segs[q.first :]:
         q.mark_lost(item)
     core.counters.TcpExtTCPFastOpenActiveFail += 1
-    tell.fastopen(tcb, "failed", "the server did not accept the data of the SYN", "RFC 7413 4.2.1")
+    tell.fastopen(tcb, "failed", "the server did not accept the data of the SYN", "RFC 7413 4.2.2")
     tcb.force_retransmit = True
 
 

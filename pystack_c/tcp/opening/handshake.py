@@ -229,7 +229,7 @@ def crossed_syns(tcb: Tcb, pkt: Packet) -> None:
     set_state(tcb, C.SYN_RECEIVED, "both sides opened at the same time", "RFC 9293 3.5")
     core.cancel_timer(tcb.rto_timer, "our SYN is retransmitted as a SYN,ACK", "RFC 9293 3.5")
     if tcb.syn_data:
-        # With Fast Open, only the SYN is retransmitted, because its data is already in flight (RFC 7413 4.2.1).
+        # With Fast Open, only the SYN is retransmitted, because its data is already in flight (RFC 7413 4.2.2).
         tcb.rtxq.mark_lost(tcb.rtxq.head())
         tcb.force_retransmit = True
         tcb.syn_why = "both sides opened at the same time, so our SYN is retransmitted as a SYN,ACK"

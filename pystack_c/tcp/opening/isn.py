@@ -1,4 +1,4 @@
-"""Initial sequence numbers (RFC 6528), and the start of the timestamp clock (RFC 7323 section 7.1)."""
+"""Initial sequence numbers (RFC 9293 section 3.4.1), and the start of the timestamp clock (RFC 7323 section 7.1)."""
 
 from pystack_c.base.seqnum import seq_add
 from pystack_c.tcp import quirks
@@ -8,7 +8,7 @@ from pystack_c.tcp.timestamps import ts_now
 
 
 def start_sequence(tcb: Tcb, old: Tcb | None) -> None:
-    """Set the ISS (RFC 6528) and the timestamp offset (RFC 7323 5.4, 7.1).
+    """Set the ISS (RFC 9293 section 3.4.1) and the timestamp offset (RFC 7323 5.4, 7.1).
 
     If the connection replaces `old` in TIME-WAIT, the ISS lies beyond all sequence numbers that we sent there,
     whichever side opens. So no old segment of ours can be mistaken for a new one (RFC 1122 4.2.2.13 (1)). This rule

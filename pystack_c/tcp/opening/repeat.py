@@ -35,7 +35,7 @@ def syn_received_syn(tcb: Tcb, pkt: Packet) -> bool:
 
 
 def crossed_syn_ack(tcb: Tcb, pkt: Packet) -> None:
-    """Process the SYN-ACK of a simultaneous open (figure 8). Its SYN is known, so remove it and process the rest."""
+    """Process the SYN-ACK of a simultaneous open (figure 7). Its SYN is known, so remove it and process the rest."""
     flags = pkt.tcp_flags & ~C.SYN
     if tcb.accecn is not None:
         # The SYN-ACK's flags are not an ACE field (RFC 9768 3.2.2).

@@ -250,7 +250,7 @@ class RtxQueue:
         return self.find(seg.seq)
 
     def nothing_lost(self) -> None:
-        """Remove all loss marks, because they were wrong (RFC 4015 3.2)."""
+        """Remove all loss marks, because they were wrong (RFC 4015 3.3)."""
         for item in self.segs[self.first :]:
             seg: SentSegment = item
             seg.lost = False

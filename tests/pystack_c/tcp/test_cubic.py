@@ -216,7 +216,7 @@ def slow_start(tcb, rounds):
 
 
 def test_hystart_is_for_the_initial_slow_start():
-    """RFC 9406 4.1: a slow start after a timeout has an ssthresh that tells where it ends."""
+    """RFC 9406 4.3: a slow start after a timeout has an ssthresh that tells where it ends."""
     first = avoiding(16, 0)
     first.ssthresh = 1 << 30
     assert slow_start(first, 12)[-1] < 16 << 5

@@ -1,4 +1,4 @@
-"""Opening: sequence numbers (RFC 6528), ports, listeners and their two queues."""
+"""Opening: sequence numbers (RFC 9293 3.4.1), ports, listeners and their two queues."""
 
 import errno
 
@@ -35,7 +35,7 @@ def test_isn_ticks_every_4_us():
 
 
 def test_isn_differs_by_each_of_the_four_and_by_host():
-    # RFC 6528 3: F is keyed, over the four
+    # RFC 9293 3.4.1: F is keyed, over the four
     peer = Peer()
     values = [
         isn(peer, lport=1000),

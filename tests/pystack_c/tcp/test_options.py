@@ -234,7 +234,7 @@ def test_d_sack_of_a_part(make):
 
 
 def test_d_sack_above_the_ack(make):
-    # RFC 2883 4.1.2: the duplicate first, then the block it is in
+    # RFC 2883 4.1.3: the duplicate first, then the block it is in
     conn = sacking(make)
     conn.rx(data=bytes(30), seq=20)
     assert blocks(conn, conn.rx(data=bytes(10), seq=30)) == [(30, 40), (20, 50)]

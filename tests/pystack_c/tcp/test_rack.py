@@ -1,4 +1,4 @@
-"""RACK-TLP (RFC 8985), PRR (RFC 6937), and taking responses back (RFC 3522, RFC 3708, RFC 5682)."""
+"""RACK-TLP (RFC 8985), PRR (RFC 9937), and taking responses back (RFC 3522, RFC 3708, RFC 5682)."""
 
 import pytest
 
@@ -246,7 +246,7 @@ def test_a_probe_that_cannot_be_sent_leaves_the_rto(make):
     assert peer.counters.TcpExtTCPTimeouts == 7
 
 
-# PRR, RFC 6937
+# PRR, RFC 9937
 
 
 def test_recovery_sends_in_proportion_to_what_arrives(make):

@@ -243,7 +243,7 @@ def icmp(conn, kind, code, seq, mtu=0):
 
 
 def test_fragmentation_needed_shrinks_segments(make):
-    # RFC 1191 6.1 to 6.3
+    # RFC 1191 6.1 and 6.4
     conn = sender(make)
     out = icmp(conn, 3, 4, conn.ack, mtu=640)
     assert out and max(len(seg) for seg in out) == 600 and conn.tcb.mss == 600

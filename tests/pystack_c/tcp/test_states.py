@@ -46,7 +46,7 @@ def test_listen(make):
 
 
 def test_text_in_a_syn_is_taken_once(make):
-    # MUST-? 3.10.7.2: "any other control or text-containing segment" waits: the text is not acknowledged, and comes again.
+    # MUST-? 3.10.7.2: "any other control or data-bearing segment" waits: the text is not acknowledged, and comes again.
     peer = make()
     conn = None
     (syn_ack,) = peer.segment(SYN, 99, data=b"hello")
