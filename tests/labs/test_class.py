@@ -172,7 +172,7 @@ def test_watch_grades_at_each_save_and_ends_with_ctrl_c(tmp_path):
     env = {**os.environ, "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "-m", "pystack.cli", "lab", "watch", str(path)]
     process = subprocess.Popen(command, env=env, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    watchdog = threading.Timer(100, process.kill)
+    watchdog = threading.Timer(250, process.kill)
     watchdog.start()
     try:
         lines = iter(process.stdout.readline, "")
