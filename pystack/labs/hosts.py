@@ -17,8 +17,8 @@ from pystack.sim.hub import Signal
 from pystack.sim.network import Network, S
 from pystack.sim.programs import Program, spawn
 
-#: seconds after which a program of the machine is ended
-LIMIT = 20
+#: seconds after which a program of the machine is ended: on a busy machine, PostgreSQL needs more than 20 to make a database
+LIMIT = 60
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ _OTHER = re.compile(
     "UDPLITE|6|SCTP|CAN|ISOTP|J1939|RDS|QIPCRTR|VSOCK|Bluetooth|Unix|UNIX|TIPC|Crypto|SCMRights|Hyper|Abstract|Sharing|Fds"
     "|MSWindows|MacOS"
 )
-#: seconds for one class
-SECONDS = 60
+#: seconds for one class, against those that hang
+SECONDS = 150
 
 
 def classes() -> list[str]:

@@ -9,6 +9,7 @@ import pystack.pytest_plugin.protocol
 import pystack.pytest_plugin.world
 import pystack.stepper.export
 import pystack.trace.replay  # noqa: F401
+from pystack.pytest_plugin import shrink
 
 
 class Inner:
@@ -26,12 +27,14 @@ class Inner:
         return self.pytester.runpytest_inprocess("-p", "no:asyncio", "-p", "no:anyio", "-p", "no:xdist", *args)
 
     def apart(self, *args):
-        return self.pytester.run(sys.executable, "-m", "pytest", "-p", "no:asyncio", *args, timeout=100)
+        return self.pytester.run(sys.executable, "-m", "pytest", "-p", "no:asyncio", *args, timeout=250)
 
 
 @pytest.fixture
 def inner(pytester, monkeypatch):
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    # Tests compare the smallest runs. On a busy machine, 20 seconds are not enough to find them.
+    monkeypatch.setattr(shrink, "MOST_SECONDS", 250.0)
     return Inner(pytester)
 
 

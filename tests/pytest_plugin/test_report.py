@@ -9,7 +9,6 @@ import sys
 
 import pytest
 
-from pystack.pytest_plugin import shrink
 from pystack.trace.replay import replay
 from tests.pytest_plugin.conftest import ECHO
 
@@ -71,8 +70,6 @@ def section(result):
 
 def test_a_failing_run_is_shrunk_recorded_and_replayed_by_the_command(inner, monkeypatch):
     inner.write(TWICE)
-    # The machine may be busy, and this test needs the smallest run.
-    monkeypatch.setattr(shrink, "MOST_SECONDS", 80.0)
     result = inner.here("--pystack-seeds=12", "--maxfail=1")
     assert result.parseoutcomes()["failed"] == 1
     text = section(result)
