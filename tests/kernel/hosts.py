@@ -13,16 +13,17 @@ USER = f"import sys; sys.path.append({str(ROOT)!r}); sys.path += {[p for p in sy
 
 
 def as_nobody(devices: bool = True) -> list[str] | None:
-    """The beginning of a command that runs Python as an ordinary user.
+    """The beginning of a command that runs Python as an ordinary user, or None if that user can reach no interpreter and no source.
 
-    None if that user can reach no interpreter and no source, or if the user needs devices and may not open /dev/net/tun.
+    Some machines let only root open /dev/net/tun. A user who needs devices is there a user namespace's user without privileges who has root's files.
     """
-    if os.geteuid() != 0 or shutil.which("setpriv") is None:
+    if os.geteuid() != 0 or shutil.which("setpriv") is None or shutil.which("unshare") is None:
         return None
-    if devices and os.stat("/dev/net/tun").st_mode & 6 != 6:
-        return None
+    user = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+    if devices and (not os.path.exists("/dev/net/tun") or os.stat("/dev/net/tun").st_mode & 0o006 != 0o006):
+        user = ["unshare", f"--map-user={NOBODY}", f"--map-group={NOBODY}"]
     for python in (sys.executable, "/usr/bin/python3"):
-        words = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", python]
+        words = [*user, python]
         look = f"import subprocess, sys; sys.path.append({str(ROOT)!r}); import pystack.kernel.space; "
         look += "subprocess.run([sys.executable, '-c', ''], check=True); sys.exit(sys.version_info < (3, 11))"
         try:
