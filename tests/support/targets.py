@@ -267,9 +267,11 @@ def messages(data: bytes) -> None:
         size = data[at] >> 1
         pieces.append((data[at] & 1, data[at + 1 : at + 1 + size]))
         at += 1 + size
+    names = ("CLIENT_HANDSHAKE_TRAFFIC_SECRET", "SERVER_HANDSHAKE_TRAFFIC_SECRET", "CLIENT_EARLY_TRAFFIC_SECRET")
+    keys = {bytes(32): {**dict.fromkeys(names, b"s" * 32), "CLIENT_RANDOM": b"m" * 48}}
     known = []
     for single in (False, True):
-        talk = TalkReader((40_000, 5432), chosen)
+        talk = TalkReader((40_000, 5432), chosen, keys)
         found = []
         for way, piece in pieces:
             for part in [piece[n : n + 1] for n in range(len(piece))] if single else [piece]:
@@ -307,6 +309,6 @@ TARGETS: dict[str, Target] = {
     "dhcp": Target(nametargets.dhcp, ("pystack.dhcp.message", "pystack.dhcp.client", "pystack.dhcp.server", "pystack.dhcp.relay")),
     "names": Target(nametargets.names, ("pystack.dns.authority", "pystack.dns.recursion", "pystack.dns.memory")),
     "expression": Target(expression, ("pystack.pkt.code", "pystack.stepper.expr")),
-    "messages": Target(messages, ("pystack.stepper.dissect.messages.talk", "pystack.stepper.dissect.messages.tls")),
+    "messages": Target(messages, ("pystack.stepper.dissect.messages.talk", "pystack.stepper.dissect.messages.tls", "pystack.stepper.dissect.messages.ciphers")),
     "nft": Target(nft, ("pystack.nft.blocks", "pystack.nft.commands", "pystack.nft.expressions", "pystack.nft.listing", "pystack.nft.matches", "pystack.nft.words")),
 }  # fmt: skip

@@ -1,5 +1,7 @@
 """The entry point of a dissection: the link's header, its payload, and the bytes left over at the end."""
 
+from typing import Any
+
 import pystack_c.const as C
 from pystack.stepper.dissect import arp, ipv4, ipv6
 from pystack.stepper.dissect import layout as t
@@ -31,12 +33,20 @@ ETHERNET = t.c.Struct(
     t.field(48, "eth.src", "Source", t.mac, _mac_meaning),
     t.field(16, "eth.type", "Type", t.named(ETHERTYPES, 4), _type_meaning),
 )
-TAG = t.c.Struct(
-    t.field(3, "vlan.priority", "Priority", str, "0: as usual; 1: the lowest; 7: the highest (IEEE 802.1Q)"),
-    t.field(1, "vlan.dei", "Drop eligible", t.flag, t.if_set("a switch that is full may drop it first")),
-    t.field(12, "vlan.id", "VLAN", str, "the virtual network that the frame belongs to"),
-    t.field(16, "vlan.etype", "Type", t.named(ETHERTYPES, 4), _type_meaning),
-)
+
+
+def _tag(name: str, after: str) -> Any:
+    return t.c.Struct(
+        t.field(3, f"{name}.priority", "Priority", str, "0: as usual; 1: the lowest; 7: the highest (IEEE 802.1Q)"),
+        t.field(1, f"{name}.dei", "Drop eligible", t.flag, t.if_set("a switch that is full may drop it first")),
+        t.field(12, f"{name}.id", "VLAN", str, "the virtual network that the frame belongs to"),
+        t.field(16, after, "Type", t.named(ETHERTYPES, 4), _type_meaning),
+    )
+
+
+#: the tag of a provider (IEEE 802.1ad) has names of its own
+TAGS = {"vlan": _tag("vlan", "vlan.etype"), "ieee8021ad": _tag("ieee8021ad", "ieee8021ah.etype")}
+PROVIDER = 0x88A8
 
 
 def dissect(data: bytes, link: int = C.LINK_ETHERNET, length: int = 0) -> Tree:
@@ -87,13 +97,14 @@ def _tags(data: bytes, kind: int) -> tuple[list[Node], int, int]:
     layers: list[Node] = []
     at = C.ETH_HLEN
     while kind in VLAN and len(layers) < MOST_TAGS:
+        name = "ieee8021ad" if kind == PROVIDER else "vlan"
         try:
-            nodes = t.read(TAG, data, at, min(len(data), at + 4))
+            nodes = t.read(TAGS[name], data, at, min(len(data), at + 4))
         except t.Truncated as short:
             what = "the frame ends inside the VLAN tag"
             nodes = [*short.nodes, t.wrong(what, _end(short.nodes, at), len(data))]
-            return [*layers, t.header("VLAN tag", "vlan", nodes, at, len(data))], 0, len(data)
-        layers.append(t.header("VLAN tag", "vlan", nodes, at, at + 4, f"VLAN {nodes[2].text}"))
+            return [*layers, t.header("VLAN tag", name, nodes, at, len(data))], 0, len(data)
+        layers.append(t.header("VLAN tag", name, nodes, at, at + 4, f"VLAN {nodes[2].text}"))
         kind, at = int(nodes[3].value), at + 4  # type: ignore[arg-type]
     return layers, kind, at
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pystack.stepper.tui.app import StepperApp
 
 #: nodes that are open at first
-OPEN = {"tcp", "udp", "icmp", "arp", "tcp.flags", "_ws.malformed"}
+OPEN = {"tcp", "udp", "icmp", "icmpv6", "arp", "tcp.flags", "_ws.malformed"}
 
 
 class Fields(Tree[Node]):

@@ -20,6 +20,7 @@ PREFERENCES = (
 #: "0100 .... = Version: 4"
 PATTERN = re.compile(r"^([01.]{4}(?: [01.]{1,4})*) = ")
 LAYERS = {
+    "ieee8021ad",
     "ip",
     "tcp",
     "udp",
@@ -37,7 +38,7 @@ LAYERS = {
 #: fields of which tshark marks more bytes than have their bits
 WIDE = {
     "ipv6.tclass", "ipv6.tclass.dscp", "ipv6.tclass.ecn", "ipv6.fraghdr.offset", "ipv6.fraghdr.reserved_bits", "ipv6.fraghdr.more",
-    "icmpv6.nd.na.flag.r", "icmpv6.nd.na.flag.s", "icmpv6.nd.na.flag.o", "icmpv6.nd.na.flag.rsv", "vlan.priority", "vlan.dei", "vlan.id",
+    "icmpv6.nd.na.flag.r", "icmpv6.nd.na.flag.s", "icmpv6.nd.na.flag.o", "icmpv6.nd.na.flag.rsv", "vlan.priority", "vlan.dei", "vlan.id", "ieee8021ad.id",
 }  # fmt: skip
 
 
@@ -162,8 +163,8 @@ def _compare_bits(node: Node, field: Field) -> str:
     digits = field.bits.strip(".")
     after = len(field.bits) - len(field.bits.rstrip("."))
     end = (field.pos + field.size) * 8 - after
-    if field.name in ("tcp.flags.res", "tcp.flags.ae"):
-        end += 8  # drawn as parts of the two bytes of tcp.flags, but their place is the first of them
+    if field.name in ("tcp.flags.res", "tcp.flags.ae", "ieee8021ad.priority", "ieee8021ad.dei"):
+        end += 8  # drawn as parts of two bytes, but their place is the first of them
     place = (node.offset_bits, node.width_bits)
     if place != (end - len(digits), len(digits)):
         return f"bits {place} here, {(end - len(digits), len(digits))} in tshark"

@@ -270,6 +270,7 @@ def headers():
             name, build.ether(packet, 0x86DD), whole=not ("routing" in name or "first" in name or "options" in name)
         )
     yield Sample("bare", frames["tcp"], C.LINK_IP)
+    yield Sample("of a provider", build.ether(b"\x70\x07\x81\0\x30\x08\x86\xdd" + frames["udp"], 0x88A8))
     yield Sample("in a VLAN", build.ether(b"\x60\x07\x86\xdd" + frames["tcp"], 0x8100))
     packet = build.ipv4(0x0A000001, 0x0A000002, 17, build.udp(0x0A000001, 5, 0x0A000002, 6, b"data"))
     yield Sample("IPv4 in two VLANs", build.ether(b"\x20\x09\x81\0\x30\x0a\x08\0" + packet, 0x8100))

@@ -343,7 +343,7 @@ def test_postgres_in_words(talks):
         (0, "Query: SELECT 1 AS one, NULL AS nothing, 'text' AS word;"), (1, "RowDescription: one, nothing, word"),
         (1, "DataRow: 1, NULL, text"), (1, "CommandComplete: SELECT 1"), (1, "ReadyForQuery: idle"),
         (1, 'ErrorResponse: ERROR 42703 column "broken" does not exist'), (1, "NoticeResponse: NOTICE 00000 listen"),
-        (0, "Bind: __asyncpg_stmt_1__ (0x0000000a)"), (0, "Execute"), (1, "PortalSuspended"), (0, "Terminate"),
+        (0, "Bind: sums (0x0000000a)"), (0, "Execute"), (1, "PortalSuspended"), (0, "Terminate"),
     ):  # fmt: skip
         assert (way, f"PostgreSQL {line}") in found, line
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pystack.stepper import Timeline, messages
-from pystack.stepper.dissect.messages import TalkReader, ciphers
+from pystack.stepper.dissect.messages import TalkReader, ciphers, tls
 from pystack.stepper.dissect.messages.http1 import Http1
 from pystack.stepper.dissect.messages.postgres import Postgres
 from tests.stepper.dissect import wires
@@ -203,6 +203,24 @@ def test_spoiled_records_of_tls_1_2_do_no_harm(data):
             changed[data.draw(st.integers(0, len(changed) - 1))] = data.draw(st.integers(0, 255))
         for message in talk.take(way, bytes(changed)):
             assert message.title in ("TLS", Http1.title, Postgres.title) and message.end > message.start
+
+
+def test_the_work_of_a_forged_handshake_is_bounded(monkeypatch):
+    """Keys are made at most so many times in a connection, and early data is tried once."""
+    needs()
+    made = []
+    for name in ("Key12", "Key13"):
+        kind = getattr(ciphers, name)
+        monkeypatch.setattr(tls, name, lambda *values, kind=kind: made.append(kind) or kind(*values))
+    keys = {bytes(32): {"CLIENT_RANDOM": MASTER, "CLIENT_EARLY_TRAFFIC_SECRET": b"s" * 32}}
+    talk = TalkReader((40_000, 443), keys=keys)
+    talk.take(0, HELLO + b"\x17\3\3\0\x20" + bytes(32))
+    tried = len(made)
+    for _ in range(200):
+        talk.take(0, b"\x17\3\3\0\x20" + bytes(32))
+    assert len(made) == tried == 4
+    (line,) = [one.line for _ in range(200) for one in talk.take(1, ANSWER12 % b"\0\x9c")]
+    assert line == f"TLS more than {tls.MOST_CHANGES} changes of keys" and len(made) == tried + 2 * tls.MOST_CHANGES
 
 
 def test_the_prf_of_the_memo():

@@ -263,7 +263,7 @@ def _postgres(folder, context=None):
                 database="postgres",
                 ssl=context or False,
             )
-            statement = await conn.prepare("SELECT $1::int + n AS sum FROM generate_series(1, 3) AS n")
+            statement = await conn.prepare("SELECT $1::int + n AS sum FROM generate_series(1, 3) AS n", name="sums")
             assert [row["sum"] for row in await statement.fetch(10)] == [11, 12, 13]
             async with conn.transaction():
                 assert await conn.fetchval("SELECT 'x' || $1::text", "y") == "xy"

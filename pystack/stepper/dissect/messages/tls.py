@@ -18,8 +18,8 @@ CLIENT_HELLO, SERVER_HELLO, END_OF_EARLY_DATA, FINISHED, KEY_UPDATE = 1, 2, 5, 2
 #: the random of a HelloRetryRequest (RFC 8446 4.1.3), and the largest record (RFC 5246 6.2.3)
 RETRY = hashlib.sha256(b"HelloRetryRequest").digest()
 LARGEST = (1 << 14) + 2048
-#: the most bytes of a handshake that are kept
-MOST_HANDSHAKE = 64 << 10
+#: the most bytes of a handshake that are kept, and the most times that keys are made, because that takes time
+MOST_HANDSHAKE, MOST_CHANGES = 64 << 10, 100
 SIDES = ("CLIENT", "SERVER")
 TLS12 = b"\3\3"
 
@@ -40,7 +40,9 @@ class Tls(StreamParser):
         #: of TLS 1.2: the keys after the next ChangeCipherSpec of each side
         self.pending: list[Key12 | None] = [None, None]
         self.early: Key13 | None = None
+        self.refused = False
         self.answered = False
+        self.changes = 0
         self.secrets: dict[str, bytes] = {}
         self.suite = 0
         #: of each side: where the plain bytes of each record end, and where the records begin and end
@@ -90,6 +92,8 @@ class Tls(StreamParser):
 
     def _early(self, piece: StreamPiece) -> list[StreamMessage]:
         """Read a record that the client sends before the server answers (RFC 8446 2.3). Its suite is that of an earlier connection, so each is tried."""
+        if self.refused:
+            return []
         secret = self.keys.get(self.random, {}).get("CLIENT_EARLY_TRAFFIC_SECRET", b"")
         tried = [self.early] if self.early else [Key13(one, secret) for one in SUITES if len(secret) == _size(one)]
         for key in tried:
@@ -99,6 +103,7 @@ class Tls(StreamParser):
                 continue
             self.early = key
             return self._content(piece, content[-1] if content else 0, content[:-1])
+        self.refused = True
         return []
 
     def _open13(self, way: int, key: RecordKey, record: bytes) -> bytes:
@@ -117,6 +122,8 @@ class Tls(StreamParser):
             self._hello(way, plain)  # both sides agree on new keys, or the handshake ends
         elif kind == HANDSHAKE:
             for number, _ in self._handshake(way, plain):
+                if number in (FINISHED, KEY_UPDATE):
+                    self._count()
                 if number == FINISHED:
                     self.open[way] = self._key(way, "TRAFFIC_SECRET_0")
                 elif number == KEY_UPDATE and isinstance(now := self.open[way], Key13):
@@ -169,6 +176,7 @@ class Tls(StreamParser):
 
     def _agreed(self, body: bytes) -> None:
         """Make the keys that follow from the server's answer."""
+        self._count()
         self.answered = True
         at = 35 + body[34]
         self.suite = int.from_bytes(body[at : at + 2], "big")
@@ -183,6 +191,12 @@ class Tls(StreamParser):
                 self.open[side] = self._key(side, "HANDSHAKE_TRAFFIC_SECRET")
         else:
             self._agreed12(body[:2], body[2:34])
+
+    def _count(self) -> None:
+        """Count a change of keys. A forged capture may have very many."""
+        self.changes += 1
+        if self.changes > MOST_CHANGES:
+            raise Bad(f"more than {MOST_CHANGES} changes of keys")
 
     def _agreed12(self, version: bytes, random: bytes) -> None:
         """Make the keys of TLS 1.2, which are used after each side's ChangeCipherSpec (RFC 5246 7.1)."""
