@@ -144,7 +144,9 @@ def _predict(one: "LabFolder") -> dict[str, Any]:
         kept = found.get(value.name)
         so_far = "" if kept is None else f"  (so far: {value.text(kept)})"
         asked = value.question + unit + so_far
-        text = click.prompt(asked, default="", show_default=False, prompt_suffix=" " if asked.endswith("?") else ": ").strip()
+        text = click.prompt(
+            asked, default="", show_default=False, prompt_suffix=" " if asked.endswith("?") else ": "
+        ).strip()
         if text in BACK:
             if at == 0:
                 echo("This is the first question.")

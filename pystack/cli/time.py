@@ -129,7 +129,9 @@ def _requests(timeline: "Timeline", conn: str) -> None:
     if lost is not None:
         first, last, times = lost
         echo("")
-        echo(f"frame {first} was never acknowledged ({times} retransmission{'s' * (times > 1)}): --from frame={first} --to frame={last}")
+        echo(
+            f"frame {first} was never acknowledged ({times} retransmission{'s' * (times > 1)}): --from frame={first} --to frame={last}"
+        )
 
 
 def _place(timeline: "Timeline", text: str, end: bool) -> int:

@@ -358,7 +358,11 @@ def _meaning(
     if isinstance(found, dns.rrset.RRset):
         if found.rdtype != rdtype:
             return "alias", f"the name is an alias of {found[0].target}, which is looked up next", "RFC 1034 3.6.2"
-        return "answer", f"the server knows {len(found)} {'record' if len(found) == 1 else 'records'}, for {found.ttl} s", "RFC 1034 5.3.3"
+        return (
+            "answer",
+            f"the server knows {len(found)} {'record' if len(found) == 1 else 'records'}, for {found.ttl} s",
+            "RFC 1034 5.3.3",
+        )
     return (
         "lame",
         f"the answer cannot be used: {dns.rcode.to_text(reply.rcode())} without records in the zone",

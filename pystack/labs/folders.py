@@ -52,7 +52,9 @@ class LabFolder:
         try:
             return importlib.import_module(f"pystack.labs.{self.path.name}.{part}")
         except SyntaxError as error:
-            raise LabError(f"lab {self.number} has an error in {error.filename}, line {error.lineno}: {error.msg}") from error
+            raise LabError(
+                f"lab {self.number} has an error in {error.filename}, line {error.lineno}: {error.msg}"
+            ) from error
 
     @property
     def page(self) -> str:

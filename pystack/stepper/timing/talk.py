@@ -149,7 +149,9 @@ def unacknowledged(talk: CapturedTalk) -> tuple[int, int, int] | None:
     """Return the number of the first frame whose data was never acknowledged in the capture, of the last one that sent data of the same
     side again, and how many did; None if the last data of both sides was acknowledged, or never sent again.
     """
-    end = talk.seen[-SEARCHED:]  # what waits for its acknowledgement is near the end, where the numbers have not wrapped since
+    end = talk.seen[
+        -SEARCHED:
+    ]  # what waits for its acknowledgement is near the end, where the numbers have not wrapped since
     for side in (CLIENT, SERVER):
         acks = [one.ack for one in end if one.side != side and one.ack >= 0]
         if not acks:

@@ -17,7 +17,9 @@ SYN_OPTIONS = b"\x02\x04" + MSS.to_bytes(2, "big") + STAMPS
 def answered(*lengths, pause=0, syn=SYN_OPTIONS):
     """A request, and an answer in frames of these lengths, each of which is sent when the one before is acknowledged; the last one `pause` ms later."""
     talk = Forged(handshake=False)
-    talk.add("a", 0, 0, flags=2, options=syn).add("b", 0, 1, flags=18, options=syn, after=10).add("a", 1, 1, options=STAMPS, after=0)
+    talk.add("a", 0, 0, flags=2, options=syn).add("b", 0, 1, flags=18, options=syn, after=10).add(
+        "a", 1, 1, options=STAMPS, after=0
+    )
     talk.add("a", 1, 1, 100, options=STAMPS, win=60000)
     seq = 1
     for number, length in enumerate(lengths):
@@ -52,7 +54,9 @@ def test_the_control_of_that_a_full_frame_does_not_say_so():
     assert found.totals().get(("server thinking", ""), 0) < 20 * 10**6
 
 
-@pytest.mark.parametrize(("syn", "full"), [(SYN_OPTIONS, FULL), (STAMPS, 20 * FULL), (b"\x02\x04\0\0", 20 * FULL), (b"\x02\x04\0\1", 1)])
+@pytest.mark.parametrize(
+    ("syn", "full"), [(SYN_OPTIONS, FULL), (STAMPS, 20 * FULL), (b"\x02\x04\0\0", 20 * FULL), (b"\x02\x04\0\1", 1)]
+)
 def test_without_a_usable_option_the_longest_frame_counts_as_full(syn, full):
     """And an MSS that no host has makes no error."""
     timeline = answered(20 * FULL, 800, syn=syn)

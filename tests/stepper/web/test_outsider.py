@@ -46,7 +46,9 @@ def test_the_experts_panes_agree_on_the_connection(browser, served):
 
 
 def test_a_long_question_is_not_cut_off(browser, served):
-    with Page(browser, f"{served.address}scenario/slow-start/#layout=beginner", viewport={"width": 1024, "height": 768}) as page:
+    with Page(
+        browser, f"{served.address}scenario/slow-start/#layout=beginner", viewport={"width": 1024, "height": 768}
+    ) as page:
         page.page.click("#lesson-answer")
         page.until("() => document.querySelector('.facts .note') !== null")
         row, note = (page.page.locator(place).bounding_box() for place in (".facts", ".facts .note"))
@@ -81,7 +83,8 @@ def test_the_names_of_eight_hosts_can_be_read(browser, served, viewport):
         names = page.page.eval_on_selector_all(".line-name", "all => all.map(one => one.firstChild.textContent)")
         assert names == ["client", "gateway", "resolver", "root", "proxy", "login", "shop", "db"]
         boxes = page.page.eval_on_selector_all(
-            ".line-name", "all => all.map(one => one.getBoundingClientRect()).map(box => [box.left, box.right, box.top, box.bottom])"
+            ".line-name",
+            "all => all.map(one => one.getBoundingClientRect()).map(box => [box.left, box.right, box.top, box.bottom])",
         )
         for i, (left, right, top, bottom) in enumerate(boxes):
             assert left >= 0 and right <= viewport["width"]
