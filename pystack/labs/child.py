@@ -184,7 +184,7 @@ def grader_of(lab: LabFolder) -> Any:
 def main() -> None:
     """Grade, and write the result."""
     lab, path, cpu, memory = lab_of(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-    text = Path(path).read_text(encoding="utf-8")
+    text = Path(path).read_text(encoding="utf-8-sig")  # editors of Windows begin a file with a byte order mark
     result = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # What the file prints does not mix with the result.
     grader = grader_of(lab)

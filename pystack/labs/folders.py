@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +48,13 @@ class LabFolder:
     path: Path
 
     def module(self, part: str) -> Any:
-        """Import `experiment` or `grader` of this lab."""
-        return importlib.import_module(f"pystack.labs.{self.path.name}.{part}")
+        """Import `experiment` or `grader` of this lab. LabError: it is no Python."""
+        try:
+            return importlib.import_module(f"pystack.labs.{self.path.name}.{part}")
+        except SyntaxError as error:
+            raise LabError(
+                f"lab {self.number} has an error in {error.filename}, line {error.lineno}: {error.msg}"
+            ) from error
 
     @property
     def page(self) -> str:
@@ -169,13 +175,20 @@ def no_host() -> str:
 
 @cache
 def labs() -> tuple[LabFolder, ...]:
-    """Return all labs, by number."""
-    found = []
+    """Return all labs, by number. LabError if the labs of PYSTACK_LABS cannot be among them."""
+    other = os.environ.get("PYSTACK_LABS", "")
+    if other and not (os.path.isabs(other) and os.path.isdir(other)):
+        raise LabError(f"the variable PYSTACK_LABS is {other!r}, which is not the absolute path of a folder")
+    found: list[LabFolder] = []
     for path in (path for place in map(Path, pystack.labs.__path__) if place.is_dir() for path in place.iterdir()):
         match = _NAME.fullmatch(path.name)
         if match and (path / "page.md").exists():
             found.append(LabFolder(int(match[1]), match[2], path))
-    return tuple(sorted(found, key=lambda lab: lab.number))
+    found.sort(key=lambda lab: lab.number)
+    for one, two in pairwise(found):
+        if one.number == two.number:
+            raise LabError(f"two labs have the number {one.number}: {one.path} and {two.path}")
+    return tuple(found)
 
 
 def lab_of(text: str) -> LabFolder:

@@ -131,12 +131,14 @@ class Summarizer:
         payload = packet[hlen:total]
         proto = packet[9]
         suffix = f" (frag {ident}:{total - hlen}@{offset}{'+' if more else ''})" if offset or more else ""
-        if total > len(packet):
-            suffix += f" [{total - len(packet)} bytes missing]"
+        missing = max(total - len(packet), 0)
+        if missing:
+            suffix += f" [{missing} bytes missing]"
         if offset:
             return f"IP {src} > {dst}: {_PROTO_NAMES.get(proto, f'ip-proto-{proto}')}{suffix}"
+        if proto == C.IPPROTO_TCP:
+            return f"IP {self.tcp(src, dst, payload, missing)}{suffix}"
         upper: dict[int, Callable[[str, str, bytes], str]] = {
-            C.IPPROTO_TCP: self.tcp,
             C.IPPROTO_UDP: udp,
             C.IPPROTO_ICMP: icmp,
         }
@@ -145,8 +147,11 @@ class Summarizer:
             return f"IP {print_upper(src, dst, payload)}{suffix}"
         return f"IP {src} > {dst}: ip-proto-{proto}, length {len(payload)}{suffix}"
 
-    def tcp(self, src: str, dst: str, segment: bytes) -> str:
-        """Describe a TCP segment. Sequence numbers count from the connection's first ones, if those are known."""
+    def tcp(self, src: str, dst: str, segment: bytes, missing: int = 0) -> str:
+        """Describe a TCP segment, of whose data the last `missing` bytes were not captured.
+
+        Sequence numbers count from the connection's first ones, if those are known.
+        """
         if len(segment) < 20:
             return f"{src} > {dst}: [|tcp]"
         sport, dport, seq, ack, offset, flags, window, _, urgent = struct.unpack_from(">HHIIBBHHH", segment)
@@ -154,7 +159,7 @@ class Summarizer:
         ends = f"{src}.{sport} > {dst}.{dport}: Flags [{tcp_flags_text(flags)}]"
         if hlen < 20 or hlen > len(segment):
             return f"{ends}, bad hdr length {hlen}"
-        length = len(segment) - hlen
+        length = len(segment) - hlen + missing
         first, second = self._bases(src, sport, dst, dport, seq, ack, flags)
         parts = [ends]
         start = (seq - first) & 0xFFFFFFFF

@@ -43,6 +43,15 @@ def test_memory_and_time_that_an_answer_may_use(tmp_path):
     assert (found.verdict, found.output) == ("right", "hello\n")
 
 
+@pytest.mark.parametrize("change", [lambda text: "\ufeff" + text, lambda text: text.replace("\n", "\r\n")])
+def test_a_file_as_editors_of_windows_write_it_is_graded(tmp_path, change):
+    path = tmp_path / "answer.py"
+    path.write_bytes(change(SOLUTION).encode())
+    assert grade(lab_of("17"), path).verdict == "right"
+    path.write_bytes(change(SOLUTION.replace("h + b", "b")).encode())
+    assert grade(lab_of("17"), path).verdict == "wrong"
+
+
 def test_endless_output_is_stopped(tmp_path):
     found = graded(tmp_path, "while True:\n    print('x' * 10000)\n")
     assert (found.verdict, found.text) == ("stopped", "The grader stopped your file because it prints too much.")

@@ -2,12 +2,13 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 
 import pytest
 
-from pystack.labs.folders import HERE, labs
+from pystack.labs.folders import HERE, lab_of, labs
 
 ROOT = HERE.parents[1]
 PAGE = (ROOT / "docs" / "howto" / "writing-a-lab.md").read_text()
@@ -87,3 +88,33 @@ def test_the_page_names_the_files_of_each_lab():
             name = "wrong_*.py" if path.name.startswith("wrong_") else path.name
             if path.is_file() and name not in HELPERS:
                 assert f"`{name}`" in PAGE
+
+
+def listed(place, **more):
+    """`pystack lab list` with a folder of one's own."""
+    env = {**os.environ, "PYSTACK_LABS": str(place), "XDG_STATE_HOME": str(place), **more}
+    done = subprocess.run([sys.executable, "-m", "pystack.cli", "lab", "list"], env=env, capture_output=True, text=True)
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_mistake_of_an_author_is_one_line(tmp_path):
+    folder = tmp_path / "lab_90_mine"
+    shutil.copytree(lab_of("17").path, folder)
+    status, said = listed(tmp_path)
+    assert status == 0 and " 90  open" in said  # the control
+    experiment = folder / "experiment.py"
+    good = experiment.read_text()
+    experiment.write_text("# a comment\n\ndef (\n")
+    status, said = listed(tmp_path)
+    assert status == 1 and f"lab 90 has an error in {experiment}, line 3: invalid syntax" in said
+    experiment.write_text(good)
+    folder.rename(tmp_path / "lab_17_mine")
+    status, said = listed(tmp_path)
+    assert status == 1 and "two labs have the number 17" in said and str(tmp_path / "lab_17_mine") in said
+
+
+@pytest.mark.parametrize("place", ["mylabs", "/nowhere/labs"])
+def test_a_folder_of_labs_that_is_none_is_said(tmp_path, place):
+    status, said = listed(tmp_path, PYSTACK_LABS=place)
+    assert status == 1 and f"the variable PYSTACK_LABS is '{place}', which is not the absolute path of a folder" in said

@@ -71,6 +71,11 @@ def test_lines():
     later = f.ether(f.ipv4(A, B, 17, bytes(100), fragment=185))
     assert Summarizer().line(first).endswith("(frag 7:1480@0+)")
     assert Summarizer().line(later) == "IP 10.0.0.1 > 10.0.0.2: udp (frag 7:100@1480)"
+    # `tcpdump -s 64` keeps ten of these hundred bytes
+    cut = FRAMES["data"][:64]
+    assert Summarizer().line(cut) == (
+        "IP 10.0.0.1.4000 > 10.0.0.2.7777: Flags [P.], seq 1:101, ack 1, win 1000, length 100 [90 bytes missing]"
+    )
     tun = Summarizer(C.LINK_IP)
     assert tun.line(OFFENDER) == "IP 10.0.0.1.5000 > 10.0.0.2.7: UDP, length 2"
 

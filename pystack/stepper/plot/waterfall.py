@@ -26,7 +26,9 @@ def draw(figure: Any, timeline: Any, connection: str) -> None:
     axes = figure.add_subplot()
     for place, span in enumerate(spans):
         color = COLORS[group(span.cause)]
-        axes.barh(place, span.duration / 1e6, left=(span.start - found.begin) / 1e6, height=0.7, color=color)
+        left = (span.start - found.begin) / 1e6
+        # the edge makes the shortest span visible, too
+        axes.barh(place, span.duration / 1e6, left=left, height=0.7, color=color, edgecolor=color, linewidth=1)
         frame = f", frame {span.frame}" if span.frame else f", {span.host}" if span.host else ""
         axes.annotate(
             one_line(f"{what(span)}{frame}"), ((span.end - found.begin) / 1e6, place), (4, 0),

@@ -152,8 +152,8 @@ def turns(talk: CapturedTalk) -> list[CapturedTurn]:
 
 
 def unacknowledged(talk: CapturedTalk) -> tuple[int, int, int] | None:
-    """Return the number of the first frame whose data was never acknowledged in the capture, of the last one that sent data of the same
-    side again, and how many did; None if the last data of both sides was acknowledged, or never sent again.
+    """Return the number of the first frame whose data was never acknowledged in the capture, that of its last retransmission, and how many
+    retransmissions there are; None if the last data of both sides was acknowledged, or never retransmitted.
     """
     end = talk.seen[
         -SEARCHED:

@@ -12,6 +12,7 @@ from pystack.sim.network import MS
 from pystack.sim.programs import sleep, spawn
 from pystack.stepper import Timeline, scenarios
 from pystack.stepper.capture.tcp import Direction
+from pystack.stepper.plot import waterfall
 from pystack.stepper.scenarios.base import Scenario, finish, listener, pair, stream
 from pystack.stepper.timing import CAUSES, WHYS, PathError, path
 from pystack.stepper.timing.index import Lookup
@@ -285,6 +286,14 @@ def test_the_waterfall_of_a_capture_can_be_drawn(file, tmp_path):
     result = CliRunner().invoke(cli, ["plot", str(file), "--kind", "waterfall", "-o", str(picture)])
     assert result.exit_code == 0, result.output
     assert b"server thinking" in picture.read_bytes()
+
+
+def test_the_shortest_span_has_a_bar_that_is_seen():
+    figure = pytest.importorskip("matplotlib.figure").Figure()
+    waterfall.draw(figure, scenarios.get("post").timeline(), "")
+    bars = figure.axes[0].patches
+    assert len(bars) == waterfall.BARS
+    assert all(bar.get_linewidth() >= 1 and bar.get_edgecolor() == bar.get_facecolor() for bar in bars)
 
 
 def test_a_pcap_says_the_same(file, tmp_path):
