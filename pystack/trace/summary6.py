@@ -6,8 +6,9 @@ import pystack_c.const as C
 from pystack.trace import headers
 from pystack.trace.headers import address_text
 
-#: prints what is above IP: (source, destination, bytes) -> text
+#: prints what is above IP: (source, destination, bytes) -> text; and of TCP, with the number of bytes that were not captured
 Upper = Callable[[str, str, bytes], str]
+UpperTcp = Callable[[str, str, bytes, int], str]
 
 _PROTOCOLS = {C.IPPROTO_TCP: "tcp", C.IPPROTO_UDP: "udp", headers.ICMPV6: "icmp6"}
 _ERRORS = {
@@ -23,7 +24,7 @@ _NAMES = {
 }  # fmt: skip
 
 
-def ip6(packet: bytes, tcp: Upper, udp: Upper) -> str:
+def ip6(packet: bytes, tcp: UpperTcp, udp: Upper) -> str:
     """Describe an IPv6 packet."""
     found = headers.ipv6(packet, 0)
     if found is None:
@@ -32,13 +33,14 @@ def ip6(packet: bytes, tcp: Upper, udp: Upper) -> str:
         return f"IP6 bad header: version {packet[0] >> 4}"
     source, target = address_text(found.source), address_text(found.target)
     data = packet[found.at : min(found.end, len(packet))]
-    suffix = f" [{found.end - len(packet)} bytes missing]" if found.end > len(packet) else ""
+    missing = max(found.end - len(packet), 0)
+    suffix = f" [{missing} bytes missing]" if missing else ""
     if found.offset or found.more:
         suffix = f" (frag {found.ident:#x}:{len(data)}@{found.offset}{'+' if found.more else ''}){suffix}"
     if found.offset:
         return f"IP6 {source} > {target}: {_PROTOCOLS.get(found.proto, f'ip-proto-{found.proto}')}{suffix}"
     if found.proto == C.IPPROTO_TCP:
-        return f"IP6 {tcp(source, target, data)}{suffix}"
+        return f"IP6 {tcp(source, target, data, missing)}{suffix}"
     if found.proto == C.IPPROTO_UDP:
         return f"IP6 {udp(source, target, data)}{suffix}"
     if found.proto == headers.ICMPV6:
