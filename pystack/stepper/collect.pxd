@@ -82,5 +82,5 @@ cdef class Collector:
     @cython.locals(summary=object, length=Py_ssize_t, sender=int)
     cdef _add(self, object time, HostState host, str iface, bytes data, int kind, object gso, tuple why, Py_ssize_t event, object to, bint outside, int conn)
 
-@cython.locals(found=dict, name=object, value=object)
+@cython.locals(value=object)
 cpdef dict plain_fields(dict fields)

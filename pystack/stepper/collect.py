@@ -45,7 +45,7 @@ class StepReplay(Replay):  # python
     collector: "Collector"
 
     def _at(self, number: int, time: int) -> ReplayHost:
-        host = super()._at(number, time)
+        host = Replay._at(self, number, time)
         self.collector.before(number, host.stack, time)
         return host
 
@@ -141,7 +141,7 @@ class Collector:
     def _due(self, number: int, heap: list[Any], at: int, now: int) -> None:
         """Note the owners of the timers that are due. In a heap, no timer below one that is not due is due."""
         if at < len(heap):
-            timer: Timer = heap[at]
+            timer = heap[at]
             if timer.key <= now:
                 self._touch(number, timer.owner)
                 self._due(number, heap, 2 * at + 1, now)
@@ -282,7 +282,9 @@ class Collector:
             return self.numbers.get((host.number, "tcp", ident), -1)
         tcb: Tcb = endpoint
         number = self._object(host.number, "tcp", ident, tcb)
-        self._name(number, tcb)
+        # The core gives an event the name that the connection has. So only another name is a reason to look.
+        if not tcb.raddr or event.subject != self.subjects[number]:
+            self._name(number, tcb)
         self._put(number, tcb, index)
         # A frame that arrived belongs to the first connection that its events name.
         if host.frame >= 0 and index > self.began:
@@ -363,11 +365,11 @@ def clock_after(event: Event, clock: HostClock | None) -> HostClock | None:  # p
 
 
 def plain_fields(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of an event as JSON can hold them. Most values are plain already."""
-    found: dict[str, Any] = {}
-    for name, value in fields.items():
-        found[name] = value if type(value) in PLAIN else plain(value)
-    return found
+    """Return the fields of an event as JSON can hold them. Most values are plain already, and then it is the same dict."""
+    for value in fields.values():
+        if type(value) not in PLAIN:
+            return {name: plain(value) for name, value in fields.items()}
+    return fields
 
 
 def plain(value: Any, depth: int = 0) -> Any:  # python

@@ -8,8 +8,8 @@ import zlib
 import pytest
 
 from pystack.stepper import Timeline
-from pystack.trace import format as fmt
 from pystack.trace import cursor, limits, values
+from pystack.trace import format as fmt
 from pystack.trace.errors import TraceError
 from pystack.trace.replay import Replay, replay
 

@@ -10,8 +10,8 @@ import zlib
 import pytest
 
 from pystack.sim.network import MS, Network, S
-from pystack.trace import format as fmt
 from pystack.trace import cursor, values
+from pystack.trace import format as fmt
 from pystack.trace.annotate import FrameProbe
 from pystack.trace.errors import TraceError
 from pystack.trace.recorder import Recorder
