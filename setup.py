@@ -170,6 +170,9 @@ COMPILED = [
     "pystack/runtime/calling.py",
     "pystack/runtime/serving.py",
     "pystack/runtime/selecting.py",
+    "pystack/trace/cursor.py",
+    "pystack/stepper/states.py",
+    "pystack/stepper/collect.py",
     "pystack/sim/scheduler.py",
     "pystack/sim/channel.py",
     "pystack/sim/virtual.py",
@@ -200,7 +203,11 @@ DIRECTIVES = {
 # Directives for all classes of some modules. (A class cannot set them in its .pxd, and its source would have to import cython.)
 # no_gc: none of these classes can be part of a cycle, so the collector need not count or examine their objects.
 BUFFERS = {"freelist": 64, "no_gc": True}
+# What works on the records of a file: an index out of its bounds is an exception, as uncompiled.
+CHECKED = {"boundscheck": True, "wraparound": True}
 DIRECTIVES_OF = {
+    "pystack/stepper/states.py": CHECKED,
+    "pystack/stepper/collect.py": CHECKED,
     "pystack_c/packet.py": {"freelist": 64},
     "pystack_c/tcp/queues/sentseg.py": BUFFERS,
     "pystack_c/tcp/loss/seglists.py": BUFFERS,

@@ -3,6 +3,8 @@
 The collector reads the state of the connection that an event is about when the core reports the event. At the end of
 each record it reads the state of all connections that the record touched. So a change that the core reports belongs to
 its own event, and everything else that a record did belongs to the record's last event.
+
+There are about ten events for each frame, so this module is compiled.
 """
 
 from array import array
@@ -13,8 +15,9 @@ from pystack.addresses import parse_addr
 from pystack.sim.clock import HostClock
 from pystack.stepper import snapshot
 from pystack.stepper.flight import OUTSIDE, Flights
-from pystack.stepper.records import CONN, FIELDS, FRAME, KIND
+from pystack.stepper.records import CONN, FIELDS, FRAME, HOST, KIND
 from pystack.stepper.states import States
+from pystack.stepper.store import BLOCK, FRAMES_BLOCK
 from pystack.stepper.ways import Ways
 from pystack.trace.annotate import OUTGOING
 from pystack.trace.replay import Replay, ReplayHost
@@ -31,16 +34,18 @@ DATA_LIMIT = 256 << 20
 HEAD = 256
 #: the types of most values, which JSON can hold
 PLAIN = frozenset((int, str, bool))
-_UNA, _NXT = snapshot.FIELDS.index("snd_una"), snapshot.FIELDS.index("snd_nxt")
+_HOST, _KIND, _FIELDS, _FRAME, _CONN = HOST, KIND, FIELDS, FRAME, CONN
+#: the most rows that wait to be packed
+_MOST_EVENTS, _MOST_FRAMES = 2 * BLOCK, 2 * FRAMES_BLOCK
 
 
-class StepReplay(Replay):
+class StepReplay(Replay):  # python
     """A Replay that notes, before it replays a record, which connections the record will touch."""
 
     collector: "Collector"
 
     def _at(self, number: int, time: int) -> ReplayHost:
-        host = super()._at(number, time)
+        host = Replay._at(self, number, time)
         self.collector.before(number, host.stack, time)
         return host
 
@@ -65,13 +70,13 @@ class HostState:
         self.announced: list[int] = []
         self.cause: list[int] = []  # a timer that expired, and the decisions that followed
         self.kinds: dict[str, int] = {}
-        self.calls: list[tuple[list[Any], Event]] = []
 
     def kind(self, iface: str) -> int:
         """Return const.LINK_* of an interface."""
-        kind = self.kinds.get(iface)
+        kind = self.kinds.get(iface)  # object
         if kind is None:
-            self.kinds.update((one.name, one.kind) for one in self.stack.ifaces)
+            for one in self.stack.ifaces:
+                self.kinds[one.name] = one.kind
             kind = self.kinds.setdefault(iface, C.LINK_LOOPBACK if iface == "lo" else C.LINK_ETHERNET)
         return kind
 
@@ -82,6 +87,11 @@ class Collector:
     def __init__(self, events: Any, frames: Any) -> None:
         self.events = events
         self.frames = frames
+        #: the rows of events that are not packed, and the number of those that are
+        self.rows = events.tail
+        self.packed = 0
+        self.frame_rows = frames.tail
+        self.frames_packed = 0
         self.states = States()
         self.ways = Ways()
         self.flights = Flights(self.ways)
@@ -92,14 +102,16 @@ class Collector:
         self.numbers: dict[tuple[int, str, int], int] = {}
         self.subjects: list[str] = []
         self.by_subject: dict[tuple[int, str], int] = {}
-        self.tcbs: dict[int, Any] = {}
+        #: the calls of the current record: their rows and events
+        self.calls: list[tuple[list[Any], Event]] = []
         self.touched: dict[int, Any] = {}
         self.arps: dict[int, Any] = {}
         #: events at which frames are sent and received, and at which round trips end (a round trip ends when the data
         #: that was in flight at its beginning is acknowledged)
         self.frame_events = array("q")
         self.rounds: dict[int, array[int]] = {}
-        self.targets: dict[int, int] = {}
+        #: for each object, the sequence number at which its round trip ends, or -1
+        self.targets: list[int] = []
         self.record = 0
         self.data = 0
         self.outside = False  # a frame came from outside the recording, or went there
@@ -107,7 +119,7 @@ class Collector:
 
     # -- records -----------------------------------------------------------------------------------------------------
 
-    def host_made(self, stack: Any, box: bool = False) -> None:
+    def host_made(self, stack: Any, box: bool = False) -> None:  # python
         """Called when the recording announces a host, or a middlebox."""
         self.hosts[stack.name] = HostState(len(self.names), stack, box)
         self.names.append(stack.name)
@@ -116,21 +128,24 @@ class Collector:
         """Called before a record is replayed on a host. Note the connections that may change without an event of their
         own.
         """
-        for tcb in stack.output_queue:
-            self._touch(number, tcb)
-        if stack.error_queue:
+        if stack.output_queue.count:
+            for tcb in stack.output_queue:
+                self._touch(number, tcb)
+        if stack.error_queue.count:
             for endpoint in stack.endpoints.values():
                 self._touch(number, endpoint)
         heap = stack.timers.heap
-        if heap and heap[0].key <= now:
+        if heap:
             self._due(number, heap, 0, now)
 
     def _due(self, number: int, heap: list[Any], at: int, now: int) -> None:
         """Note the owners of the timers that are due. In a heap, no timer below one that is not due is due."""
-        if at < len(heap) and heap[at].key <= now:
-            self._touch(number, heap[at].owner)
-            self._due(number, heap, 2 * at + 1, now)
-            self._due(number, heap, 2 * at + 2, now)
+        if at < len(heap):
+            timer = heap[at]
+            if timer.key <= now:
+                self._touch(number, timer.owner)
+                self._due(number, heap, 2 * at + 1, now)
+                self._due(number, heap, 2 * at + 2, now)
 
     def _touch(self, number: int, owner: Any) -> None:
         if isinstance(owner, Tcb):
@@ -140,11 +155,12 @@ class Collector:
 
     def _object(self, host: int, what: str, ident: int, value: Any) -> int:
         key = (host, what, ident)
-        number = self.numbers.get(key)
+        number = self.numbers.get(key)  # object
         if number is None:
             number = self.numbers[key] = len(self.objects)
             self.objects.append(key)
             self.subjects.append("")
+            self.targets.append(-1)
         if what == "tcp":
             self.touched[number] = value
         else:
@@ -154,55 +170,61 @@ class Collector:
     def after(self, record: int) -> None:
         """Called after a record was replayed. Read what it changed without an event, and clean up."""
         self.record = record + 1
-        for host in self.hosts.values():
-            for row, event in host.calls:
-                result = event.fields["result"]
-                row[FIELDS]["result"] = plain(result)
-                self._touch(host.number, result)
-            host.calls.clear()
+        if self.calls:
+            self._returned()
         if self.touched:
             self._settle()
-        for number, entry in self.arps.items():
-            if entry.state == C.NUD_NONE:
-                self.states.remove(number)
-            else:
-                self.states.put(number, snapshot.arp(entry))
-        self.touched.clear()
-        self.arps.clear()
-        self.began = self.events.total
-        if len(self.events.tail) > 2 * self.events.block:
+            self.touched.clear()
+        if self.arps:
+            for number, entry in self.arps.items():
+                if entry.state == C.NUD_NONE:
+                    self.states.remove(number)
+                else:
+                    self.states.put(number, snapshot.arp(entry))
+            self.arps.clear()
+        self.began = self.packed + len(self.rows)
+        if len(self.rows) > _MOST_EVENTS:
             self.events.pack(self.began - 1)
-        if len(self.frames.tail) > 2 * self.frames.block:
-            self.frames.pack(self.frames.total - 1)
+            self.packed = self.began - len(self.rows)
+        if len(self.frame_rows) > _MOST_FRAMES:
+            frames = self.frames_packed + len(self.frame_rows)
+            self.frames.pack(frames - 1)
+            self.frames_packed = frames - len(self.frame_rows)
+
+    def _returned(self) -> None:
+        """Take the results of the calls, which came after their events."""
+        for row, event in self.calls:
+            result = event.fields["result"]  # object
+            row[_FIELDS]["result"] = plain(result)
+            self._touch(row[_HOST], result)
+        self.calls.clear()
 
     def _settle(self) -> None:
         for number, tcb in self.touched.items():
-            host = self.objects[number][0]
-            if self.hosts[self.names[host]].stack.endpoints.get(tcb.ident) is not tcb:
+            host: HostState = self.hosts[self.names[self.objects[number][0]]]
+            if host.stack.endpoints.get(tcb.ident) is not tcb:
                 self.states.remove(number)
                 continue
             self._name(number, tcb)
-            self._put(number, tcb, self.events.total - 1)
+            self._put(number, tcb, self.packed + len(self.rows) - 1)
 
     def _put(self, number: int, tcb: Any, index: int) -> None:
         """Note a connection's state at an event, and whether a round trip ended there."""
-        values = shown(tcb)
-        self.states.put(number, values)
-        una, nxt = values[_UNA], values[_NXT]
-        target = self.targets.get(number, -1)
+        self.states.put(number, shown(tcb))
+        una, nxt = tcb.snd_una, tcb.snd_nxt
+        target = self.targets[number]
         if target >= 0 and (una - target) & 0xFFFFFFFF < 0x80000000:
             self.rounds.setdefault(number, array("q")).append(index)
             target = -1
-        self.targets[number] = nxt if target < 0 and una != nxt else target
+        if target < 0:
+            self.targets[number] = nxt if una != nxt else -1
 
     def _name(self, number: int, tcb: Any) -> None:
         """Give a connection the fullest name known so far: local and remote address, or only the local one."""
-        if tcb.raddr or tcb.lport or not self.subjects[number]:
+        known: str = self.subjects[number]
+        if tcb.raddr or tcb.lport or not known:
             subject = tcb.subject()
-            if subject != self.subjects[number] and (tcb.raddr or not self.subjects[number]):
-                self.subjects[number] = subject
-                self.by_subject[self.objects[number][0], subject] = number
-            elif not tcb.raddr and self.subjects[number].endswith("-0.0.0.0:0"):
+            if subject != known and (tcb.raddr or not known or known.endswith("-0.0.0.0:0")):
                 self.subjects[number] = subject
                 self.by_subject[self.objects[number][0], subject] = number
 
@@ -210,22 +232,22 @@ class Collector:
 
     def event(self, event: Event) -> None:
         """Called inside the core for each decision."""
-        host = self.hosts.get(event.host)
+        host: HostState | None = self.hosts.get(event.host)
         if host is None:
             return
-        kind = event.kind
-        index = self.events.total
+        kind: str = event.kind
+        index = self.packed + len(self.rows)
         self.states.event()
         if kind == "clock":
             host.clock = clock_after(event, host.clock)
         if host.clock is not None:
             event.time = host.clock.true(event.time)
-        conn = self._conn(host, event)
+        conn = self._conn(host, event, index)
         row = [
             event.time, host.number, kind, event.subject, event.endpoint, event.reason, event.rfc, None, host.frame,
             self.record, conn,
         ]  # fmt: skip
-        self.events.append(row)
+        self.rows.append(row)
         if kind == "frame.out":
             self.frame_events.append(index)
             self._frame_out(host, event, index, row)
@@ -233,15 +255,16 @@ class Collector:
             self.frame_events.append(index)
             self._frame_in(host, event, index, row)
         elif kind == "call" or kind == "timer.fired":
-            host.frame = row[FRAME] = -1
+            host.frame = -1
+            row[_FRAME] = -1
             host.announced = []
             host.cause = [index] if kind == "timer.fired" else []
-            row[FIELDS] = plain_fields(event.fields)
+            row[_FIELDS] = plain_fields(event.fields)
             if kind == "call":
                 self.ways.call(host.number, index)
-                host.calls.append((row, event))
+                self.calls.append((row, event))
         else:
-            row[FIELDS] = plain_fields(event.fields)
+            row[_FIELDS] = plain_fields(event.fields)
             if kind in OUTGOING:
                 host.announced.append(index)
             elif host.cause:
@@ -249,24 +272,28 @@ class Collector:
             if conn < 0 and event.subject.startswith("arp "):
                 self._arp(host, event)
 
-    def _conn(self, host: HostState, event: Event) -> int:
+    def _conn(self, host: HostState, event: Event, index: int) -> int:
         """Return the number of the connection that an event is about, after reading its state; or -1."""
-        if not event.endpoint:
+        ident = event.endpoint  # object
+        if not ident:
             return self.by_subject.get((host.number, event.subject), -1) if event.subject.startswith("tcp ") else -1
-        tcb = host.stack.endpoints.get(event.endpoint)
-        if not isinstance(tcb, Tcb):
-            return self.numbers.get((host.number, "tcp", event.endpoint), -1)
-        number = self._object(host.number, "tcp", event.endpoint, tcb)
-        self._name(number, tcb)
-        self._put(number, tcb, self.events.total)
+        endpoint = host.stack.endpoints.get(ident)  # object
+        if not isinstance(endpoint, Tcb):
+            return self.numbers.get((host.number, "tcp", ident), -1)
+        tcb: Tcb = endpoint
+        number = self._object(host.number, "tcp", ident, tcb)
+        # The core gives an event the name that the connection has. So only another name is a reason to look.
+        if not tcb.raddr or event.subject != self.subjects[number]:
+            self._name(number, tcb)
+        self._put(number, tcb, index)
         # A frame that arrived belongs to the first connection that its events name.
-        if host.frame >= 0 and self.events.total > self.began:
-            first = self.events.tail[self.began - self.events.total]
-            if first[KIND] == "frame.in" and first[CONN] < 0 and first[FRAME] == host.frame:
-                first[CONN] = number
+        if host.frame >= 0 and index > self.began:
+            first: list[Any] = self.rows[self.began - self.packed]
+            if first[_CONN] < 0 and first[_FRAME] == host.frame and first[_KIND] == "frame.in":
+                first[_CONN] = number
         return number
 
-    def _arp(self, host: HostState, event: Event) -> None:
+    def _arp(self, host: HostState, event: Event) -> None:  # python
         addr = event.fields.get("addr")
         if addr is None:
             try:
@@ -285,17 +312,19 @@ class Collector:
         fields = event.fields
         iface, data, gso = fields["iface"], fields["frame"], fields["gso_size"]
         kind = host.kind(iface)
-        number = self.frames.total
+        number = self.frames_packed + len(self.frame_rows)
         announced = host.announced
+        conn = -1
         for told in announced:
             if told >= self.began:
-                self.events.tail[told - self.events.total][FRAME] = number
-        conns = [self.events.tail[told - self.events.total][CONN] for told in announced if told >= self.began]
-        conn = max(conns, default=-1)
-        row[FRAME], row[CONN] = number, conn
-        row[FIELDS] = {"iface": iface, "length": len(data), "gso_size": gso}
+                other: list[Any] = self.rows[told - self.packed]
+                other[_FRAME] = number
+                conn = max(conn, other[_CONN])
+        row[_FRAME] = number
+        row[_CONN] = conn
+        row[_FIELDS] = {"iface": iface, "length": len(data), "gso_size": gso}
         to = self.flights.sent(number, host.number, self.hosts, data, kind, gso, event.time)
-        why = tuple(told for told in (*host.cause, *announced))
+        why = (*host.cause, *announced)
         host.announced, host.cause = [], []
         self._add(event.time, host, iface, data, kind, gso, why, index, to, False, conn)
 
@@ -307,11 +336,12 @@ class Collector:
         due = self.ways.arrived(host.number, event.time)
         number = self.flights.arrived(index, host.number, data, kind, event.time, host.box, due)
         if number < 0:
-            number = self.frames.total
+            number = self.frames_packed + len(self.frame_rows)
             self.flights.outside(number, index, host.number, event.time)
             self._add(event.time, host, iface, data, kind, 0, (), index, host.number, True, -1)
-        host.frame = row[FRAME] = number
-        row[FIELDS] = {"iface": iface, "length": len(data)}
+        host.frame = number
+        row[_FRAME] = number
+        row[_FIELDS] = {"iface": iface, "length": len(data)}
 
     def _add(
         self, time: int, host: HostState, iface: str, data: bytes, kind: int, gso: int, why: tuple[int, ...],
@@ -324,10 +354,10 @@ class Collector:
         self.data += len(data)
         sender = -1 if outside else host.number
         self.outside = self.outside or outside or to == OUTSIDE
-        self.frames.append([time, sender, iface, data, length, kind, gso, summary, why, event, to, outside, conn])
+        self.frame_rows.append([time, sender, iface, data, length, kind, gso, summary, why, event, to, outside, conn])
 
 
-def clock_after(event: Event, clock: HostClock | None) -> HostClock | None:
+def clock_after(event: Event, clock: HostClock | None) -> HostClock | None:  # python
     """The clock of a host after an event: a clock event says that it has another one."""
     if event.kind != "clock":
         return clock
@@ -335,11 +365,14 @@ def clock_after(event: Event, clock: HostClock | None) -> HostClock | None:
 
 
 def plain_fields(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of an event as JSON can hold them. Most values are plain already."""
-    return {name: value if type(value) in PLAIN else plain(value) for name, value in fields.items()}
+    """Return the fields of an event as JSON can hold them. Most values are plain already, and then it is the same dict."""
+    for value in fields.values():
+        if type(value) not in PLAIN:
+            return {name: plain(value) for name, value in fields.items()}
+    return fields
 
 
-def plain(value: Any, depth: int = 0) -> Any:
+def plain(value: Any, depth: int = 0) -> Any:  # python
     """Return a field's value in a form that JSON can hold."""
     if value is None or isinstance(value, (int, str, float)):
         return value
@@ -358,7 +391,7 @@ def plain(value: Any, depth: int = 0) -> Any:
     return type(value).__name__
 
 
-def object_name(host: str, what: str, ident: int, subject: str) -> str:
+def object_name(host: str, what: str, ident: int, subject: str) -> str:  # python
     """Return the key of an object in states: "a tcp 10.0.0.1:40000-10.0.0.2:80", "a arp 10.0.0.2"."""
     if what == "arp":
         return f"{host} arp {addr_text(ident)}"

@@ -1,4 +1,7 @@
-"""States of many objects at any event, in little memory: keyframes and deltas."""
+"""States of many objects at any event, in little memory: keyframes and deltas.
+
+`States.put` is called for each event while a recording is opened, so this module is compiled.
+"""
 
 from bisect import bisect_right
 from collections import deque
@@ -6,10 +9,12 @@ from itertools import compress, count
 from operator import ne
 from typing import Any
 
+import pystack_c.const as C
 from pystack.stepper.store import BLOCK, Packed
 
 #: the position of states that were never read
 NOWHERE = 1 << 62
+_BLOCK = BLOCK
 #: what happened to an object: None (it is gone), (True, values) (it is new), (False, [place, value, place, value, ...])
 Delta = tuple[int, "tuple[bool, list[Any]] | None"]
 Snapshot = dict[int, list[Any]]
@@ -30,6 +35,8 @@ class States:
         self.key_at: list[int] = [-1]
         self.keys: list[dict[int, tuple[Any, ...]]] = [{}]
         self.deltas: Packed[tuple[Any, ...]] = Packed()
+        self.tail = self.deltas.tail
+        self.total = 0
         self.since = 0
         self._index = NOWHERE
         self._state: Snapshot = {}
@@ -37,30 +44,27 @@ class States:
 
     def event(self) -> None:
         """Begin a new event."""
-        deltas = self.deltas
-        index = deltas.total
-        if index % BLOCK == 0 and self.since >= max(BLOCK // 2, 4 * len(self.now)):
+        index = self.total
+        if index % _BLOCK == 0 and self.since >= max(_BLOCK // 2, 4 * len(self.now)):
             self.key_at.append(index - 1)
             self.keys.append(dict(self.now))
             self.since = 0
-        deltas.append([])
-        if index % BLOCK == 0:
-            deltas.pack(index)
+        self.tail.append([])
+        self.total = index + 1
+        if index % _BLOCK == 0:
+            self.deltas.pack(index)
 
     def put(self, number: int, values: tuple[Any, ...]) -> None:
         """Set the values that an object has now."""
-        old = self.now.get(number)
-        if old == values:
-            return
+        old = self.now.get(number)  # object
         if old is None:
-            delta: tuple[bool, list[Any]] = (True, list(values))
-        else:
-            places: list[Any] = []
-            for place in compress(count(), map(ne, values, old)):
-                places += (place, values[place])
-            delta = (False, places)
-        self.now[number] = values
-        self._add(number, delta)
+            self.now[number] = values
+            self._add(number, (True, list(values)))
+            return
+        places = _differences(old, values)
+        if places:
+            self.now[number] = values
+            self._add(number, (False, places))
 
     def remove(self, number: int) -> None:
         """Note that an object is gone."""
@@ -68,12 +72,13 @@ class States:
             self._add(number, None)
 
     def _add(self, number: int, delta: "tuple[bool, list[Any]] | None") -> None:
-        if not self.deltas:
+        if not self.total:
             self.event()
-        self.deltas.tail[-1].append((number, delta))
+        row: list[Any] = self.tail[len(self.tail) - 1]
+        row.append((number, delta))
         self.since += 1
 
-    def at(self, index: int) -> Snapshot:
+    def at(self, index: int) -> Snapshot:  # python
         """Return all objects after event `index`; -1 is before the first. The result is valid until the next call."""
         if index >= len(self.deltas):
             raise IndexError(f"no event {index}")
@@ -92,13 +97,13 @@ class States:
         self._index = index
         return state
 
-    def forget(self) -> None:
+    def forget(self) -> None:  # python
         """Drop what is unpacked: the next state comes from a keyframe and from blocks that are unpacked again."""
         self._index, self._state = NOWHERE, {}
         self._undo.clear()
         self.deltas.forget()
 
-    def changes(self, index: int) -> "dict[int, dict[int, tuple[Any, Any]]]":
+    def changes(self, index: int) -> "dict[int, dict[int, tuple[Any, Any]]]":  # python
         """Return what event `index` changed: {object: {place: (before, after)}}. None stands for a value that did not
         exist.
         """
@@ -116,11 +121,27 @@ class States:
         return {number: fields for number, fields in found.items() if fields}
 
 
-def _names(deltas: tuple[Delta, ...], number: int) -> bool:
+def _differences(old: tuple[Any, ...], new: tuple[Any, ...]) -> list[Any]:
+    """Return the places at which two tuples differ, each with the new value."""
+    places: list[Any] = []
+    if C.COMPILED:
+        for place in range(len(new)):
+            value = new[place]  # object
+            before = old[place]  # object
+            if value is not before and value != before:
+                places.append(place)
+                places.append(value)
+    elif old != new:
+        for place in compress(count(), map(ne, new, old)):
+            places += (place, new[place])
+    return places
+
+
+def _names(deltas: tuple[Delta, ...], number: int) -> bool:  # python
     return any(number == other for other, _ in deltas)
 
 
-def apply(state: Snapshot, deltas: "tuple[Delta, ...]") -> "list[Undo]":
+def apply(state: Snapshot, deltas: "tuple[Delta, ...]") -> "list[Undo]":  # python
     """Bring a state one event forward. Return what `take_back` needs to undo it."""
     undo: list[Undo] = []
     for number, delta in deltas:
@@ -140,7 +161,7 @@ def apply(state: Snapshot, deltas: "tuple[Delta, ...]") -> "list[Undo]":
     return undo
 
 
-def take_back(state: Snapshot, undo: "list[Undo]") -> None:
+def take_back(state: Snapshot, undo: "list[Undo]") -> None:  # python
     """Undo `apply`."""
     for number, whole, changes in reversed(undo):
         if changes is not None:

@@ -11,6 +11,8 @@ T = TypeVar("T")
 
 #: events per block
 BLOCK = 512
+#: frames per block
+FRAMES_BLOCK = 128
 #: how many of a row's long bytes are beside its other values: the headers of Ethernet, IPv4 and TCP, without options of TCP
 FRONT = 96
 #: how many unpacked blocks are kept
@@ -36,8 +38,8 @@ class Packed(Sequence[T], Generic[T]):
     def __init__(self, block: int = BLOCK):
         self.block = block
         self.blocks: list[Any] = []
+        #: the rows that are not packed. It stays the same list, and who adds very many rows may append to it
         self.tail: list[list[Any]] = []
-        self.total = 0
         self.cache: OrderedDict[int, Any] = OrderedDict()
         #: the block that was read last, and its number
         self.newest: tuple[int, Any] = (-1, None)
@@ -45,7 +47,11 @@ class Packed(Sequence[T], Generic[T]):
     def append(self, row: list[Any]) -> None:
         """Add a row. It may still be changed until `pack` takes it."""
         self.tail.append(row)
-        self.total += 1
+
+    @property
+    def total(self) -> int:
+        """The number of rows."""
+        return len(self.blocks) * self.block + len(self.tail)
 
     def pack(self, upto: int) -> None:
         """Pack whole blocks among the rows below `upto`, which are final."""

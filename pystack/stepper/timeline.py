@@ -21,7 +21,7 @@ from pystack.stepper.keys import ConnKey
 from pystack.stepper.links import link
 from pystack.stepper.records import CONN, DATA, EVENT_GROUPS, FIELDS, FRAME_GROUPS, HOST, KIND, Entry, Frame, kind_of
 from pystack.stepper.sniff import foreign, is_capture
-from pystack.stepper.store import Block, LooseRow, PackedColumns
+from pystack.stepper.store import FRAMES_BLOCK, Block, LooseRow, PackedColumns
 from pystack.trace import format as fmt
 from pystack.trace.errors import TraceError
 from pystack.trace.replay import ReplayMismatch
@@ -61,7 +61,7 @@ class Timeline:
         self.boxes: list[str] = []  # the names of the middleboxes among the hosts
         self.peer = ""
         self.events: PackedColumns[Entry] = PackedColumns(self._entry, EVENT_GROUPS, dicts=FIELDS)
-        self.frames: PackedColumns[Frame] = PackedColumns(self._frame, FRAME_GROUPS, 128, long=DATA)
+        self.frames: PackedColumns[Frame] = PackedColumns(self._frame, FRAME_GROUPS, FRAMES_BLOCK, long=DATA)
         #: what the search for causes looks up
         self.gathered = Gathered(self.events)
         #: the indices of the events at which a frame was sent or arrived

@@ -16,8 +16,9 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, BinaryIO, NamedTuple
 
+from pystack.trace.cursor import BadData, ShortData, ValueCursor
 from pystack.trace.errors import TraceError
-from pystack.trace.values import MAX_CHUNK, BadData, ShortData, ValueCursor
+from pystack.trace.values import MAX_CHUNK, MAX_FRAME
 
 MAGIC = b"PYSTACKT"
 VERSION = 1
@@ -28,8 +29,6 @@ PIECE = 1 << 16
 LIMIT = 1 << 30
 #: the end of every message about a limit
 TRUST = "if you trust its origin, --trusted (trusted=True) removes the limits"
-#: the longest frame of a device in bytes: IPv4's 64 KiB after an Ethernet header, rounded up
-MAX_FRAME = 1 << 17
 
 # kind -> (name, fields); field types: n number, z signed number, t time, s text, b bytes, v value
 META, HOST, FUNCTION, SETUP, RECEIVE, TIMEOUT, CALL, RESULT, ERROR, TRANSMIT, DRAINED, DEADLINE, END, NOTE = range(
@@ -57,10 +56,6 @@ RECORDS: dict[int, tuple[str, str]] = {
         "ntssssv",
     ),  # host, time, kind, subject, reason, RFC, fields: an event that no stack reports (HostRecorder.note)
 }
-
-
-#: the bound of times, which are signed 64-bit nanoseconds
-_TIMES = 1 << 63
 
 
 class Record(NamedTuple):
@@ -180,27 +175,10 @@ class RecordReader:
         kind = cursor.byte()
         if kind not in RECORDS:
             raise BadData(f"an unknown kind of record ({kind})")
-        fields: list[Any] = []
-        time = self.time
-        for code in RECORDS[kind][1]:
-            if code == "n":
-                fields.append(cursor.number())
-            elif code == "t":
-                time += cursor.signed()
-                if not -_TIMES <= time < _TIMES:
-                    raise BadData("a time of more than 64 bits")
-                fields.append(time)
-            elif code == "b":
-                fields.append(cursor.bytes(MAX_FRAME))
-            elif code == "s":
-                fields.append(cursor.text())
-            elif code == "z":
-                fields.append(cursor.signed())
-            else:
-                fields.append(cursor.value())
+        fields = cursor.fields(RECORDS[kind][1], self.time)
         if kind == TRANSMIT and fields[7] > MAX_FRAME:
             raise BadData(f"a frame of {fields[7]} bytes, but at most {MAX_FRAME} are allowed")
-        self.time = time
+        self.time = cursor.time
         self.records += 1
         return Record(self.records, kind, tuple(fields))
 

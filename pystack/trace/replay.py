@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, NamedTuple
 from pystack.runtime.host import Host
 from pystack.trace import calls, fields, values
 from pystack.trace import format as fmt
+from pystack.trace.cursor import decode_value
 from pystack.trace.errors import TraceError
 from pystack.trace.limits import Budget
 from pystack.trace.recorder import digest, error_name, short_result
@@ -45,6 +46,7 @@ NOTES: dict[str, dict[str, type]] = {
     "dhcp.message": {"type": str},
     "dns": {"action": str},
 }  # fmt: skip
+_TEXT = {str}
 #: the arguments of Stack.add_route, as far as a recording may leave them out, with `replace` set
 ADD_ROUTE = (0, 0, 0, None, 0, 0, RT_UNICAST, 0, 0, 0, True)
 
@@ -261,10 +263,16 @@ class Replay:
         self.frames += 1
         host.frames += 1
         tx = host.poll_transmit()
+        if tx is None or not _same(tx, *expected):
+            self._other(number, host, tx, *expected)
+
+    def _other(self, number: int, host: ReplayHost, tx: "Transmit | None", *expected: Any) -> None:
+        """Raise ReplayMismatch if a frame says something else than the recorded one. It may divide its bytes otherwise."""
         iface, gso_size, csum_start, csum_offset, header, length, mark = expected
+        kind = self._iface(host, iface).kind
+        padded = header + bytes(length)
         if tx is None:
-            line = host.summarizer.line(header + bytes(length), self._iface(host, iface).kind)
-            raise self._mismatch(number, f"the frame is missing; expected {line}")
+            raise self._mismatch(number, f"the frame is missing; expected {host.summarizer.line(padded, kind)}")
         wrong = self._difference(host, tx, iface, header, length, mark)
         for name, was, now in (
             ("gso_size", gso_size, tx.gso_size),
@@ -273,9 +281,7 @@ class Replay:
         ):
             if was != now and not wrong:
                 wrong = f"{name}: {was} expected, {now} got"
-        kind = self._iface(host, iface).kind
         if wrong:
-            padded = header + bytes(length)
             lines = [Summarizer(relative=False).line(frame, kind) for frame in (padded, tx.to_bytes())]
             raise self._mismatch(number, f"{wrong}\n  expected {lines[0]}\n  got      {lines[1]}")
 
@@ -314,7 +320,7 @@ class Replay:
     def _note(self, number: int, time: int, kind: str, subject: str, reason: str, rfc: str, told: Any) -> None:
         host = self._at(number, time)
         wanted = NOTES.get(kind)
-        if wanted is None or not isinstance(told, dict) or any(not isinstance(name, str) for name in told):
+        if wanted is None or not isinstance(told, dict) or not set(map(type, told)) <= _TEXT:
             raise self._bad(f"it notes {one_line(kind)}, which is not allowed")
         for name, form in wanted.items():
             if not isinstance(told.get(name), form):
@@ -378,11 +384,27 @@ class Replay:
         return ReplayMismatch(text, host=host.name, time=host.time, record=self._record.number, frame=self.frames)
 
 
+def _same(
+    tx: Transmit, iface: int, gso_size: int, csum_start: int, csum_offset: int, header: bytes, length: int, mark: bytes
+) -> bool:
+    """Is a frame the recorded one, with the same bytes in the header?"""
+    if (
+        tx.header != header
+        or tx.iface.index != iface
+        or tx.gso_size != gso_size
+        or tx.csum_start != csum_start
+        or tx.csum_offset != csum_offset
+    ):
+        return False
+    payload = tx.payload
+    return length == 0 if payload is None else len(payload) == length and digest(payload) == mark
+
+
 def _result_text(result: tuple[bytes, str, int]) -> str:
     encoded, error, errno = result
     if error:
         return f"{error} {errno}" if errno else error
-    value = values.decode_value(encoded)
+    value = decode_value(encoded)
     if isinstance(value, values.Digest):
         return f"{value.length} bytes with hash {value.digest.hex()}"
     return repr(value)

@@ -8,8 +8,8 @@ import zlib
 import pytest
 
 from pystack.stepper import Timeline
+from pystack.trace import cursor, limits, values
 from pystack.trace import format as fmt
-from pystack.trace import limits, values
 from pystack.trace.errors import TraceError
 from pystack.trace.replay import Replay, replay
 
@@ -99,7 +99,7 @@ def test_a_record_of_many_pieces_is_read_in_linear_work(monkeypatch):
     """Bytes that are joined and looked at again: at most a few times those that there are."""
     seen = []
 
-    class Counting(values.ValueCursor):
+    class Counting(cursor.ValueCursor):
         def __init__(self, data, more=False):
             super().__init__(data, more)
             seen.append(len(data))

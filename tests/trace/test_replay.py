@@ -10,8 +10,8 @@ import zlib
 import pytest
 
 from pystack.sim.network import MS, Network, S
+from pystack.trace import cursor, values
 from pystack.trace import format as fmt
-from pystack.trace import values
 from pystack.trace.annotate import FrameProbe
 from pystack.trace.errors import TraceError
 from pystack.trace.recorder import Recorder
@@ -272,7 +272,7 @@ def test_values_round_trip():
     ]  # fmt: skip
     out = bytearray()
     values.put_value(out, samples)
-    back = values.decode_value(bytes(out))
+    back = cursor.decode_value(bytes(out))
     assert back == samples and [type(v) for v in back] == [type(v) for v in samples]
     with pytest.raises(TypeError):
         values.put_value(out, object())
