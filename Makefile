@@ -12,7 +12,7 @@ PYTEST = $(PY) -m pytest $(WORKERS) $(ARGS)
 # The tests start hundreds of Pythons. Without bytecode files, each of them would compile what it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup setup-demo build demo test test-compiled test-pure test-other cpython rfc mutants fuzz attack bench bench-instructions bench-probe lint vagrant-lint vagrant-check format clean distclean soak compilers dist-check fresh-check networks fuzz-coverage tsan programs paths proxies site
+.PHONY: help setup setup-demo build demo test test-compiled test-pure test-other cpython rfc mutants fuzz attack bench bench-instructions bench-probe lint vagrant-lint vagrant-check format clean distclean soak compilers dist-check fresh-check networks fuzz-coverage tsan programs paths proxies site browsers
 .DEFAULT_GOAL := help
 
 help: ## print this list
@@ -62,6 +62,9 @@ proxies: setup ## compare the HTTP proxy with nginx and HAProxy and write docs/r
 
 site: setup ## build the course as a static site, which runs in any browser, without Python and a network (ARGS="FOLDER"; build/site)
 	@$(PY) -m tools.static_site $(ARGS)
+
+browsers: setup ## try the stepper, the course and the static site in Firefox and WebKit (5 minutes; webkit2gtk-driver and xvfb if they are installed)
+	PYSTACK_BROWSERS=1 $(PY) -m pytest tests/browsers $(ARGS)
 
 mutants: setup ## break the core in 240 ways and see whether the conformance tests notice (7 minutes; then make rfc)
 	@$(PY) -m tools.mutate

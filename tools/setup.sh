@@ -24,7 +24,7 @@ die() { say "$*"; exit 2; }
 # "command:package" pairs; a package is installed only if its command is missing.
 demo_tools=(ip:iproute2 ping:iputils-ping curl:curl unshare:util-linux)
 test_tools=(gcc:gcc tshark:tshark capinfos:wireshark-common tcpdump:tcpdump arping:iputils-arping traceroute:traceroute
-    nmap:nmap nft:nftables conntrack:conntrack wrk:wrk valgrind:valgrind node:nodejs npm:npm chromium:chromium
+    nmap:nmap nft:nftables conntrack:conntrack wrk:wrk valgrind:valgrind node:nodejs npm:npm chromium:chromium firefox-esr:firefox-esr
     dnsmasq:dnsmasq-base busybox:busybox dhclient:isc-dhcp-client
     dig:bind9-dnsutils drill:ldnsutils h2load:nghttp2-client nghttpd:nghttp2-server ssh:openssh-client iperf3:iperf3 setpriv:util-linux)
 # servers that tests start by themselves (tests/programs/real; tests/kernel/test_dhcp.py, test_dns.py, test_dns_servers.py, tests/proxies)

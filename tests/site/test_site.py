@@ -113,6 +113,13 @@ def test_a_step_back_in_the_stepper(learner):
     for offset, key in ((1, "ArrowRight"), (2, "ArrowRight"), (1, "ArrowLeft")):
         frame.press("body", key)
         learner.until("at => window.stepper.store.position === at", start + offset, frame)
+    # the frame has no address, so another layout must not need one; the place stays, and no link to it is shown
+    frame.click("#layout-expert")
+    learner.until("() => document.documentElement.dataset.ready === 'expert'", frame=frame)
+    assert frame.evaluate("window.stepper.store.position") == start + 1
+    frame.click("#link")
+    links = frame.eval_on_selector_all("#link-box input", "inputs => inputs.map(one => one.value)")
+    assert [link.split()[0] for link in links] == ["pystack"]
     # the frame is another site for its script, and it can reach nothing
     assert (
         frame.evaluate("() => { try { return String(parent.document) } catch (error) { return error.name } }")

@@ -108,6 +108,7 @@ SPREAD = {
     "tests/cli/test_proxy.py::test_on_the_kernel": ("once", LIVE),
     "tests/cli/test_replay.py": ("all", "the replay runs the core"),
     "tests/cli/test_up.py::test_record_then_replay": ("all", "a command that drives the core"),
+    "tests/browsers": ("once", "the page does not depend on the build"),
     "tests/course": ("once", "the page does not depend on the build"),
     "tests/course/test_server.py": ("compiled", "one file that shows that it works"),
     "tests/course/test_service.py": ("all", "one file that shows that it works"),

@@ -1,4 +1,5 @@
 // The web stepper: buttons, keys and panes, and the store that they share.
+import "./language";
 import "uplot/dist/uPlot.min.css";
 import "./style.css";
 import { clear, h, withCode } from "./dom";
@@ -21,7 +22,7 @@ import { TimePane } from "./panes/time";
 import { TimersPane } from "./panes/timers";
 import { WhatIfPane } from "./panes/whatif";
 import { Why } from "./panes/why";
-import { isScenarioPage, progress, startPage, type Progress } from "./places";
+import { hasAddress, isScenarioPage, place, progress, setPlace, startPage, type Progress } from "./places";
 import { ServedSource, type Source } from "./source";
 import { showStart } from "./start";
 import { Store, type View } from "./store";
@@ -253,7 +254,7 @@ class App implements Context {
     const { overview, position, view } = this.store;
     const what = overview.scenario || overview.name;
     const at = position < 0 ? "" : view.frame ? ` --at frame=${view.frame.number}` : ` --at event=${position + overview.firstEvent}`;
-    const rows: [string, string][] = [["In this browser, while the server runs:", location.href]];
+    const rows: [string, string][] = hasAddress() ? [["In this browser, while the server runs:", location.href]] : [];
     if (overview.parent === null) rows.push(["From a terminal:", `pystack step ${/^[\w./-]+$/.test(what) ? what : `'${what}'`} --web${at} --layout ${this.beginner ? "beginner" : "expert"}`]);
     const box = h("div", { class: "help", id: "link-box", role: "dialog", "aria-label": "a link to this place", onclick: (event: Event) => { if (event.target === box) box.remove(); } },
       h("div", {}, ...rows.map(([text, value]) => h("label", { class: "link-row" }, text, h("input", { readonly: true, value, onfocus: (event: Event) => (event.target as HTMLInputElement).select() }))),
@@ -281,15 +282,11 @@ class App implements Context {
     const panes = this.layout.places.map((place) => place.current.name).join(",");
     const zoomed = this.layout.zoomed();
     const layout = this.look.layout ? `&layout=${this.look.layout}` : "";
-    try {
-      history.replaceState(null, "", `#event=${this.store.position}&panes=${panes}${zoomed ? `&zoom=${zoomed}` : ""}${layout}`);
-    } catch {
-      // a page without an address of its own, such as a frame's srcdoc
-    }
+    setPlace(`#event=${this.store.position}&panes=${panes}${zoomed ? `&zoom=${zoomed}` : ""}${layout}`);
   }
 
   async start(): Promise<void> {
-    const wanted = new URLSearchParams(location.hash.slice(1));
+    const wanted = place();
     const event = (await this.placeIn(wanted)) ?? this.store.overview.begin ?? -1;
     this.openPanes(wanted);
     await this.store.goto(Number.isInteger(event) ? event : -1);
@@ -307,7 +304,7 @@ class App implements Context {
 
   /** Go where another address of this page leads, which the user pasted into the address bar. */
   private async follow(): Promise<void> {
-    const wanted = new URLSearchParams(location.hash.slice(1));
+    const wanted = place();
     const layout = wanted.get("layout");
     if ((layout === "beginner" || layout === "expert") && (layout === "beginner") !== this.beginner) return location.reload();
     this.openPanes(wanted);
@@ -424,7 +421,7 @@ function pause(milliseconds: number): Promise<void> {
 function chosenLook(): Look {
   const look = remembered();
   // an exported page may name its layout
-  const wanted = new URLSearchParams(location.hash.slice(1)).get("layout") ?? (look.layout ? undefined : document.getElementById("app")!.dataset.layout);
+  const wanted = place().get("layout") ?? (look.layout ? undefined : document.getElementById("app")!.dataset.layout);
   if (wanted === "beginner" || wanted === "expert") look.layout = wanted;
   else if (!look.layout && !document.getElementById("data") && isScenarioPage()) look.layout = "beginner";
   return look;
@@ -457,11 +454,11 @@ async function main(): Promise<void> {
       change?.();
       applyLook(look);
       rememberLook(look);
-      const wanted = new URLSearchParams(location.hash.slice(1));
+      const wanted = place();
       if (look.layout) wanted.set("layout", look.layout);
       wanted.delete("panes");
       wanted.delete("zoom");
-      history.replaceState(null, "", `#${wanted}`);
+      setPlace(`#${wanted}`);
       void open();
     };
     await open();
@@ -477,6 +474,11 @@ async function main(): Promise<void> {
     throw error;
   }
 }
+
+// Firefox ends the requests of a page that is left, and nobody waits for them any more.
+addEventListener("unhandledrejection", (event) => {
+  if ((event.reason as Error | undefined)?.name === "AbortError") event.preventDefault();
+});
 
 // in the exported page the script precedes the body
 if (document.readyState === "loading") addEventListener("DOMContentLoaded", () => void main());

@@ -22,6 +22,23 @@ export function isScenarioPage(): boolean {
   return location.pathname.startsWith(`${home()}scenario/`);
 }
 
+/** Where the page is, if it has no address of its own: a frame's srcdoc, as in the course without a server. */
+let kept = "";
+
+export function hasAddress(): boolean {
+  return location.protocol !== "about:";
+}
+
+/** Return what the address says after "#": position, panes and layout. */
+export function place(): URLSearchParams {
+  return new URLSearchParams((hasAddress() ? location.hash : kept).slice(1));
+}
+
+export function setPlace(hash: string): void {
+  if (hasAddress()) history.replaceState(null, "", hash);
+  else kept = hash;
+}
+
 export interface Progress {
   done: number;
   size: number;

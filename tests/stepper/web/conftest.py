@@ -1,4 +1,4 @@
-"""A browser for the tests of the page: Debian's Chromium."""
+"""A browser for the tests of the page: Debian's Chromium. tests/browsers has others."""
 
 import shutil
 

@@ -68,6 +68,7 @@ export class Exercise {
     const { signal } = this.closing;
     addEventListener("pagehide", () => void this.save(true), { signal });
     addEventListener("beforeunload", (event) => {
+      void this.save(true); // Firefox may end the script of a page that is left before it has done its part for pagehide
       if (this.editor.text !== this.last && (this.inConflict || this.failed)) event.preventDefault();
     }, { signal });
     document.addEventListener("visibilitychange", () => void (document.hidden ? this.save(true) : this.look()), { signal });

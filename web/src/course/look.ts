@@ -29,6 +29,8 @@ export class LookInside {
       // the frame counts as another site, so its script cannot reach this page
       const frame = h("iframe", { class: "stepper", title: `stepper: ${title}`, sandbox: "allow-scripts allow-popups", src: address, srcdoc: address ? undefined : html });
       clear(this.shown, address && h("p", {}, h("a", { href: address, target: "_blank", rel: "noopener" }, "Open it in a tab of its own")), frame);
+      // not before: it would let the browser lay out a page that is not complete
+      frame.addEventListener("load", () => frame.scrollIntoView({ block: "nearest" }), { once: true });
     });
   }
 
