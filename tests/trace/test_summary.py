@@ -76,6 +76,11 @@ def test_lines():
     assert Summarizer().line(cut) == (
         "IP 10.0.0.1.4000 > 10.0.0.2.7777: Flags [P.], seq 1:101, ack 1, win 1000, length 100 [90 bytes missing]"
     )
+    segment = FRAMES["data"][34:]
+    ends = b"".join(b"\xfe\x80" + bytes(13) + bytes([last]) for last in (1, 2))
+    six = f.ether(bytes.fromhex("60000000") + struct.pack(">HBB", len(segment), 6, 64) + ends + segment, 0x86DD)
+    line = "IP6 fe80::1.4000 > fe80::2.7777: Flags [P.], seq 1:101, ack 1, win 1000, length 100"
+    assert Summarizer().line(six) == line and Summarizer().line(six[:84]) == f"{line} [90 bytes missing]"
     tun = Summarizer(C.LINK_IP)
     assert tun.line(OFFENDER) == "IP 10.0.0.1.5000 > 10.0.0.2.7: UDP, length 2"
 

@@ -206,7 +206,7 @@ def _option_data(data: bytes, at: int, end: int, kind: int) -> Node:
         return Node("Payload length", "ipv6.opt.jumbo", at * 8, 32, value, str(value), "in bytes (RFC 2675)")
     if kind == 1:
         return t.raw(data, at, end, "ipv6.opt.padn", "Padding")
-    abbrev = "ipv6.opt.experimental" if kind & 0x1F == 0x1E else "ipv6.opt.unknown"  # RFC 4727 4
+    abbrev = "ipv6.opt.experimental" if kind & 0x1F == 0x1E else "ipv6.opt.unknown"  # RFC 4727 3.5
     return t.raw(data, at, end, "" if kind in OPTIONS else abbrev, "Data")
 
 
