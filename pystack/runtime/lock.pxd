@@ -127,6 +127,8 @@ cdef inline bint wait_gate(Gate self, int64_t timeout, Gate opens) except -1:
     if timeout >= 0:
         end = clock_now() + timeout
         left = timeout
+    if opens is None and timeout != 0:
+        PyErr_CheckSignals()  # as before a sleep (see sleep.pxd)
     while True:
         with nogil:
             if other != NULL:

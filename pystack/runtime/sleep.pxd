@@ -98,6 +98,10 @@ cdef inline int sleep_on(Sleeper self, int64_t timeout, Gate opens) except -1:
             looking = self.looking
             if 0 < timeout < looking:
                 looking = timeout
+    if opens is None and timeout != 0:
+        # A signal that arrived since this thread ran Python code for the last time ends no sleep. Who waits at a gate does not wait for
+        # its handler.
+        PyErr_CheckSignals()
     with nogil:
         if opens is not None:
             open_gate(opens)

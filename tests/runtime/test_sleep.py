@@ -1,15 +1,21 @@
 """Sleeping, and looking before a sleep (busy polling)."""
 
+import ctypes
+import functools
+import operator
 import os
 import signal
+import threading
 
 import pytest
 
 import pystack
+from pystack import socket
 from pystack.runtime.lock import Gate
 from pystack.runtime.realtime import RealtimeHost
 from pystack.runtime.sleep import Sleeper, calm, monotonic, poke
 from pystack_c.stack import Stack
+from tests.support.patience import PATIENCE, until
 
 US = 1_000
 
@@ -113,6 +119,35 @@ def test_a_signal_ends_it_while_it_looks_too(eventfd, looking):
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, old)
     assert monotonic() - before < 30_000_000 * US
+
+
+def signalled(call, *args):
+    """Call a compiled function right after a signal arrived, with no Python code between, in which its handler would run."""
+    kill = functools.partial(ctypes.CDLL(None).kill, os.getpid(), int(signal.SIGUSR1))
+    return list(map(operator.call, (kill, functools.partial(call, *args))))[1]
+
+
+@pytest.mark.parametrize("follower", [False, True])
+def test_a_signal_that_arrived_before_the_sleep_is_handled_before_it(follower):
+    """Otherwise the handler would run after the sleep, which may be one without an end. A follower sleeps at a gate."""
+    with pystack.up(tap=None) as running, socket.create_server(("127.0.0.1", 0)) as server:
+        pairs = [(socket.create_connection(server.getsockname()), server.accept()[0]) for _ in range(2)]
+        (client, conn), (other, leading) = pairs
+        thread = threading.Thread(target=leading.recv, args=(1,))
+        if follower:
+            thread.start()
+            assert until(lambda: running.host.waiting)
+        conn.settimeout(5)
+        old = signal.signal(signal.SIGUSR1, lambda *_: client.sendall(b"x"))
+        try:
+            assert signalled(conn.recv, 1) == b"x"  # and no TimeoutError
+        finally:
+            signal.signal(signal.SIGUSR1, old)
+            other.sendall(b"x")
+        if follower:
+            thread.join(PATIENCE)
+        for sock in (sock for pair in pairs for sock in pair):
+            sock.close()
 
 
 def test_a_host_tells_its_sleepers():
