@@ -99,7 +99,7 @@ cdef inline int sleep_on(Sleeper self, int64_t timeout, Gate opens) except -1:
             if 0 < timeout < looking:
                 looking = timeout
     if opens is None and timeout != 0:
-        # A signal that arrived since this thread ran Python code for the last time ends no sleep. Who waits at a gate does not wait for
+        # A signal that arrived since this thread ran Python code for the last time ends no sleep. A thread that waits at a gate does not wait for
         # its handler.
         PyErr_CheckSignals()
     with nogil:
