@@ -99,8 +99,8 @@ cdef inline int sleep_on(Sleeper self, int64_t timeout, Gate opens) except -1:
             if 0 < timeout < looking:
                 looking = timeout
     if opens is None and timeout != 0:
-        # A signal that arrived since this thread ran Python code for the last time ends no sleep. A thread that waits at a gate does not wait for
-        # its handler.
+        # A signal that arrived since this thread ran Python code for the last time ends no sleep. The thread at a gate must not wait for
+        # the signal's handler, so with a gate the signal is not looked at here.
         PyErr_CheckSignals()
     with nogil:
         if opens is not None:
