@@ -50,9 +50,15 @@ class Refused(Exception):
 class Driven:
     """A browser with one page, or several tabs. `ask` sends a command of WebDriver and returns its value."""
 
-    #: Complaints without an effect: one about Pyodide, and one that Firefox has about the stepper in a frame, but not about the
+    #: Complaints without an effect. The first is about Pyodide, and the second is one that Firefox has about the stepper in a frame, but not about the
     #: same page alone, whenever its script begins.
-    FOREIGN = ("The WebAssembly exception handling", "Layout was forced before the page was fully loaded")
+    FOREIGN = (
+        "The WebAssembly exception handling",
+        "Layout was forced before the page was fully loaded",
+        # the requests of a page that is left while they are on their way
+        "AbortError: The operation was aborted.",
+        "TypeError: NetworkError when attempting to fetch resource.",
+    )
 
     def ask(self, command, **parameters):
         raise NotImplementedError
@@ -91,7 +97,10 @@ class Driven:
     def reload(self, ready):
         """Reload as F5 does. (The drivers' own command goes around the service worker.)"""
         self.evaluate("() => { document.documentElement.dataset.old = 'yes'; location.reload(); }")
-        self.until("selector => !document.documentElement.dataset.old && !!document.querySelector(selector)", ready)
+        self.until(
+            "selector => document.documentElement?.dataset.old === undefined && !!document.querySelector(selector)",
+            ready,
+        )
 
     def click(self, selector):
         """Click, as soon as it can be: a list may be drawn anew between the look for the element and the click."""

@@ -475,11 +475,6 @@ async function main(): Promise<void> {
   }
 }
 
-// Firefox ends the requests of a page that is left, and nobody waits for them any more.
-addEventListener("unhandledrejection", (event) => {
-  if ((event.reason as Error | undefined)?.name === "AbortError") event.preventDefault();
-});
-
 // in the exported page the script precedes the body
 if (document.readyState === "loading") addEventListener("DOMContentLoaded", () => void main());
 else void main();
