@@ -13,6 +13,7 @@ status is 1 if there is a report.
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -64,8 +65,7 @@ def compile_with(cc: list[str], source: Path, out: Path) -> None:
 def modules() -> list[str]:
     """Return the driver's modules among those that setup.py compiles."""
     text = (ROOT / "setup.py").read_text(encoding="utf-8")
-    names = [line.strip().strip('",') for line in text.splitlines() if line.strip().startswith('"pystack')]
-    return [name.removesuffix(".py") for name in names if name.startswith("pystack/")]
+    return re.findall(r'^ +"(pystack/[\w/]+)\.py",$', text, re.MULTILINE)
 
 
 def run(args: list[str], where: Path) -> "subprocess.CompletedProcess[str]":

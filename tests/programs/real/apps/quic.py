@@ -12,6 +12,8 @@ from aioquic.quic.connection import QuicConnection
 from aioquic.quic.events import ProtocolNegotiated
 
 BODY = bytes(range(256)) * 600
+#: curl's exit status
+TIMED_OUT = 28
 
 
 class Protocol(QuicConnectionProtocol):
@@ -88,6 +90,14 @@ async def quic_connect(host, files):
 
 
 def curl_http3(host, files):
-    """curl by HTTP/3 alone."""
-    command = ["curl", "-sS", "--http3-only", "-m", "20", "--cacert", f"{files}/ca.pem", f"https://{host}/"]
-    assert subprocess.run(command, capture_output=True, check=True).stdout == BODY
+    """curl by HTTP/3 alone.
+
+    It is tried again after a timeout. If curl 8.14 has repeated its first packet, because the server was slow, it may send the request
+    without the streams of its settings and of its QPACK table (seen in a capture with its keys). The server waits for the table then.
+    """
+    command = ["curl", "-sS", "--http3-only", "-m", "8", "--cacert", f"{files}/ca.pem", f"https://{host}/"]
+    for _ in range(4):
+        done = subprocess.run(command, capture_output=True, check=False)
+        if done.returncode != TIMED_OUT:
+            break
+    assert done.returncode == 0 and done.stdout == BODY, done
