@@ -16,13 +16,13 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from pystack.stepper.links import WITH_RULES
+
 ROOT = Path(__file__).resolve().parents[1]
 LIST = ROOT / "tests" / "rfc" / "sections.csv"
 REQUIREMENTS = ROOT / "tests" / "rfc" / "requirements"
 FOLDERS = ("pystack_c", "pystack", "tests", "docs", "tools", "web/src", "vagrant")
 KINDS = (".py", ".pxd", ".md", ".csv", ".pkt", ".ts")
-#: "RFC 6298 5.4" is rule (5.4), and not a subsection
-WITH_RULES = ("6298",)
 
 _NUMBER = r"(?:\d{1,2}(?:\.\d{1,2})*|[A-Z](?:\.\d{1,2})*)(?![\w%/]|[.:-]\d)"
 _DOTTED = r"(?:\d{1,2}|[A-Z])(?:\.\d{1,2})+(?![\w%/]|[.:]\d)"

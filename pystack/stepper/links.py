@@ -9,7 +9,7 @@ _MANUAL = re.compile(r"(Linux|FreeBSD) ([a-z0-9_]+)\((\d)\)")
 #: settings of Linux that rules are named after
 _SYSCTL = ("tcp_fin_timeout", "tcp_max_tw_buckets", "tcp_abort_on_overflow")
 #: RFCs whose rules have numbers like those of subsections: "RFC 6298 5.4" is rule (5.4) of section 5
-_WITH_RULES = ("6298",)
+WITH_RULES = ("6298",)
 
 
 def link(rule: str) -> str:
@@ -18,7 +18,7 @@ def link(rule: str) -> str:
     It is "" for a rule that names a function of a kernel.
     """
     if found := _RFC.match(rule):
-        section = found[2].partition(".")[0] if found[2] and found[1] in _WITH_RULES else found[2]
+        section = found[2].partition(".")[0] if found[2] and found[1] in WITH_RULES else found[2]
         return f"https://www.rfc-editor.org/rfc/rfc{found[1]}{_anchor(section)}"
     if found := _DRAFT.match(rule):
         return f"https://datatracker.ietf.org/doc/html/{found[1]}{_anchor(found[2])}"

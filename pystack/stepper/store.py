@@ -38,7 +38,7 @@ class Packed(Sequence[T], Generic[T]):
     def __init__(self, block: int = BLOCK):
         self.block = block
         self.blocks: list[Any] = []
-        #: the rows that are not packed. It stays the same list, and who adds very many rows may append to it
+        #: the rows that are not packed. It stays the same list, so the collector, which adds very many rows, appends to it itself
         self.tail: list[list[Any]] = []
         self.cache: OrderedDict[int, Any] = OrderedDict()
         #: the block that was read last, and its number

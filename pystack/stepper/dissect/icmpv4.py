@@ -80,7 +80,7 @@ def dissect(data: bytes, base: int, end: int, above: t.Above) -> list[Node]:
     text = TYPES.get(kind, f"type {kind}") + (f": {nodes[1].text}" if kind in CODES else "")
     if kind in ERRORS and at < end:
         quote, used = above.quoted(data, at, end)
-        _call_quoted(quote)
+        t.call_quoted(quote)
         nodes += quote
         at = used
     if at < end:
@@ -88,9 +88,3 @@ def dissect(data: bytes, base: int, end: int, above: t.Above) -> list[Node]:
             t.raw(data, at, end, "data.data", "Data", "the reply carries the same data" if kind in (0, 8) else "")
         )
     return [t.header("ICMP", "icmp", nodes, base, end, text)]
-
-
-def _call_quoted(nodes: list[Node]) -> None:
-    for node in nodes:
-        if node.abbrev in ("ip", "tcp", "udp", "icmp"):
-            node.name = f"Quoted {node.name}"

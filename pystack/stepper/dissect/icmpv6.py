@@ -158,7 +158,7 @@ def dissect(data: bytes, base: int, end: int, above: t.Above) -> list[Node]:
         text += f": {nodes[-1 if kind < 137 else -2].text}"
     if kind in ERRORS and at < end:
         quote, used = above.quoted(data, at, end)
-        _call_quoted(quote)
+        t.call_quoted(quote)
         nodes += quote
         at = used
     elif 133 <= kind <= 137:
@@ -175,12 +175,6 @@ def dissect(data: bytes, base: int, end: int, above: t.Above) -> list[Node]:
             t.raw(data, at, end, "data.data", "Data", "the reply carries the same data" if kind in (128, 129) else "")
         )
     return [t.header("ICMPv6", "icmpv6", nodes, base, end, text)]
-
-
-def _call_quoted(nodes: list[Node]) -> None:
-    for node in nodes:
-        if node.abbrev in ("ipv6", "tcp", "udp", "icmpv6"):
-            node.name = f"Quoted {node.name}"
 
 
 def _short(above: t.Above, what: str, at: int, end: int) -> Node:

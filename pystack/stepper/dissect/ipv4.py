@@ -75,9 +75,7 @@ def dissect(data: bytes, base: int, end: int, cut: bool = False) -> tuple[list[N
     try:
         nodes = t.read(HEADER, data, base, min(base + 20, end))
     except t.Truncated as short:
-        at = short.nodes[-1].end if short.nodes else base
-        what = f"the packet ends before the {short.missing[0].lower()}{short.missing[1:]} is complete"
-        return [t.header("IPv4", "ip", [*short.nodes, t.wrong(what, at, end)], base, end)], end
+        return [t.ip_ends_early(short, "IPv4", "ip", base, end)], end
     field = {node.abbrev: int(node.value) for top in nodes for node in top.walk()}  # type: ignore[arg-type]
     text = f"{t.address(field['ip.src'])} > {t.address(field['ip.dst'])}"
     problem, stop = _bounds(field, base, end, cut)

@@ -108,9 +108,7 @@ def dissect(data: bytes, base: int, end: int, cut: bool = False) -> tuple[list[N
     try:
         nodes = t.read(HEADER, data, base, min(base + 40, end))
     except t.Truncated as short:
-        at = short.nodes[-1].end if short.nodes else base
-        what = f"the packet ends before the {short.missing[0].lower()}{short.missing[1:]} is complete"
-        return [t.header("IPv6", "ipv6", [*short.nodes, t.wrong(what, at, end)], base, end)], end
+        return [t.ip_ends_early(short, "IPv6", "ipv6", base, end)], end
     version, length, text = int(nodes[0].value), int(nodes[3].value), f"{nodes[6].text} > {nodes[7].text}"  # type: ignore[arg-type]
     if version != 6:
         what = f"version {version} is not 6 (RFC 8200 3)"

@@ -16,6 +16,8 @@ from pystack.trace.headers import address_text
 from pystack_c.wire import checksum
 
 Show = Callable[[int], str]
+#: the headers of a quoted packet
+QUOTED = ("ip", "ipv6", "tcp", "udp", "icmp", "icmpv6")
 
 
 class Above(NamedTuple):
@@ -161,6 +163,20 @@ def ends_early(cut: Truncated, above: Above, base: int, end: int) -> Node:
     if above.cut:
         return note(f"ends before the {missing}: the quote or the capture holds only the start of the packet", at, end)
     return wrong(f"the packet ends before the {missing} is complete", at, end)
+
+
+def ip_ends_early(cut: Truncated, name: str, abbrev: str, base: int, end: int) -> Node:
+    """Return the header of an IP packet that is not complete."""
+    at = cut.nodes[-1].end if cut.nodes else base
+    what = f"the packet ends before the {cut.missing[0].lower()}{cut.missing[1:]} is complete"
+    return header(name, abbrev, [*cut.nodes, wrong(what, at, end)], base, end)
+
+
+def call_quoted(nodes: list[Node]) -> None:
+    """Mark the headers of a packet that an ICMP error quotes in their names."""
+    for node in nodes:
+        if node.abbrev in QUOTED:
+            node.name = f"Quoted {node.name}"
 
 
 def checksum_text(

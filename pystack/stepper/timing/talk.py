@@ -155,24 +155,17 @@ def unacknowledged(talk: CapturedTalk) -> tuple[int, int, int] | None:
     """Return the number of the first frame whose data was never acknowledged in the capture, that of its last retransmission, and how many
     retransmissions there are; None if the last data of both sides was acknowledged, or never retransmitted.
     """
-    end = talk.seen[
-        -SEARCHED:
-    ]  # what waits for its acknowledgement is near the end, where the numbers have not wrapped since
+    end = talk.seen[-SEARCHED:]  # what waits for its acknowledgement is near the end
     for side in (CLIENT, SERVER):
         acks = [one.ack for one in end if one.side != side and one.ack >= 0]
         if not acks:
             continue
-        got = max(acks, key=lambda ack: _ahead(ack, acks[0]))
-        lost = [one for one in end if one.side == side and one.length and _ahead(one.end, got) > 0]
+        got = max(acks)
+        lost = [one for one in end if one.side == side and one.length and one.end > got]
         again = [one for one in lost if any(name in AGAIN for name in one.found)]
         if again:
             return lost[0].frame + 1, again[-1].frame + 1, len(again)
     return None
-
-
-def _ahead(one: int, other: int) -> int:
-    """Return how far a sequence number is ahead of another one."""
-    return ((one - other + 0x80000000) & 0xFFFFFFFF) - 0x80000000
 
 
 def _turn(talk: CapturedTalk, first: int, last: int) -> CapturedTurn:
