@@ -73,7 +73,11 @@ def grade(
     # The file gets none of the caller's environment, which may hold secrets.
     env = {"PYTHONPATH": str(HERE.parents[1]), "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
     env |= {name: os.environ[name] for name in ("PATH", "PYSTACK_PURE", "PYSTACK_LABS") if name in os.environ}
-    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
+        tempfile.TemporaryFile() as out,
+        tempfile.TemporaryFile() as err,
+    ):
         process = subprocess.Popen(
             command, env=env, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True
         )
