@@ -16,6 +16,8 @@ from urllib.parse import urljoin
 
 import pytest
 
+from tests.support.ports import free_port
+
 #: `make browsers` tries everything in each browser; `make test` has time for the most important things in Firefox
 ALL = "PYSTACK_BROWSERS" in os.environ
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # the name of an element's reference in WebDriver
@@ -250,13 +252,12 @@ class WebKit(Driven):
         os.close(writing)
         with os.fdopen(reading) as file:
             display = file.readline().strip()
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.address = f"http://127.0.0.1:{free.getsockname()[1]}"
+        port = free_port()
+        self.address = f"http://127.0.0.1:{port}"
         own = {"HOME": str(folder), "DISPLAY": f":{display}", "GDK_BACKEND": "x11", "NO_AT_BRIDGE": "1"}
         own |= {"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}  # then WebKit's navigator.language is "C", which is no language
         own |= {f"XDG_{name}_HOME": str(folder / name) for name in ("CACHE", "CONFIG", "DATA")}
-        command = ["WebKitWebDriver", f"--port={self.address.rpartition(':')[2]}"]
+        command = ["WebKitWebDriver", f"--port={port}"]
         self.processes.append(
             subprocess.Popen(command, env={**os.environ, **own}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         )

@@ -35,7 +35,7 @@ def carries(frame: Frame) -> str:
 
 
 def brief(frame: Frame) -> str:
-    """Return what the message is in a few words, for an arrow: "DNS: www.shop.test (A)?" or "DHCP DISCOVER", or ""."""
+    """Return a few words about the message in a frame, for its arrow, such as "DNS: www.shop.test (A)?" or "DHCP DISCOVER"; "" for other frames."""
     ports, payload = _payload(frame)
     if DNS in ports:
         question = _question(payload)
