@@ -184,9 +184,9 @@ def test_a_signal_handler_may_send_in_the_middle_of_a_send(local):
     try:
         client.sendall(bytes(10_000_000))
     finally:
-        signal.signal(signal.SIGUSR1, old)
-    for thread in threads:
-        thread.join(PATIENCE)
+        for thread in threads:
+            thread.join(PATIENCE)
+        signal.signal(signal.SIGUSR1, old)  # only now: the last signal would end the process
     assert done == [True, 10_000_000]
     client.close()
     conn.close()
