@@ -6,8 +6,8 @@ PY := $(VENV)/bin/python
 JOBS ?= 4
 # further arguments for pytest, such as ARGS="-k tcp -x"
 ARGS ?=
-# A process that has no tests left takes half of those of another one.
-WORKERS = -n $(JOBS) --dist worksteal
+# A process that has no tests left takes half of those of another one. The file says which tests may fail once (CONTRIBUTING.md, "Before you commit").
+WORKERS = -n $(JOBS) --dist worksteal @tests/support/again.args
 PYTEST = $(PY) -m pytest $(WORKERS) $(ARGS)
 # The tests start hundreds of Pythons. Without bytecode files, each of them would compile what it imports.
 unexport PYTHONDONTWRITEBYTECODE

@@ -22,4 +22,4 @@ unset PYTHONDONTWRITEBYTECODE # as in the Makefile
 venv=.venv-$(version "$other")
 PYTHON=$other VENV=$venv tools/setup.sh test
 echo "== compiled core, $("$venv/bin/python" --version), ${*:-the tests that depend on the version}"
-"$venv/bin/python" -m pytest -n "$jobs" --dist worksteal -m "not slow and not once and not builds" "$@"
+"$venv/bin/python" -m pytest -n "$jobs" --dist worksteal @tests/support/again.args -m "not slow and not once and not builds" "$@"
