@@ -13,7 +13,7 @@ export class FramePane implements Pane {
   readonly name = "frame";
   readonly title = "Frame";
   readonly element: HTMLElement;
-  private readonly head = h("div", { class: "bar frame-head" });
+  private readonly head = h("div", { class: "bar wraps frame-head" });
   private readonly tree = h("div", { class: "tree scroll", tabindex: 0, role: "tree" });
   private readonly hex = h("div", { class: "hex scroll", tabindex: 0 });
   private readonly open = new Set<string>(["tcp", "arp", "icmp", "udp"]);
