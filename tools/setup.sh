@@ -43,7 +43,7 @@ watch() {
             printf '\rsetup: ... %s%d s\033[K' "$("$1")" $((SECONDS - begin)) >&2
         elif [ $SECONDS -ge $next ]; then
             say "... $("$1")$((SECONDS - begin)) s"
-            next=$((next + 30))
+            next=$((SECONDS + 30))
         fi
     done
 }
