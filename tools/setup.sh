@@ -229,7 +229,8 @@ compile() { PYTHONUNBUFFERED=1 "$venv/bin/python" setup.py -q build_ext --inplac
 built_so_far() {
     local c module compiled=0 all=0
     if [ -z "$(find build -name '*.o' -newer "$stamp.new" -print -quit)" ]; then
-        sed -n 's|^\[ *\([0-9]*\)/\([0-9]*\)\] Cythonizing .*|module \1 of \2 translated into C, |p' "$log" 2>/dev/null | tail -n 1
+        # Modules with directives of their own are translated one by one, at the end.
+        sed -n '/\[1\/1\]/d; s|^\[ *\([0-9]*\)/\([0-9]*\)\] Cythonizing .*|module \1 of \2 translated into C, |p' "$log" 2>/dev/null | tail -n 1
         return
     fi
     while IFS= read -r c; do

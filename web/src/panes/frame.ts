@@ -31,7 +31,7 @@ export class FramePane implements Pane {
 
   show(view: View): void {
     if (!view.frame) {
-      if (!this.frame) clear(this.tree, h("p", { class: "empty" }, "no frame here"));
+      if (!this.frame) clear(this.tree, h("p", { class: "empty", role: "treeitem" }, "no frame here"));
       this.head.classList.add("stale");
       return;  // the last frame stays, so that the user can go on reading it
     }

@@ -1,7 +1,7 @@
 // The ladder diagram, with one row for each departure or arrival, or to scale. Only the visible rows are drawn. All words
 // are in a column beside the lines, so that no arrow crosses them.
 import { clear, h, svg, VirtualList } from "../dom";
-import { duration, seconds } from "../format";
+import { duration, seconds, shortSeconds } from "../format";
 import type { View } from "../store";
 import { FATES, type Frame, type Ladder } from "../types";
 import type { Context, Pane } from "./pane";
@@ -196,7 +196,7 @@ export class LadderPane implements Pane {
         picture.append(svg("line", { class: "gap", x1: 4, x2: this.x(this.ladder.lines.length - 1), y1: middle, y2: middle }, svg("title", {}, `${seconds(gaps[row])} s later`)));
       }
       if (this.scale ? !this.scale.timed[row] : row > first && times[row] === times[row - 1]) continue;
-      picture.append(svg("text", { x: TIMES - 4, y: y(row) + 3.5, class: "row-time" }, seconds(times[row])));
+      picture.append(svg("text", { x: TIMES - 4, y: y(row) + 3.5, class: "row-time" }, shortSeconds(times[row])));
     }
   }
 
@@ -250,16 +250,17 @@ export class LadderPane implements Pane {
   private wordsPlaces(first: number, last: number): Map<number, [place: number, more: number]> {
     const places = new Map<number, [number, number]>();
     const { scale, view } = this;
-    // the words of the cursor's frame and row are always there
-    const kept = !scale || !view ? [] : [this.rowOf(view.index), view.frame ? this.ladder.departs[view.frame.index] : -1];
+    const near = (one: number, two: number) => Math.abs(this.list.top(one) - this.list.top(two)) < ROW * 0.62;
+    // the words of the cursor's frame are always there, and those of its row if there is room beside them
+    const kept = scale && view ? [view.frame ? this.ladder.departs[view.frame.index] : this.rowOf(view.index)] : [];
+    if (kept.length && !near(kept[0], this.rowOf(view!.index))) kept.push(this.rowOf(view!.index));
     for (let row = first; row < last; row++) {
       if (!scale) places.set(row, [row, 0]);
       else if (scale.said[row] >= 0 && !kept.includes(scale.said[row])) places.set(scale.said[row], [row, scale.more[row]]);
     }
     for (const row of kept) {
       if (row < first || row >= last) continue;
-      const near = ([place]: [number, number]) => Math.abs(this.list.top(place) - this.list.top(row)) < ROW * 0.62;
-      for (const [other, at] of places) if (!kept.includes(other) && near(at)) places.delete(other);
+      for (const [other, [at]] of places) if (!kept.includes(other) && near(at, row)) places.delete(other);
       places.set(row, [row, 0]);
     }
     return places;
