@@ -227,8 +227,9 @@ compile() { PYTHONUNBUFFERED=1 "$venv/bin/python" setup.py -q build_ext --inplac
 
 # built_so_far: how many modules Cython has translated, and then how many the C compiler has compiled.
 built_so_far() {
-    local c module compiled=0 all=0
-    if [ -z "$(find build -name '*.o' -newer "$stamp.new" -print -quit)" ]; then
+    local c module compiled all=0
+    compiled=$(find build -name '*.o' -newer "$stamp.new" | wc -l)
+    if [ "$compiled" = 0 ]; then
         # Modules with directives of their own are translated one by one, at the end.
         sed -n '/\[1\/1\]/d; s|^\[ *\([0-9]*\)/\([0-9]*\)\] Cythonizing .*|module \1 of \2 translated into C, |p' "$log" 2>/dev/null | tail -n 1
         return
@@ -236,13 +237,12 @@ built_so_far() {
     while IFS= read -r c; do
         module=${c%.c}$abi
         [ -e "${c%.c}.pxd" ] || continue # an exercise of a lab
-        if [ "$module" -nt "$stamp.new" ]; then
-            compiled=$((compiled + 1)) all=$((all + 1))
-        elif [ "$c" -nt "$module" ]; then
+        # The finished modules come here at the end, all at once.
+        if [ "$module" -nt "$stamp.new" ] || [ "$c" -nt "$module" ]; then
             all=$((all + 1))
         fi
     done < <(find pystack_c pystack -name '*.c')
-    printf '%d of %d modules compiled, ' $compiled $all
+    printf '%d of %d modules compiled, ' "$compiled" "$all"
 }
 
 # page: build the web stepper's page with npm if its sources have changed. Without npm, everything else works.

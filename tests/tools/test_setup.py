@@ -29,11 +29,11 @@ print("[2/2] Cythonizing pystack_c/two.py")
 pathlib.Path("pystack_c/two.c").touch()
 suffix = sysconfig.get_config_var("EXT_SUFFIX")
 pathlib.Path("build/one.o").touch()
-pathlib.Path("pystack_c/one" + suffix).touch()
 wait("compiled")
 if pathlib.Path("broken").exists():
     sys.exit("pystack_c/two.c: error: this does not compile")
-pathlib.Path("pystack_c/two" + suffix).touch()
+for name in ("one", "two"):
+    pathlib.Path("pystack_c", name + suffix).touch()
 """
 
 
@@ -129,7 +129,9 @@ def test_a_log_of_ci_has_one_line_for_each_part(project):
     for name in ("translated", "compiled"):
         (project / name).touch()
     command = ["tools/setup.sh", "demo"]
-    done = subprocess.run(command, cwd=project, env=environment(CI="true"), capture_output=True, text=True, timeout=PATIENCE)
+    done = subprocess.run(
+        command, cwd=project, env=environment(CI="true"), capture_output=True, text=True, timeout=PATIENCE
+    )
     assert done.returncode == 0
     assert [line.split(" (")[0] for line in done.stderr.splitlines()] == [
         "setup: installing Python packages",
@@ -141,9 +143,11 @@ def test_without_a_terminal_there_is_a_line_now_and_then(project):
     """The watcher alone, with a clock that is set on: half a minute later it says one line."""
     script = SCRIPT.read_text().split("# --- Debian packages")[0]
     (project / "watch.sh").write_text(
-        script.replace('cd "$(dirname "$0")/.."', "") + '\nsleep() { [ -e end ] && exit; SECONDS=$((SECONDS + 20)); }\n'
+        script.replace('cd "$(dirname "$0")/.."', "") + "\nsleep() { [ -e end ] && exit; SECONDS=$((SECONDS + 20)); }\n"
         'count() { printf "%s" "3 of 9, "; [ $SECONDS -lt 70 ] || touch end; }\nwatch count\n'
     )
-    done = subprocess.run(["bash", "watch.sh"], cwd=project, env=environment(), capture_output=True, text=True, timeout=PATIENCE)
+    done = subprocess.run(
+        ["bash", "watch.sh"], cwd=project, env=environment(), capture_output=True, text=True, timeout=PATIENCE
+    )
     # a slow machine may add some seconds to the clock
     assert re.fullmatch(r"setup: \.\.\. 3 of 9, 4\d s\nsetup: \.\.\. 3 of 9, [89]\d s\n", done.stderr), done.stderr

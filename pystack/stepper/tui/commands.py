@@ -306,7 +306,11 @@ class Commands:
             session.to_scale = False
             raise Wrong("all frames left at the same time, so there is nothing to scale")
         self.act("view", "ladder")
-        return "rows are as far apart as their times; those of one moment have a line each" if session.to_scale else "a line for each frame"
+        return (
+            "rows are as far apart as their times; those of one moment have a line each"
+            if session.to_scale
+            else "a line for each frame"
+        )
 
     def _whatif(self, text: str) -> str:
         if not text:

@@ -226,7 +226,9 @@ class Compare(Pane):
 
 
 def _duration(ns: int) -> str:
-    size, unit = next(((size, unit) for size, unit in ((10**9, "s"), (10**6, "ms"), (10**3, "us")) if ns >= size), (1, "ns"))
+    size, unit = next(
+        ((size, unit) for size, unit in ((10**9, "s"), (10**6, "ms"), (10**3, "us")) if ns >= size), (1, "ns")
+    )
     return f"{ns / size:g} {unit}"
 
 

@@ -22,7 +22,9 @@ def line_time(timeline: Timeline) -> int:
     steps = [later - earlier for earlier, later in zip(times, times[1:]) if later > earlier]
     if not steps:
         return 0
-    flights = [frame.arrival - frame.time for frame in frames if frame.arrival is not None and frame.arrival > frame.time]
+    flights = [
+        frame.arrival - frame.time for frame in frames if frame.arrival is not None and frame.arrival > frame.time
+    ]
     shortest = median(flights) / FLIGHT if flights else 0
     units = [one * 10**power for power in range(13) for one in (1, 2, 5)]
     low, high = 0, len(units) - 1

@@ -58,9 +58,14 @@ def test_heights_are_in_proportion_to_the_time(browser, served):
         page.until(PRESSED)
         page.page.wait_for_selector(".ladder-rows .broken")
         arrows = {int(number): ends for number, ends in page.page.evaluate(ARROWS).items()}
-        flights = {f.number: f.arrival - f.time for f in timeline.frames if f.arrival is not None and f.number in arrows}
+        flights = {
+            f.number: f.arrival - f.time for f in timeline.frames if f.arrival is not None and f.number in arrows
+        }
         assert len(flights) == len(timeline.frames) - 1  # one was lost
-        assert [text.split(" (")[0] for text in page.page.locator(".broken").all_text_contents()] == ["210 ms later", "59.99 s later"]
+        assert [text.split(" (")[0] for text in page.page.locator(".broken").all_text_contents()] == [
+            "210 ms later",
+            "59.99 s later",
+        ]
         rows = ladder(timeline)
 
         def height(number, end):
@@ -72,8 +77,12 @@ def test_heights_are_in_proportion_to_the_time(browser, served):
         for number, flight in flights.items():
             assert height(number, 1) - height(number, 0) == pytest.approx(flight / pixel, abs=1)
             if number < 7:  # the waits are after it
-                assert height(number, 0) - height(1, 0) == pytest.approx(rows.times[rows.departs[number - 1]] / pixel, abs=1)
-        bar, text = page.page.eval_on_selector(".scale-length", "one => [one.querySelector('svg').clientWidth - 2, one.textContent]")
+                assert height(number, 0) - height(1, 0) == pytest.approx(
+                    rows.times[rows.departs[number - 1]] / pixel, abs=1
+                )
+        bar, text = page.page.eval_on_selector(
+            ".scale-length", "one => [one.querySelector('svg').clientWidth - 2, one.textContent]"
+        )
         assert text.strip() == "10 ms" and bar == pytest.approx(10e6 / pixel, abs=1)
         # the control: with one row for each event, the heights say nothing
         page.page.keyboard.press("m")
@@ -87,7 +96,7 @@ def test_heights_are_in_proportion_to_the_time(browser, served):
 def test_larger_and_smaller(browser, served):
     with Page(browser, served.address + place_of("handshake", "event=20")) as page:
         page.page.wait_for_selector(".arrow")
-        height = "(() => { const [a, b] = (%s)()['1']; return b - a; })()" % ARROWS
+        height = f"(() => {{ const [a, b] = ({ARROWS})()['1']; return b - a; }})()"
         before = page.page.evaluate(height)
         page.page.focus("[data-zoom='1']")
         page.page.keyboard.press("Enter")
@@ -114,7 +123,9 @@ def test_words_do_not_overlap_and_those_of_the_cursor_are_there(browser, served,
             frame = cursor.entry.frame
             number = frame + 1
             if frame >= 0:
-                page.until("number => document.querySelector('.label.current')?.textContent.startsWith(`${number} `)", number)
+                page.until(
+                    "number => document.querySelector('.label.current')?.textContent.startsWith(`${number} `)", number
+                )
             places = sorted(page.page.evaluate(WORDS))
             assert all(later - earlier >= 12 for earlier, later in zip(places, places[1:])), (number, places)
             counted += page.page.locator(".others").count()
@@ -170,7 +181,10 @@ def test_a_long_recording_costs_no_more_to_draw(browser, tmp_path, zoom):
         height = page.page.evaluate("document.querySelector('.ladder .virtual-space').offsetHeight")
         assert 1_000_000 < height < 16_000_000
         for part in (0.5, 0.999, 0):
-            page.page.evaluate("part => { const one = document.querySelector('.virtual.ladder'); one.scrollTop = part * one.scrollHeight; }", part)
+            page.page.evaluate(
+                "part => { const one = document.querySelector('.virtual.ladder'); one.scrollTop = part * one.scrollHeight; }",
+                part,
+            )
             page.until(
                 """() => { const [list, rows] = ['.virtual.ladder', '.ladder-rows'].map((one) => document.querySelector(one).getBoundingClientRect());
                     return rows.top <= list.top && rows.bottom >= list.bottom && document.querySelector('.arrow'); }"""

@@ -277,7 +277,15 @@ def test_a_projector_gets_large_type_and_high_contrast(browser, served):
         assert page.complaints == []
 
 
-@pytest.mark.parametrize("path", ["start/", "scenario/nagle/#frame=6", "scenario/nagle/#layout=expert&frame=6", "scenario/nagle/#ladder=scale&frame=6"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "start/",
+        "scenario/nagle/#frame=6",
+        "scenario/nagle/#layout=expert&frame=6",
+        "scenario/nagle/#ladder=scale&frame=6",
+    ],
+)
 def test_a_phone_shows_it_without_scrolling_sideways(browser, served, path):
     ready = ".start-files" if path == "start/" else ".facts"
     with Page(browser, served.address + path, ready=ready, viewport=PHONE, has_touch=True) as page:
