@@ -19,6 +19,37 @@ PATH=$PATH:/usr/sbin:/sbin
 say() { printf 'setup: %s\n' "$*" >&2; }
 die() { say "$*"; exit 2; }
 
+# slow TEXT COUNT COMMAND ...: run a command that takes long, and say meanwhile how long it takes and what COUNT, a function, prints.
+# On a terminal that is one line that changes; elsewhere it is a line every half minute, and in CI (CI=true) nothing.
+slow() {
+    local text=$1 count=$2 status=0 watcher
+    shift 2
+    say "$text"
+    # The command runs in the foreground, so Ctrl-C ends it. The watcher ends with this script.
+    watch "$count" &
+    watcher=$!
+    "$@" || status=$?
+    kill "$watcher" 2>/dev/null || true
+    wait "$watcher" 2>/dev/null || true
+    [ ! -t 2 ] || printf '\r\033[K' >&2
+    return "$status"
+}
+
+watch() {
+    local begin=$SECONDS next=$((SECONDS + 30))
+    [ -t 2 ] || [ -z "${CI:-}" ] || return 0
+    while sleep 1 && kill -0 $$ 2>/dev/null; do
+        if [ -t 2 ]; then
+            printf '\rsetup: ... %s%d s\033[K' "$("$1")" $((SECONDS - begin)) >&2
+        elif [ $SECONDS -ge $next ]; then
+            say "... $("$1")$((SECONDS - begin)) s"
+            next=$((SECONDS + 30))
+        fi
+    done
+}
+
+uncounted() { :; }
+
 # --- Debian packages ------------------------------------------------------------------------------------------------
 
 # "command:package" pairs; a package is installed only if its command is missing.
@@ -61,8 +92,7 @@ apt_install() {
 need() {
     [ $# -gt 0 ] || return 0
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-        say "installing Debian packages: $*"
-        apt_install "$@" || die "apt-get could not install: $*"
+        slow "installing Debian packages: $*" uncounted apt_install "$@" || die "apt-get could not install: $*"
     else
         die "these Debian packages are missing: $*
        as root, run:  apt-get install -y --no-install-recommends $*"
@@ -126,9 +156,8 @@ make_venv() {
         need python3 python3-venv python3-dev
         python=$(find_python) || die "no Python 3.11 or newer found; set PYTHON=/path/to/python3"
     fi
-    say "making $venv with $("$python" --version)"
     rm -rf "$venv"
-    "$python" -m venv "$venv"
+    slow "making $venv with $("$python" --version)" uncounted "$python" -m venv "$venv"
 }
 
 need_compiler() {
@@ -164,15 +193,18 @@ install() {
     for earlier in "$stamp"*; do # installed before with these extras, perhaps with more
         [ -e "$earlier" ] && [ "$(cat "$earlier")" = "$key" ] && return
     done
-    say "installing Python packages ($extras)"
-    "$venv/bin/pip" install -q "setuptools>=77" "cython>=3.1"
-    PYSTACK_PURE=1 "$venv/bin/pip" install -q --no-build-isolation -e ".[$extras]"
+    slow "installing Python packages ($extras)" uncounted pip_install "$extras"
     echo "$key" >"$stamp"
+}
+
+pip_install() {
+    "$venv/bin/pip" install -q "setuptools>=77" "cython>=3.1" &&
+        PYSTACK_PURE=1 "$venv/bin/pip" install -q --no-build-isolation -e ".[$1]"
 }
 
 # build: compile in place if a source, the list or the Python is newer than the last build.
 build() {
-    local abi stamp log
+    local abi stamp log # built_so_far reads them, too
     abi=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')
     stamp=build/.built$abi
     mkdir -p build
@@ -180,16 +212,37 @@ build() {
         [ "$(cat "$stamp")" = "$(find pystack_c pystack -name "*$abi" | sort)" ]; then
         return
     fi
-    say "compiling the core (a minute or two the first time)"
     log=build/log$abi.txt
     touch "$stamp.new"
-    if ! "$venv/bin/python" setup.py -q build_ext --inplace >"$log" 2>&1; then
+    if ! slow "compiling the core (a few minutes the first time)" built_so_far compile; then
         tail -n 60 "$log" >&2
         die "the build failed; the whole log is in $log"
     fi
     find pystack_c pystack -name "*$abi" | sort >"$stamp.list"
     cat "$stamp.list" >"$stamp.new.tmp" && touch -r "$stamp.new" "$stamp.new.tmp" && mv "$stamp.new.tmp" "$stamp"
     rm -f "$stamp.new" "$stamp.list"
+}
+
+compile() { PYTHONUNBUFFERED=1 "$venv/bin/python" setup.py -q build_ext --inplace >"$log" 2>&1; }
+
+# built_so_far: how many modules Cython has translated, and then how many the C compiler has compiled.
+built_so_far() {
+    local c module compiled all=0
+    compiled=$(find build -name '*.o' -newer "$stamp.new" | wc -l)
+    if [ "$compiled" = 0 ]; then
+        # Modules with directives of their own are translated one by one, at the end.
+        sed -n '/\[1\/1\]/d; s|^\[ *\([0-9]*\)/\([0-9]*\)\] Cythonizing .*|module \1 of \2 translated into C, |p' "$log" 2>/dev/null | tail -n 1
+        return
+    fi
+    while IFS= read -r c; do
+        module=${c%.c}$abi
+        [ -e "${c%.c}.pxd" ] || continue # an exercise of a lab
+        # The finished modules come here at the end, all at once.
+        if [ "$module" -nt "$stamp.new" ] || [ "$c" -nt "$module" ]; then
+            all=$((all + 1))
+        fi
+    done < <(find pystack_c pystack -name '*.c')
+    printf '%d of %d modules compiled, ' "$compiled" "$all"
 }
 
 # page: build the web stepper's page with npm if its sources have changed. Without npm, everything else works.

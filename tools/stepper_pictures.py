@@ -19,6 +19,7 @@ PICTURES: dict[str, tuple[str, tuple[int, int], list[str]]] = {
     "step-frame": ("loss-fast-retransmit", (80, 24), [RETRANSMISSION, "view frame", "field tcp.seq"]),
     "step-events": ("loss-fast-retransmit", (80, 24), [RETRANSMISSION, "view events"]),
     "step-time": ("nagle", (80, 24), ["view time", "span 5"]),
+    "step-scale": ("nagle", (80, 32), ["goto frame 5", "scale"]),
     "step-compare": ("nagle", (80, 24), ["whatif nodelay=a", "goto frame 6"]),
     "step-wide": ("loss-fast-retransmit", (140, 45), [RETRANSMISSION, "step frame", "field tcp.flags.ack"]),
 }

@@ -59,6 +59,7 @@ PICTURES = {
                   "document.querySelector('#projector').click()"),
     "conversations": ("http-get", "frame.number == 5", "light", "streams,sequence,frame,tcb,breaks", "", FOLLOW),
     "time": ("post", "event.kind == 'call'", "light", "ladder,time,frame,tcb,breaks", "", LARGEST),
+    "scale": ("time-wait", "frame.number == 9", "light", "ladder&layout=beginner&ladder=scale", "", ""),
     "ladder": ("pmtud", "event.kind == 'icmp.in'", "light", SIMPLE, "left", ""),
 }  # fmt: skip
 

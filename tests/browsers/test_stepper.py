@@ -79,6 +79,24 @@ def test_the_waterfall_and_a_conversation(browser, served):
     assert browser.complaints() == []
 
 
+def test_the_ladder_is_to_scale_with_a_key(browser, served):
+    pressed = "() => document.querySelector('#to-scale').getAttribute('aria-pressed') === 'true'"
+    show(browser, served, "time-wait", "event=100&panes=ladder")
+    browser.wait(".arrow")
+    assert not browser.evaluate(f"({pressed})()")
+    browser.press("m")
+    browser.until(pressed)
+    browser.until("() => document.querySelector('.broken')?.textContent === '210 ms later (not to scale)'")
+    lines = "[...document.querySelectorAll('.arrow.fate-delivered line:not(.hit)')].map((one) => one.y2.baseVal.value - one.y1.baseVal.value)"
+    heights = browser.evaluate(lines)
+    assert len(heights) > 5 and max(heights) - min(heights) < 12  # all flights take the same time
+    browser.reload(READY)
+    browser.until(pressed)
+    browser.press("m")
+    browser.until("() => !document.querySelector('.broken')")
+    assert browser.complaints() == []
+
+
 def test_it_is_tried_what_would_happen_if(browser, served):
     show(browser, served, "nagle", "panes=whatif")
     browser.click("[data-try]")

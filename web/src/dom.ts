@@ -58,6 +58,8 @@ export class VirtualList {
   private readonly rows: HTMLElement;
   private count = 0;
   private pending = 0;
+  /** The places of the rows and the end, if they differ in height. */
+  private tops: Float64Array | null = null;
 
   constructor(
     private readonly height: number,
@@ -73,7 +75,33 @@ export class VirtualList {
 
   setCount(count: number): void {
     this.count = count;
+    this.tops = null;
     this.space.style.height = `${count * this.height}px`;
+  }
+
+  /** Give each row a place of its own. The last number is the end of the list. */
+  setTops(tops: Float64Array): void {
+    this.count = tops.length;
+    this.tops = tops;
+    this.space.style.height = `${tops[tops.length - 1]}px`;
+  }
+
+  /** Return the place of a row, in pixels from the top. */
+  top(row: number): number {
+    return this.tops ? this.tops[Math.min(row, this.tops.length - 1)] : row * this.height;
+  }
+
+  /** Return the last row that begins at a place or above it. */
+  private rowAt(place: number): number {
+    if (!this.tops) return Math.floor(place / this.height);
+    let low = 0;
+    let high = this.tops.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.tops[middle] <= place) low = middle + 1;
+      else high = middle;
+    }
+    return low - 1;
   }
 
   refresh(): void {
@@ -82,20 +110,27 @@ export class VirtualList {
       this.pending = 0;
       const shown = this.element.clientHeight;
       if (!shown) return;
-      const first = Math.max(0, Math.floor(this.element.scrollTop / this.height) - 4);
-      const last = Math.min(this.count, Math.ceil((this.element.scrollTop + shown) / this.height) + 4);
-      this.rows.style.transform = `translateY(${first * this.height}px)`;
+      const margin = 4 * this.height;
+      const first = Math.max(0, this.rowAt(this.element.scrollTop - margin));
+      const last = Math.min(this.count, this.rowAt(this.element.scrollTop + shown + margin) + 2);
+      this.rows.style.transform = `translateY(${this.top(first)}px)`;
       this.draw(first, last, this.rows);
     });
   }
 
   /** Scroll a row into view, with some rows around it. */
   show(row: number): void {
-    const top = row * this.height;
+    const top = this.top(row);
     const shown = this.element.clientHeight;
     const margin = Math.min(shown / 4, 6 * this.height);
     if (top < this.element.scrollTop + margin) this.element.scrollTop = Math.max(0, top - shown / 3);
     else if (top + this.height > this.element.scrollTop + shown - margin) this.element.scrollTop = top - (2 * shown) / 3;
+    this.refresh();
+  }
+
+  /** Scroll a row to the middle, because the places have changed. */
+  centre(row: number): void {
+    this.element.scrollTop = Math.max(0, this.top(row) - this.element.clientHeight / 2);
     this.refresh();
   }
 }

@@ -6,6 +6,11 @@ export function seconds(ns: number, digits = 6): string {
   return (ns / 1e9).toFixed(digits);
 }
 
+/** The same in nine letters, for a column that has room for no more. */
+export function shortSeconds(ns: number): string {
+  return seconds(ns, Math.max(0, 8 - Math.max(2, String(Math.floor(ns / 1e9)).length)));
+}
+
 export function duration(ns: number): string {
   const size = Math.abs(ns);
   if (size === 0) return "0";

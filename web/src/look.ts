@@ -1,9 +1,11 @@
-// How the page looks: the layout, the projector mode and the colours. The browser remembers them.
+// How the page looks: the layout, the rows of the ladder, the projector mode and the colours. The browser remembers them.
 
 export type LayoutName = "beginner" | "expert";
+export type LadderName = "rows" | "scale";
 
 export interface Look {
   layout?: LayoutName;
+  ladder?: LadderName;
   projector?: boolean;
   theme?: "light" | "dark";
 }
@@ -27,13 +29,14 @@ export function remembered(): Look {
   }
   return {
     layout: words.includes("beginner") ? "beginner" : words.includes("expert") ? "expert" : undefined,
+    ladder: words.includes("rows") ? "rows" : words.includes("scale") ? "scale" : undefined,
     projector: words.includes("projector") || undefined,
     theme: words.includes("dark") ? "dark" : words.includes("light") ? "light" : undefined,
   };
 }
 
 export function remember(look: Look): void {
-  const words = [look.layout, look.projector && "projector", look.theme].filter(Boolean).join(".");
+  const words = [look.layout, look.ladder, look.projector && "projector", look.theme].filter(Boolean).join(".");
   try {
     if (location.protocol === "file:") localStorage.setItem(NAME, words);
     else document.cookie = `${NAME}=${words}; path=/; max-age=${YEAR}; samesite=strict`;

@@ -43,6 +43,7 @@ const HELP: [string, string][] = [
   ["c", "the next connection"],
   ["s", "spans: where the time of a request went"],
   ["z", "show one pane alone, and back"],
+  ["m", "the ladder to scale, or one row for each event"],
   ["d", "dark or light colours"],
   ["Space", "the next row, in the beginner's layout"],
   ["1 … 9", "the panes, one after another"],
@@ -67,6 +68,7 @@ class App implements Context {
   private readonly breaks: BreaksPane;
   private readonly search: SearchPane;
   private readonly tcb: TcbPane;
+  private readonly ladder: LadderPane;
   private readonly plots: (SequencePane | WindowsPane)[];
   private readonly help: HTMLElement;
   private key = "";
@@ -96,6 +98,7 @@ class App implements Context {
     this.breaks = new BreaksPane(this);
     this.search = new SearchPane(this);
     this.tcb = new TcbPane(this);
+    this.ladder = new LadderPane(this);
     this.plots = [new SequencePane(this), new WindowsPane(this)];
     const { signal } = this.closing;
     // a pane that has nothing to show in this run is left out
@@ -105,9 +108,9 @@ class App implements Context {
     // the time of a request: without TCP only if the user says where it begins and ends, which an exported page cannot answer
     const time = !overview.part && (opened || source.served) ? [new TimePane(this)] : [];
     if (this.beginner) {
-      this.layout.add("left", [new LadderPane(this), ...states, ...plots, ...(opened ? time : []), new FramePane(this), new StreamsPane(this), this.search]);
+      this.layout.add("left", [this.ladder, ...states, ...plots, ...(opened ? time : []), new FramePane(this), new StreamsPane(this), this.search]);
     } else {
-      this.layout.add("left", [new LadderPane(this), this.events, new StreamsPane(this), this.search]);
+      this.layout.add("left", [this.ladder, this.events, new StreamsPane(this), this.search]);
       this.layout.add("upper", [...plots, ...states, ...(opened ? time : [])]);
       this.layout.add("lower", [new FramePane(this), new WhatIfPane(this), ...(opened ? [] : time)]);
       this.layout.add("right", plots.length ? [this.tcb] : []);
@@ -134,6 +137,17 @@ class App implements Context {
     this.status.textContent = text;
     this.status.title = text;
     this.status.classList.toggle("bad", bad);
+  }
+
+  toScale(): boolean {
+    return this.look.ladder === "scale";
+  }
+  switchScale(): void {
+    this.look.ladder = this.toScale() ? "rows" : "scale";
+    rememberLook(this.look);
+    this.layout.open("ladder");
+    this.ladder.place();
+    this.remember();
   }
 
   // -- the bar
@@ -282,7 +296,8 @@ class App implements Context {
     const panes = this.layout.places.map((place) => place.current.name).join(",");
     const zoomed = this.layout.zoomed();
     const layout = this.look.layout ? `&layout=${this.look.layout}` : "";
-    setPlace(`#event=${this.store.position}&panes=${panes}${zoomed ? `&zoom=${zoomed}` : ""}${layout}`);
+    const ladder = this.look.ladder ? `&ladder=${this.look.ladder}` : "";
+    setPlace(`#event=${this.store.position}&panes=${panes}${zoomed ? `&zoom=${zoomed}` : ""}${layout}${ladder}`);
   }
 
   async start(): Promise<void> {
@@ -308,6 +323,7 @@ class App implements Context {
     const layout = wanted.get("layout");
     if ((layout === "beginner" || layout === "expert") && (layout === "beginner") !== this.beginner) return location.reload();
     this.openPanes(wanted);
+    if (wanted.has("ladder") && (wanted.get("ladder") === "scale") !== this.toScale()) this.switchScale();
     const event = await this.placeIn(wanted);
     if (event !== null && event !== this.store.position) await this.store.goto(event);
   }
@@ -392,6 +408,7 @@ class App implements Context {
       S: () => (this.layout.open("search"), this.search.input.focus()),
       z: () => this.layout.zoom(),
       c: () => this.tcb.next(),
+      m: () => this.switchScale(),
       d: () => this.theme(),
       "?": () => this.toggleHelp(),
     };
@@ -424,6 +441,8 @@ function chosenLook(): Look {
   const wanted = place().get("layout") ?? (look.layout ? undefined : document.getElementById("app")!.dataset.layout);
   if (wanted === "beginner" || wanted === "expert") look.layout = wanted;
   else if (!look.layout && !document.getElementById("data") && isScenarioPage()) look.layout = "beginner";
+  const ladder = place().get("ladder");
+  if (ladder === "rows" || ladder === "scale") look.ladder = ladder;
   return look;
 }
 
@@ -456,6 +475,7 @@ async function main(): Promise<void> {
       rememberLook(look);
       const wanted = place();
       if (look.layout) wanted.set("layout", look.layout);
+      if (look.ladder) wanted.set("ladder", look.ladder);
       wanted.delete("panes");
       wanted.delete("zoom");
       setPlace(`#${wanted}`);

@@ -52,6 +52,7 @@ KEYS = (
     ("y", "show the whole explanation if it is long, and back"),
     ("z", "show this pane alone, and back"),
     ("c", "the next connection; after the last, the one at the cursor"),
+    ("m", "the ladder to scale, or a line for each frame"),
     ("d", "dark or light colours"),
     ("? q", "this page; quit"),
 )
@@ -229,6 +230,7 @@ class StepperApp(App[None]):
         Binding("5", "do('view time')", show=False, priority=True),
         Binding("s", "do('view time')", show=False, priority=True),
         Binding("x", "do('swap')", show=False, priority=True),
+        Binding("m", "do('scale')", show=False, priority=True),
         Binding("c", "connection", show=False, priority=True),
         Binding("y", "why", show=False, priority=True),
         Binding("z", "zoom", show=False, priority=True),

@@ -41,6 +41,7 @@ COMMANDS = {
     "time": ("[CONN] [from P] [to P]", "where the time of a request went"),
     "span": ("N | +N | -N | largest", "go to a span of it"),
     "view": ("NAME", f"what to show: {', '.join(VIEWS)}"),
+    "scale": ("", "the ladder to scale, or a line for each frame"),
     "help": ("", "show all keys and commands"),
     "quit": ("", "quit"),
 }
@@ -297,6 +298,19 @@ class Commands:
             raise Wrong("there is no other run to compare with; whatif drop=5, for example, makes one")
         self.act("view", chosen[0])
         return ""
+
+    def _scale(self, text: str) -> str:
+        session = self.session
+        session.to_scale = not session.to_scale
+        if session.to_scale and not session.unit:
+            session.to_scale = False
+            raise Wrong("all frames left at the same time, so there is nothing to scale")
+        self.act("view", "ladder")
+        return (
+            "rows are as far apart as their times; those of one moment have a line each"
+            if session.to_scale
+            else "a line for each frame"
+        )
 
     def _whatif(self, text: str) -> str:
         if not text:

@@ -1,6 +1,7 @@
 """The ladder as lines of text: a column for each host and an arrow for each frame, fitted to the available room.
 
-Between the frames are lines for timers, calls and changes of state, and for unusually long waits.
+Between the frames are lines for timers, calls and changes of state, and for unusually long waits. To scale, there are also
+empty lines, so that the distance of two lines says how much time is between them.
 """
 
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ def lines(session: TerminalSession, width: int, height: int) -> tuple[list[Text]
     found, numbers = [_heading(columns)], [0]
     current = session.frame
     count = max(height - 1, 1)
-    ladder = rows.around(timeline, -1 if current is None else current.index, count)
+    ladder = rows.around(timeline, -1 if current is None else current.index, count, session.unit)
     here = _here(ladder, session.cursor.position, -1 if current is None else current.index)
     first = max(0, min(here - count // 2, len(ladder) - count))
     for place in range(first, min(first + count, len(ladder))):
@@ -68,7 +69,7 @@ def lines(session: TerminalSession, width: int, height: int) -> tuple[list[Text]
             found.append(_row(session, columns, frame, place == here, width))
             numbers.append(frame.number)
         else:
-            found.append(_gap(row, width) if row.gap else _note(session, columns, row, place == here, width))
+            found.append(_between(session, columns, row, place == here, width))
             numbers.append(0)
     return found, numbers
 
@@ -81,11 +82,17 @@ def _here(ladder: list[rows.LadderRow], position: int, frame: int) -> int:
     return next((place for place, row in enumerate(ladder) if row.frame == frame >= 0), 0 if frame >= 0 else -1)
 
 
-def _gap(row: rows.LadderRow, width: int) -> Text:
-    """Return a line for a wait that is much longer than the others."""
-    text = Text(f"{'⋮':>15} {later(row.gap)}", style="dim", no_wrap=True, end="")
-    text.truncate(width)
-    return text
+def _between(session: TerminalSession, columns: Columns, row: rows.LadderRow, current: bool, width: int) -> Text:
+    """Return a line that is no frame: a note, an empty line to scale, or a wait that is much longer than the others."""
+    if row.texts:
+        return _note(session, columns, row, current, width)
+    if row.gap:
+        words = later(row.gap) + (" (not to scale)" if session.unit else "")
+        text = Text(f"{'⋮':>15} {words}", style="dim", no_wrap=True, end="")
+        text.truncate(width)
+        return text
+    text = Text(f"{'·':>15} {''.join(columns.lines())}", no_wrap=True, end="")
+    return _shown(session, text, row.event, False, width)
 
 
 def _note(session: TerminalSession, columns: Columns, row: rows.LadderRow, current: bool, width: int) -> Text:

@@ -103,6 +103,11 @@ class LadderPane(Pane):
         found, self.numbers = ladder.lines(self.session, width, height)
         return found
 
+    def heading(self) -> str:
+        """Return the title, which says how long a line is if the ladder is to scale."""
+        unit = self.session.unit
+        return f"{self.title}, to scale: a line is {_duration(unit)}" if unit else self.title
+
     def action_line(self, count: int) -> None:
         """Go to the next frame."""
         self.stepper.action_step("frame", count)
@@ -218,6 +223,13 @@ class Compare(Pane):
         place = event.get_content_offset(self)
         if place is not None and place.y < len(self.frames) and self.frames[place.y]:
             self.stepper.do(f"goto frame {self.frames[place.y]}")
+
+
+def _duration(ns: int) -> str:
+    size, unit = next(
+        ((size, unit) for size, unit in ((10**9, "s"), (10**6, "ms"), (10**3, "us")) if ns >= size), (1, "ns")
+    )
+    return f"{ns / size:g} {unit}"
 
 
 def _cell(session: TerminalSession, frame: "Frame | None", width: int) -> Text:

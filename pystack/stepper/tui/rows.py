@@ -9,6 +9,7 @@ from pystack.stepper.keys import ConnKey
 from pystack.stepper.plot.data import NOTED, note
 from pystack.stepper.plot.ladder import gaps
 from pystack.stepper.timeline import Timeline
+from pystack.stepper.tui.scale import distance
 
 #: so many events are searched for notes at most
 MOST = 20_000
@@ -16,7 +17,10 @@ MOST = 20_000
 
 @dataclass
 class LadderRow:
-    """A frame (its index), or a note with its texts (frame -1), or a gap with its duration (frame -1, no texts)."""
+    """A frame (its index), or a note with its texts (frame -1), or a gap with its duration (frame -1, no texts).
+
+    A row that has none of them is an empty one, which a ladder to scale has between the others.
+    """
 
     event: int
     time: int
@@ -27,8 +31,11 @@ class LadderRow:
     gap: int = 0
 
 
-def around(timeline: Timeline, here: int, count: int) -> list[LadderRow]:
-    """Return the rows of up to `count` frames on each side of frame `here`, with what happened between them."""
+def around(timeline: Timeline, here: int, count: int, unit: int = 0) -> list[LadderRow]:
+    """Return the rows of up to `count` frames on each side of frame `here`, with what happened between them.
+
+    If `unit` is given, the rows are to scale, and each has so many ns.
+    """
     frames = timeline.frames
     reach = count
     while True:
@@ -46,7 +53,8 @@ def around(timeline: Timeline, here: int, count: int) -> list[LadderRow]:
             text = note(entry, kind)
             if text:
                 rows.append(LadderRow(index, entry.time, entry.host, texts=[text], last=index))
-    return _with_gaps(_joined(sorted(rows, key=lambda row: row.event)))
+    joined = _joined(sorted(rows, key=lambda row: row.event))
+    return _to_scale(joined, unit) if unit else _with_gaps(joined)
 
 
 def _joined(rows: list[LadderRow]) -> list[LadderRow]:
@@ -68,6 +76,22 @@ def _with_gaps(rows: list[LadderRow]) -> list[LadderRow]:
         if gap:
             found.append(LadderRow(row.event, row.time, "", gap=gap))
         found.append(row)
+    return found
+
+
+def _to_scale(rows: list[LadderRow], unit: int) -> list[LadderRow]:
+    """Put as many empty rows before each row as its wait is long. A wait that is too long becomes a gap."""
+    found: list[LadderRow] = []
+    before = rows[0].time if rows else 0
+    for row in rows:
+        wait = max(0, row.time - before)
+        lines = distance(wait, unit)
+        if lines:
+            found += [LadderRow(row.event, row.time, "") for _ in range(lines - 1 if found else 0)]
+        else:
+            found.append(LadderRow(row.event, row.time, "", gap=wait))
+        found.append(row)
+        before = row.time
     return found
 
 

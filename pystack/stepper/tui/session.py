@@ -12,6 +12,7 @@ from pystack.stepper.timeline import Timeline
 from pystack.stepper.timing.path import Path, PathError
 from pystack.stepper.timing.requests import Requests, span_at
 from pystack.stepper.tui import rows
+from pystack.stepper.tui.scale import line_time
 
 
 class TerminalSession:
@@ -35,6 +36,7 @@ class TerminalSession:
         self.message = ""
         self.failed = False
         self.seed = seed
+        self.to_scale = False
         self.other: Cursor | None = None
         self.changed = False
         self.rows: list[Row] = []
@@ -45,6 +47,7 @@ class TerminalSession:
         self.clicked: tuple[int, int] = (-1, -1)
         self._requests: list[Requests] = []
         self._tree: tuple[int, Tree] | None = None
+        self._unit: tuple[Timeline, int] | None = None
         self._flows: tuple[Timeline, dict[frozenset[str], int]] | None = None
 
     # -- what is at the cursor -----------------------------------------------------------------------------------------
@@ -65,6 +68,15 @@ class TerminalSession:
         if self._flows is None or self._flows[0] is not self.timeline:
             self._flows = (self.timeline, rows.flows(self.timeline))
         return self._flows[1]
+
+    @property
+    def unit(self) -> int:
+        """The time of a line of the ladder if it is to scale, in ns, otherwise 0."""
+        if not self.to_scale:
+            return 0
+        if self._unit is None or self._unit[0] is not self.timeline:
+            self._unit = (self.timeline, line_time(self.timeline))
+        return self._unit[1]
 
     @property
     def tree(self) -> "Tree | None":

@@ -1,7 +1,12 @@
 """Each view of the terminal stepper shows what the timeline has."""
 
+import re
+from types import SimpleNamespace
+
 from pystack.stepper import scenarios
 from pystack.stepper.tui import ladder, rows
+from pystack.stepper.tui.commands import Commands
+from pystack.stepper.tui.scale import FLIGHT, distance, line_time
 from pystack.stepper.tui.session import TerminalSession
 from tests.stepper.tui.screen import watch
 
@@ -91,6 +96,67 @@ def test_a_ladder_has_lines_for_timers_calls_and_waits():
         assert any("ESTABLISHED, accept, close, listener CLOSED ●" in line for line in shown)
 
     watch(story, "time-wait")
+
+
+def test_the_ladder_to_scale():
+    """A wait has lines in proportion to its time, one that is too long is broken off, and rows of one moment have a line each."""
+
+    async def story(person):
+        await person.command("goto frame 5")
+        await person.press("m")
+        assert "Ladder, to scale: a line is 5 ms" in person.text()
+        lines = [line.split("│ ")[0] for line in person.lines()]
+        marked = [(n, line) for n, line in enumerate(lines) if re.match(r"[ >]+(\d+ +)?\d+\.\d{6} ", line)]
+        times = {}
+        for n, line in marked:
+            times.setdefault(float(re.search(r"\d+\.\d{6}", line)[0]), []).append(n)
+        assert len(times) > 5
+        for (before, above), (time, below) in zip(times.items(), list(times.items())[1:]):
+            if time - before < 0.045:
+                assert below[0] - above[-1] == max(1, round((time - before) / 0.005)), (before, time)
+        cut = [n for n, line in enumerate(lines) if "210 ms later (not to scale)" in line]
+        assert cut == [times[0.05][-1] + 1] == [times[0.26][0] - 1]
+        assert any(line.strip().startswith("·") for line in lines)
+        # a click finds its frame, and an empty line is no frame
+        row = next(n for n, line in marked if line.split()[0] == "8")
+        await person.pilot.click("#ladder", offset=(20, row - 1))
+        assert person.session.frame.number == 8
+        await person.press("m")
+        assert "to scale" not in person.app.query_one("#ladder").border_title and "not to scale" not in person.text()
+
+    watch(story, "time-wait", size=(80, 60))
+
+
+def test_the_key_m_shows_the_ladder():
+    async def story(person):
+        await person.press("3", "m")
+        assert "Ladder, to scale" in person.text() and "Events" not in person.text()
+        await person.command("scale")
+        assert "to scale" not in person.app.query_one("#ladder").border_title
+
+    watch(story)
+
+
+def test_a_line_has_a_round_time_for_every_scenario():
+    """A usual flight has some lines, and the ladder is not much longer than with a line for each frame."""
+    for name in ("ping", "nagle", "rto", "bufferbloat", "keep-alive"):
+        timeline = scenarios.get(name).timeline()
+        unit = line_time(timeline)
+        assert str(unit).rstrip("0") in ("1", "2", "5")
+        flights = sorted(frame.arrival - frame.time for frame in timeline.frames if frame.arrival is not None)
+        assert flights[len(flights) // 2] <= FLIGHT * unit
+        total = sum(len(rows.around(timeline, n, 0, unit)) for n in range(0, len(timeline.frames), 7))
+        assert total < 20 * (len(timeline.frames) // 7 + 1)
+    assert [distance(wait, 10) for wait in (0, 4, 14, 15, 80, 84, 90, 10**12)] == [1, 1, 1, 2, 8, 8, 0, 0]
+
+
+def test_nothing_is_to_scale_if_no_time_passes(monkeypatch):
+    moment = SimpleNamespace(time=5, arrival=5)
+    assert line_time(SimpleNamespace(frames=[])) == line_time(SimpleNamespace(frames=[moment, moment])) == 0
+    monkeypatch.setattr("pystack.stepper.tui.session.line_time", lambda timeline: 0)
+    session = TerminalSession(scenarios.get("ping").timeline())
+    assert not Commands(session).execute("scale")
+    assert "nothing to scale" in session.message and session.unit == 0
 
 
 def test_conversations_have_styles():

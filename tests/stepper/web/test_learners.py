@@ -277,7 +277,15 @@ def test_a_projector_gets_large_type_and_high_contrast(browser, served):
         assert page.complaints == []
 
 
-@pytest.mark.parametrize("path", ["start/", "scenario/nagle/#frame=6", "scenario/nagle/#layout=expert&frame=6"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "start/",
+        "scenario/nagle/#frame=6",
+        "scenario/nagle/#layout=expert&frame=6",
+        "scenario/nagle/#ladder=scale&frame=6",
+    ],
+)
 def test_a_phone_shows_it_without_scrolling_sideways(browser, served, path):
     ready = ".start-files" if path == "start/" else ".facts"
     with Page(browser, served.address + path, ready=ready, viewport=PHONE, has_touch=True) as page:
@@ -295,7 +303,8 @@ def test_a_phone_shows_it_without_scrolling_sideways(browser, served, path):
 @pytest.mark.parametrize(
     "path",
     ["start/", "scenario/nagle/", "scenario/nagle/#frame=6", "scenario/nagle/#layout=expert&frame=6", "scenario/dns-recursion/#layout=expert&frame=4",
-     "scenario/rto/#layout=expert&event=70&panes=events,states,whatif,timers"],
+     "scenario/rto/#layout=expert&event=70&panes=events,states,whatif,timers", "scenario/time-wait/#ladder=scale&frame=6",
+     "scenario/post/#layout=expert&ladder=scale&event=300"],
 )  # fmt: skip
 def test_axe_finds_nothing_serious(browser, served, path, scheme):
     if not AXE.exists():

@@ -13,7 +13,7 @@ export class FramePane implements Pane {
   readonly name = "frame";
   readonly title = "Frame";
   readonly element: HTMLElement;
-  private readonly head = h("div", { class: "bar frame-head" });
+  private readonly head = h("div", { class: "bar wraps frame-head" });
   private readonly tree = h("div", { class: "tree scroll", tabindex: 0, role: "tree" });
   private readonly hex = h("div", { class: "hex scroll", tabindex: 0 });
   private readonly open = new Set<string>(["tcp", "arp", "icmp", "udp"]);
@@ -31,7 +31,7 @@ export class FramePane implements Pane {
 
   show(view: View): void {
     if (!view.frame) {
-      if (!this.frame) clear(this.tree, h("p", { class: "empty" }, "no frame here"));
+      if (!this.frame) clear(this.tree, h("p", { class: "empty", role: "treeitem" }, "no frame here"));
       this.head.classList.add("stale");
       return;  // the last frame stays, so that the user can go on reading it
     }

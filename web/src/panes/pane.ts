@@ -15,4 +15,7 @@ export interface Context {
   connection(): string;
   setConnection(key: string): void;
   say(text: string, bad?: boolean): void;
+  /** Whether the ladder is to scale, and the switch. */
+  toScale(): boolean;
+  switchScale(): void;
 }

@@ -26,7 +26,7 @@ abstract class PlotPane implements Pane {
   private own = false;
 
   constructor(protected readonly context: Context) {
-    const bar = h("div", { class: "bar" }, this.choice, this.legend);
+    const bar = h("div", { class: "bar wraps" }, this.choice, this.legend);
     this.element = h("div", { class: "pane-body column" }, bar);
     const shown = context.store.overview.connections.slice(0, 200);
     clear(this.choice, ...shown.map((key) => h("option", { value: key }, key)));

@@ -48,7 +48,7 @@ export class TcbPane implements Pane {
     });
     const bar = h(
       "div",
-      { class: "bar" },
+      { class: "bar wraps" },
       this.choice,
       h("label", { title: "sequence numbers relative to ISS and IRS" }, this.relative, "relative"),
       h("label", { title: "every field of the connection" }, this.more, "all"),
