@@ -188,7 +188,6 @@ LONGEST = {
     "tests/tools/test_soak.py": 60,
     "tests/kernel/test_time.py": 50,
     "tests/kernel/test_cmsg.py::test_igmp_as_the_kernel": 30,
-    "tests/programs/test_files.py::test_urgent_data_and_its_mark": 30,
     "tests/cli/test_link.py::test_a_delay_is_seen_and_changed_while_it_runs": 30,
     "tests/parity/test_networks.py": 20,
     "tests/course/test_learner.py": 20,
