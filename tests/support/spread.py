@@ -169,6 +169,7 @@ SPREAD = {
     "tests/stepper/test_scenarios.py": ("compiled", "simulations, which are the same on both builds"),
     "tests/stepper/test_tls_records.py": ("once", "it uses no stack"),
     "tests/stepper/test_verify.py": ("builds", CORE),
+    "tests/stepper/test_verify.py::test_scenarios": ("once", "200 random runs show the same on the uncompiled core"),
     "tests/stepper/timing": ("once", "it computes from recordings, which are the same on both builds"),
     "tests/stepper/timing/test_known.py": ("all", "one file that shows that it works"),
     "tests/stepper/tui": ("once", "the terminal's interface does not depend on the build"),
