@@ -10,7 +10,7 @@ import pytest
 from hypothesis import settings
 
 import pystack  # noqa: F401
-from tests.support.spread import LONGEST, left_out, mark_of
+from tests.support.spread import in_order, left_out, mark_of
 
 # The same examples each time: a run that fails, fails again, and says something about what was changed. `make fuzz` looks for new ones.
 # None has a deadline: how long an example takes is the machine's load, not the code.
@@ -42,13 +42,14 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Config | None = None) -> None:
     """Give each test the mark that tests/support/spread.py has for it, and begin with the longest ones."""
     for item in items:
         mark = mark_of(item.nodeid)
         if mark is not None:
             item.add_marker(mark)
-    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+    processes = getattr(config, "workerinput", {}).get("workercount", 1)
+    items[:] = [items[number] for number in in_order([item.nodeid for item in items], processes)]
 
 
 def pytest_collection_finish() -> None:

@@ -26,16 +26,16 @@ ALLOWED = {
 
 def calls(path):
     """The calls of `re` in a file: (function, pattern's expression, flags' expression, whether the match may begin anywhere)."""
-    tree = ast.parse(path.read_text())
+    nodes = list(ast.walk(ast.parse(path.read_text())))
     names = {"re": True}
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.ImportFrom) and node.module == "re":
             pytest.fail(f"{path}: import re as a whole, so that this test sees its calls")
         if isinstance(node, ast.Import):
             names.update({alias.asname: True for alias in node.names if alias.name == "re" and alias.asname})
     anywhere = {
         node.func.value.id
-        for node in ast.walk(tree)
+        for node in nodes
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and isinstance(node.func.value, ast.Name)
@@ -43,10 +43,10 @@ def calls(path):
     }
     bound = {
         id(node.value): node.targets[0].id
-        for node in ast.walk(tree)
+        for node in nodes
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
     }
-    for node in ast.walk(tree):
+    for node in nodes:
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
             continue
         if not isinstance(node.func.value, ast.Name) or node.func.value.id not in names:

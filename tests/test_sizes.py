@@ -1,7 +1,9 @@
 """The rules of size and naming (CONTRIBUTING.md): short functions, one public class of a name, and a docstring on every public name."""
 
 import ast
+import functools
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -18,10 +20,26 @@ ALLOWED = ["pystack_c/config.py Config.__init__"]
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
-def sources(package: str) -> Iterator[tuple[str, ast.Module]]:
-    """The name and the syntax tree of each file of a package."""
+@dataclass(frozen=True)
+class Found:
+    """What the tests ask of a file. The trees themselves would take hundreds of megabytes."""
+
+    path: str
+    long: list[str]
+    undocumented: list[str]
+    #: its public classes
+    classes: list[str]
+
+
+@functools.cache
+def sources(package: str) -> list[Found]:
+    """What is in each file of a package: each file is parsed once for all tests."""
+    found = []
     for path in sorted((ROOT / package).rglob("*.py")):
-        yield str(path.relative_to(ROOT)), ast.parse(path.read_text())
+        tree = ast.parse(path.read_text())
+        classes = [name for name, node in public(tree) if isinstance(node, ast.ClassDef) and "." not in name]
+        found.append(Found(str(path.relative_to(ROOT)), long_functions(tree), undocumented(tree), classes))
+    return found
 
 
 def definitions(node: ast.AST, outer: str = "") -> Iterator[tuple[str, Definition]]:
@@ -76,7 +94,7 @@ def is_setter(node: ast.AST) -> bool:
 
 @pytest.mark.parametrize("package", SHORT)
 def test_functions_are_short(package):
-    found = [f"{path} {text}" for path, tree in sources(package) for text in long_functions(tree)]
+    found = [f"{file.path} {text}" for file in sources(package) for text in file.long]
     assert [text for text in found if text.split(":")[0] not in ALLOWED] == []
 
 
@@ -91,18 +109,18 @@ def test_the_check_sees_a_long_function():
 def test_no_two_public_classes_have_one_name():
     places: dict[str, list[str]] = {}
     for package in PACKAGES:
-        for path, tree in sources(package):
-            for name, node in public(tree):
+        for file in sources(package):
+            for name in file.classes:
                 # A lab is a program of its own, and learners read one at a time.
-                if isinstance(node, ast.ClassDef) and "." not in name and "/lab_" not in path:
-                    places.setdefault(name, []).append(path)
+                if "/lab_" not in file.path:
+                    places.setdefault(name, []).append(file.path)
     assert len(places) > 100
     assert {name: paths for name, paths in places.items() if len(paths) > 1} == {}
 
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_every_public_name_has_a_docstring(package):
-    found = [f"{path} {name}" for path, tree in sources(package) for name in undocumented(tree)]
+    found = [f"{file.path} {name}" for file in sources(package) for name in file.undocumented]
     assert found == []
 
 

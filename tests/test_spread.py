@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.conftest import pytest_collection_modifyitems
-from tests.support.spread import SPREAD, left_out, mark_of
+from tests.support.spread import LONGEST, SPREAD, in_order, left_out, mark_of
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -128,3 +128,38 @@ def test_the_marks_arrive():
         item.add_marker = item.marks.append
     pytest_collection_modifyitems(given)
     assert [item.marks for item in given] == [["once"], []]
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3, 4, 6])
+def test_each_process_begins_with_some_of_the_longest(processes):
+    others = [f"tests/test_words.py::test_{number}" for number in range(997)]
+    long = [
+        f"{name}[{number}]" if "::" in name else f"{name}::test_{number}" for name in LONGEST for number in range(3)
+    ]
+    names = others[:500] + long + others[500:]
+    order = in_order(names, processes)
+    assert sorted(order) == list(range(len(names)))
+    ordered = [names[number] for number in order]
+    begun, left = [], len(ordered)
+    for process in range(processes):  # as xdist divides them
+        size = left // (processes - process)
+        part, ordered, left = ordered[:size], ordered[size:], left - size
+        count = sum(name.startswith(tuple(LONGEST)) for name in part)
+        assert count and all(name.startswith(tuple(LONGEST)) for name in part[:count])
+        begun.append(count)
+        assert [names.index(name) for name in part[count:]] == sorted(names.index(name) for name in part[count:])
+    assert sum(begun) == len(long)
+
+
+@pytest.mark.parametrize(
+    "names", [[], ["tests/test_words.py::test_a"], [f"{next(iter(LONGEST))}/test_a.py::test_{n}" for n in range(9)]]
+)
+def test_few_tests_are_all_there(names):
+    assert sorted(in_order(names, 4)) == list(range(len(names)))
+
+
+def test_the_longest_exist():
+    for name in LONGEST:
+        path, _, test = name.partition("::")
+        assert (ROOT / path).exists(), name
+        assert not test or f"def {test}(" in (ROOT / path).read_text(), name

@@ -6,6 +6,7 @@ assert lab.upload(bytes(100_000), client, server) > 100 * MS
 assert lab.log.resent("a") == []        # the segments that a sent more than once
 """
 
+import struct
 from typing import Any
 
 from pystack.sim.network import MS, US, Network, S, SimHost
@@ -20,7 +21,8 @@ FOREVER = 100_000 * S
 
 def pattern(n: int) -> bytes:
     """Return `n` bytes in which a missing or doubled segment shows, because no two stretches are alike."""
-    block = b"".join(i.to_bytes(4, "big") for i in range(min(n, 1 << 22) // 4 + 1))
+    count = min(n, 1 << 22) // 4 + 1
+    block = struct.pack(f">{count}I", *range(count))
     return (block * (n // len(block) + 1))[:n] if n > len(block) else block[:n]
 
 

@@ -20,6 +20,8 @@ builds do is compared frame by frame in tests/parity and by the fuzzers. `make c
 both Pythons.
 """
 
+import functools
+
 CORE = "it computes in the core, which is the same C on each Python"
 ORACLE = "it compares the core's decisions with the kernel's, and tests/parity compares the builds"
 LIVE = "it waits for the kernel in real time, and other tests here show that the driver works"
@@ -167,6 +169,7 @@ SPREAD = {
     "tests/stepper/test_scenarios.py": ("compiled", "simulations, which are the same on both builds"),
     "tests/stepper/test_tls_records.py": ("once", "it uses no stack"),
     "tests/stepper/test_verify.py": ("builds", CORE),
+    "tests/stepper/test_verify.py::test_scenarios": ("once", "200 random runs show the same on the uncompiled core"),
     "tests/stepper/timing": ("once", "it computes from recordings, which are the same on both builds"),
     "tests/stepper/timing/test_known.py": ("all", "one file that shows that it works"),
     "tests/stepper/tui": ("once", "the terminal's interface does not depend on the build"),
@@ -178,20 +181,36 @@ SPREAD = {
     "tests/trace/test_wireshark.py": ("once", "what is written is compared elsewhere, and tshark is not Python"),
 }
 
-#: the tests that take longest: if one of them began last, the other processes would wait for it
-LONGEST = (
-    "tests/tools/test_soak.py",
-    "tests/cpython/test_patched.py",
-    "tests/kernel/test_cmsg.py::test_igmp_as_the_kernel",
-    "tests/parity/test_networks.py",
-    "tests/site/test_same.py",
-)
+#: the tests that take longest -> about how many seconds. Each process begins with some of them: if one of them began last, the other
+#: processes would wait for it.
+LONGEST = {
+    "tests/site": 150,
+    "tests/cpython/test_patched.py": 110,
+    "tests/tools/test_soak.py": 60,
+    "tests/kernel/test_time.py": 50,
+    "tests/kernel/test_cmsg.py::test_igmp_as_the_kernel": 30,
+    "tests/cli/test_link.py::test_a_delay_is_seen_and_changed_while_it_runs": 30,
+    "tests/parity/test_networks.py": 20,
+    "tests/course/test_learner.py": 20,
+    "tests/kernel/test_many_connections.py": 20,
+    "tests/stepper/tui/test_panes.py": 20,
+    "tests/fuzz/test_cost.py": 20,
+}
+
+
+@functools.cache
+def _fitting(path: str) -> list[str]:
+    """Return the entries of the table that can fit the tests of a file, the longest first."""
+    return sorted(
+        (entry for entry in SPREAD if path.startswith(entry) or entry.startswith(path)), key=len, reverse=True
+    )
 
 
 def mark_of(name: str) -> str | None:
     """Return the mark that the table gives to a test, by the longest beginning that fits, or None."""
-    fitting = [beginning for beginning in SPREAD if name.startswith(beginning) and name[len(beginning) :][:1] in "/:["]
-    mark = SPREAD[max(fitting, key=len)][0] if fitting else "all"
+    entries = _fitting(name.partition("::")[0])
+    found = next((entry for entry in entries if name.startswith(entry) and name[len(entry) :][:1] in "/:["), None)
+    mark = "all" if found is None else SPREAD[found][0]
     return None if mark == "all" else mark
 
 
@@ -206,3 +225,29 @@ def left_out(name: str, expression: str) -> bool:
     unwanted = {part.removeprefix("not ") for part in parts}
     tests = [entry for entry in SPREAD if entry.startswith(f"{name}::")]
     return {mark_of(f"{name}::"), *(mark_of(test) for test in tests)} <= unwanted
+
+
+def in_order(names: list[str], processes: int) -> list[int]:
+    """Return the order of the tests in which each of the processes begins with some of the longest.
+
+    The k-th process gets the k-th part of the list, of the sizes that xdist's `worksteal` gives them. It takes them from the
+    beginning, and others take from the end of what it has left.
+    """
+    groups: dict[str, list[int]] = {beginning: [] for beginning in LONGEST}
+    others = []
+    for number, name in enumerate(names):
+        group = next((beginning for beginning in LONGEST if name.startswith(beginning)), None)
+        (others if group is None else groups[group]).append(number)
+    first: list[list[int]] = [[] for _ in range(processes)]
+    seconds = [0.0] * processes
+    for beginning, group in sorted(groups.items(), key=lambda item: -LONGEST[item[0]]):
+        process = seconds.index(min(seconds))
+        first[process] += group
+        seconds[process] += LONGEST[beginning] if group else 0
+    order: list[int] = []
+    for process, begins in enumerate(first):
+        size = (len(names) - len(order)) // (processes - process)
+        more = max(0, size - len(begins))
+        order += begins + others[:more]
+        del others[:more]
+    return order + others
