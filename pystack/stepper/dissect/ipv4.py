@@ -52,7 +52,7 @@ HEADER = t.c.Struct(
     t.field(32, "ip.dst", "Destination address", t.address, lambda value: _address_meaning(value)),
 )  # fmt: skip
 
-_UPPER = {C.IPPROTO_ICMP: icmpv4.dissect, C.IPPROTO_UDP: udp.dissect, C.IPPROTO_TCP: tcp.dissect}
+UPPER = {C.IPPROTO_ICMP: icmpv4.dissect, C.IPPROTO_UDP: udp.dissect, C.IPPROTO_TCP: tcp.dissect}
 
 
 def _address_meaning(value: int) -> str:
@@ -93,7 +93,7 @@ def dissect(data: bytes, base: int, end: int, cut: bool = False) -> tuple[list[N
     return [top, *_payload(data, base + hlen, stop, field, cut or bool(problem))], stop
 
 
-def _quoted(data: bytes, base: int, end: int) -> tuple[list[Node], int]:
+def quoted(data: bytes, base: int, end: int) -> tuple[list[Node], int]:
     """Dissect the start of a packet that an ICMP error quotes."""
     return dissect(data, base, end, cut=True)
 
@@ -119,10 +119,10 @@ def _payload(data: bytes, base: int, end: int, field: dict[str, int], cut: bool)
         name = PROTOCOLS.get(field["ip.proto"], "data")
         meaning = f"a fragment of a datagram whose {name} header is in its first fragment"
         return [t.raw(data, base, end, "data.data", "Fragment", meaning)] if end > base else []
-    upper = _UPPER.get(field["ip.proto"])
+    upper = UPPER.get(field["ip.proto"])
     if upper is None:
         return [t.raw(data, base, end, "data.data", "Data", "of an unknown protocol")] if end > base else []
     fragment = bool(field["ip.flags.mf"])
     pseudo = checksum.pseudo_sum(field["ip.src"], field["ip.dst"], field["ip.proto"], max(end - base, 0))
     missing = max(field["ip.len"] - field["ip.hdr_len"] * 4 - (end - base), 0)
-    return upper(data, base, end, t.Above(pseudo, cut, fragment, missing, _quoted))
+    return upper(data, base, end, t.Above(pseudo, cut, fragment, missing, quoted))

@@ -126,7 +126,7 @@ def dissect(data: bytes, base: int, end: int, cut: bool = False) -> tuple[list[N
     return [top, *_payload(data, base, stop, whole, chain, cut or whole > end)], stop
 
 
-def _quoted(data: bytes, base: int, end: int) -> tuple[list[Node], int]:
+def quoted(data: bytes, base: int, end: int) -> tuple[list[Node], int]:
     """Dissect the start of a packet that an ICMPv6 error quotes."""
     return dissect(data, base, end, cut=True)
 
@@ -224,11 +224,11 @@ def _payload(data: bytes, base: int, end: int, whole: int, chain: _Chain, cut: b
         name = PROTOCOLS.get(chain.proto, "data")
         meaning = f"a fragment of a packet whose {name} header is in its first fragment"
         return [t.raw(data, chain.at, end, "data.data", "Fragment", meaning)]
-    upper = _UPPER.get(chain.proto)
+    upper = UPPER.get(chain.proto)
     if upper is None:
         return [t.raw(data, chain.at, end, "data.data", "Data", "of an unknown protocol")]
     pseudo = pseudo_sum(data[base + 8 : base + 24], chain.target, chain.proto, end - chain.at)
-    return upper(data, chain.at, end, t.Above(pseudo, cut, chain.more, whole - end, _quoted, 6))
+    return upper(data, chain.at, end, t.Above(pseudo, cut, chain.more, whole - end, quoted, 6))
 
 
-_UPPER = {headers.ICMPV6: icmpv6.dissect, C.IPPROTO_UDP: udp.dissect, C.IPPROTO_TCP: tcp.dissect}
+UPPER = {headers.ICMPV6: icmpv6.dissect, C.IPPROTO_UDP: udp.dissect, C.IPPROTO_TCP: tcp.dissect}

@@ -28,10 +28,21 @@ LABELS = 32
 
 def carries(frame: Frame) -> str:
     """Return a sentence about the message in a frame, or ""."""
-    ports, payload = _payload(frame)
+    return said_by(*_payload(frame))
+
+
+def said_by(ports: set[int], payload: bytes) -> str:
+    """Return a sentence about the message between these ports, or ""."""
     if DNS in ports:
         return _dns(payload)
     return _dhcp(payload) if ports & {DHCP_SERVER, DHCP_CLIENT} else ""
+
+
+def of_datagram(data: bytes) -> str:
+    """Return a sentence about the message in a datagram with its header, or ""."""
+    if len(data) < 8:
+        return ""
+    return said_by({int.from_bytes(data[:2], "big"), int.from_bytes(data[2:4], "big")}, data[8:])
 
 
 def brief(frame: Frame) -> str:
