@@ -51,7 +51,7 @@ def sentences(frame: "Frame") -> tuple[str, list[str]]:
     piece = _fragment(frame)
     if piece:
         return "fragment", [piece, *_put_together(frame)]
-    said = datagrams.carries(frame)
+    said = datagrams.carries(frame) or datagrams.tunnel(frame)
     if said:
         return "told", [said]
     tree = dissect(frame.data, frame.link, frame.length)
