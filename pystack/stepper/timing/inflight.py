@@ -16,18 +16,18 @@ FULL = (2, 3)
 GROWTH, LEFT_OVER = 2, 3
 #: segments of a sender that leave within this time of each other leave together, in ns
 TOGETHER = 1_000_000
-#: what a segment waited for came at most so long before it
+#: an acknowledgement for which a segment waited came at most so long before it
 PROMPT = 2_000_000
 
 
 class Departure(NamedTuple):
-    """What was in flight when a segment left its host: before the acknowledgement that came last, and the most since the last loss."""
+    """The bytes that were in flight when a segment left its host: before the acknowledgement that came last, and the most since the last loss."""
 
     before: int
     most: int
     #: bytes that the acknowledgements since the sender's last group acknowledge, and bytes that left in this segment's group
     acked: int
-    #: what was in flight just before the segment, the latest acknowledgement counted
+    #: the bytes in flight just before the segment, the latest acknowledgement counted
     now: int
     group: int
 
@@ -72,7 +72,7 @@ def flights(talk: "CapturedTalk", side: int) -> Departures:
             most = 0
             continue
         if acked > left or one.time - last > TOGETHER or not released:
-            # What came earlier let nothing go.
+            # An acknowledgement that came earlier let no data go.
             earlier = max(left, recent.at(one.time - trip - PROMPT))
             released.append(0)
             before, gained = sent - earlier, acked - earlier
