@@ -7,16 +7,16 @@ view has asked, so the beginning of a long recording is shown at once. The memor
 import threading
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from copy import copy
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakKeyDictionary
 
-from pystack.stepper.dissect import Node, Tree, dissect
+from pystack.stepper.dissect import Node, Tree
 from pystack.stepper.dissect import layout as t
 from pystack.stepper.dissect.application import PROTOCOLS
 from pystack.stepper.dissect.messages import CHOICES, StreamMessage, TalkReader
 from pystack.stepper.dissect.messages.ciphers import Keys, read_keys
 from pystack.stepper.explain import datagrams
+from pystack.stepper.pieces import moved, tree_of
 from pystack.stepper.streams import MOST_CONVERSATIONS, Payload, StreamSide, payload, readable
 
 if TYPE_CHECKING:
@@ -230,7 +230,7 @@ def decode_as(timeline: "Timeline", texts: tuple[str, ...]) -> None:
 
 def tree(frame: "Frame") -> Tree:
     """Return the dissection of a frame, with the messages that end in it."""
-    whole = dissect(frame.data, frame.link, frame.length)
+    whole = tree_of(frame)
     timeline = frame._timeline
     messages = messages_of(timeline)
     found = messages.of(timeline, frame.index)
@@ -252,7 +252,7 @@ def _layer(message: StreamMessage, place: _Place, carried: Node) -> Node:
     """Return a message as a layer of the frame."""
     shift = (carried.offset + message.start - place.start) * 8
     first, last = carried.offset_bits, carried.offset_bits + carried.width_bits
-    nodes = [_moved(node, shift, first, last) for node in message.nodes]
+    nodes = [moved(node, shift, first, last) for node in message.nodes]
     if message.start < place.start:
         size = message.end - message.start
         earlier = place.start - message.start
@@ -262,19 +262,6 @@ def _layer(message: StreamMessage, place: _Place, carried: Node) -> Node:
     start = max(shift, first)
     width = max(min(shift + (message.end - message.start) * 8, last) - start, 0)
     return Node(message.title, message.protocol, start, width, b"", message.text, "", nodes)
-
-
-def _moved(node: Node, shift: int, first: int, last: int) -> Node:
-    """Return a field at its place in the frame. Of a field in several frames, the part in this one is marked."""
-    new = copy(node)
-    start = node.offset_bits + shift
-    stop = min(max(start + node.width_bits, first), last)
-    new.offset_bits = min(max(start, first), last)
-    new.width_bits = stop - new.offset_bits
-    if new.width_bits != node.width_bits and isinstance(node.value, int):
-        new.value = node.value.to_bytes(-(-node.width_bits // 8), "big")
-    new.children = [_moved(child, shift, first, last) for child in node.children]
-    return new
 
 
 def beside_lines(frame: "Frame") -> list[str]:

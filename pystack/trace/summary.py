@@ -141,11 +141,13 @@ class Summarizer:
         upper: dict[int, Callable[[str, str, bytes], str]] = {
             C.IPPROTO_UDP: udp,
             C.IPPROTO_ICMP: icmp,
+            47: gre,
         }
         print_upper = upper.get(proto)
         if print_upper is not None:
             return f"IP {print_upper(src, dst, payload)}{suffix}"
-        return f"IP {src} > {dst}: ip-proto-{proto}, length {len(payload)}{suffix}"
+        name = {4: "IP in IP", 41: "IPv6 in IP"}.get(proto, f"ip-proto-{proto}")
+        return f"IP {src} > {dst}: {name}, length {len(payload)}{suffix}"
 
     def tcp(self, src: str, dst: str, segment: bytes, missing: int = 0) -> str:
         """Describe a TCP segment, of whose data the last `missing` bytes were not captured.
@@ -221,6 +223,13 @@ def udp(src: str, dst: str, packet: bytes) -> str:
     sport, dport, length = struct.unpack_from(">HHH", packet)
     text = f"UDP, length {length - 8}" if length >= 8 else f"UDP, bad length {length}"
     return f"{src}.{sport} > {dst}.{dport}: {text}"
+
+
+def gre(src: str, dst: str, packet: bytes) -> str:
+    """Describe a packet of GRE, without what it carries."""
+    if len(packet) < 4:
+        return f"{src} > {dst}: [|gre]"
+    return f"{src} > {dst}: GREv{packet[1] & 7}, proto {int.from_bytes(packet[2:4], 'big'):#06x}, length {len(packet)}"
 
 
 def icmp(src: str, dst: str, packet: bytes) -> str:

@@ -45,7 +45,8 @@ def ip6(packet: bytes, tcp: UpperTcp, udp: Upper) -> str:
         return f"IP6 {udp(source, target, data)}{suffix}"
     if found.proto == headers.ICMPV6:
         return f"IP6 {source} > {target}: ICMP6, {_icmp6(data)}, length {len(data)}{suffix}"
-    return f"IP6 {source} > {target}: ip-proto-{found.proto}, length {len(data)}{suffix}"
+    name = {4: "IP in IP", 41: "IPv6 in IP", 47: "GRE"}.get(found.proto, f"ip-proto-{found.proto}")
+    return f"IP6 {source} > {target}: {name}, length {len(data)}{suffix}"
 
 
 def _icmp6(message: bytes) -> str:

@@ -4,6 +4,7 @@ import json
 import shutil
 import socket
 import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -156,9 +157,9 @@ http {{
 """
 
 
-def captured(tmp_path, lost=()):
+def captured(tmp_path, lost=(), size=SIZE):
     """tcpdump's file of a curl that gets two files from nginx on one connection, and what the wire saw of nginx's segments with data."""
-    (tmp_path / "file").write_bytes(bytes(SIZE))
+    (tmp_path / "file").write_bytes(bytes(size))
     (tmp_path / "nginx.conf").write_text(CONFIGURATION.format(tmp_path))
     file = tmp_path / "lan.pcap"
     with Network(seed=1) as net:
@@ -232,3 +233,102 @@ def test_control_a_real_capture_without_loss_has_no_wait_for_it(tmp_path):
         if len(seen) == 2 * SEGMENTS:
             break
     assert not any(why.startswith("loss") for _, why in time_of(file))
+
+
+@needs_programs
+def test_a_lost_first_answer_is_a_timer_and_no_thinking_of_nginx(tmp_path):
+    """The client sees no first copy. The identifications of Linux count the packets of the connection, and skip one."""
+    file, seen = captured(tmp_path, lost=(1,), size=300)
+    assert len(seen) >= 3
+    sums = time_of(file)
+    assert sums["RTO", "loss, retransmission timeout"] >= 200 * MS
+    assert sums.get(("server thinking", ""), 0) < 150 * MS
+
+
+@needs_programs
+def test_control_without_a_loss_no_timer_expired(tmp_path):
+    file, seen = captured(tmp_path, size=300)
+    assert len(seen) == 2
+    assert not any(cause == "RTO" for cause, _ in time_of(file))
+
+
+WRITES = """
+import socket, time
+with socket.create_server(("", 80)) as listener:
+    print("ready", flush=True)
+    conn, _ = listener.accept()
+    conn.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 << 20)
+    conn.recv(1000)
+    due = time.monotonic()
+    for _ in range(30):
+        conn.sendall(bytes({size}))
+        due += {every}
+        time.sleep(max(due - time.monotonic(), 0))
+    conn.shutdown(socket.SHUT_WR)
+    conn.recv(1000)
+"""
+READS = """
+import socket
+conn = socket.create_connection(("10.0.0.2", 80))
+conn.sendall(bytes(100))
+while conn.recv(1 << 20):
+    pass
+"""
+
+
+def written(tmp_path, size, every):
+    """The captures at both ends, by a server of the kernel that writes 30 pieces of `size` bytes, one each `every` seconds."""
+    files = []
+    with Network(seed=1) as net:
+        client, host = net.kernel("client"), net.kernel("server")
+        net.link(client, host, addrs=("10.0.0.1/24", "10.0.0.2/24"), delay=DELAY)
+        program = WRITES.format(size=size, every=every)
+        server = host.popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+        assert host.wait_for(server.stdout.readline) == "ready\n"
+        dumps = []
+        for place in (client, host):
+            files.append(tmp_path / f"{place.name}.pcap")
+            words = [
+                "tcpdump",
+                "-p",
+                "--immediate-mode",
+                "-s",
+                "2000",
+                "-U",
+                "-Z",
+                "root",
+                "-i",
+                "any",
+                "-w",
+                str(files[-1]),
+                "tcp",
+            ]
+            dumps.append(place.popen(words, stderr=subprocess.PIPE, text=True))
+            while "listening on" not in place.wait_for(dumps[-1].stderr.readline):
+                pass
+        client.run([sys.executable, "-c", READS], timeout=60, check=True)
+        host.wait(server, 20)
+        net.run(net.now + 100 * MS)
+        for process, place in zip(dumps, (client, host)):
+            process.terminate()
+            place.wait(process, 20)
+            process.stderr.close()
+        server.stdout.close()
+    return files
+
+
+def thinking(file):
+    return sum(time for (cause, _), time in time_of(file).items() if cause == "server thinking")
+
+
+@needs_programs
+def test_a_server_that_writes_as_it_computes_thinks_at_both_ends(tmp_path):
+    """Its round trip is just as long as it computes, so that acknowledgements come when it writes."""
+    for file in written(tmp_path, 50_000, 0.02):
+        assert thinking(file) >= 250 * MS
+
+
+@needs_programs
+def test_control_a_server_that_has_everything_does_not_think(tmp_path):
+    for file in written(tmp_path, 100_000, 0):
+        assert thinking(file) < 100 * MS

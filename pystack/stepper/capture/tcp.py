@@ -288,7 +288,9 @@ class Conversation:
                 return
         since = time - fwd.next_time
         facts["since"], facts["highest"] = since, fwd.next_frame
-        if since < (self.first_rtt or REORDERED) and not fwd.seen(seq, end):
+        # A FIN that was acknowledged has arrived, so it is no late one.
+        arrived = not length and flags & FIN and rev.ack is not None and end <= rev.ack
+        if since < (self.first_rtt or REORDERED) and not arrived and not fwd.seen(seq, end):
             found.append("out_of_order")
             return
         found.append("retransmission")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pystack_c.const as C
 from pystack.stepper.dissect import Tree, dissect
 from pystack.stepper.explain import datagrams
+from pystack.stepper.pieces import completed
 from pystack.trace import headers
 
 if TYPE_CHECKING:
@@ -49,8 +50,8 @@ def sentences(frame: "Frame") -> tuple[str, list[str]]:
     """Return the mechanism of a frame, and sentences about what it says."""
     piece = _fragment(frame)
     if piece:
-        return "fragment", [piece]
-    said = datagrams.carries(frame)
+        return "fragment", [piece, *_put_together(frame)]
+    said = datagrams.carries(frame) or datagrams.tunnel(frame)
     if said:
         return "told", [said]
     tree = dissect(frame.data, frame.link, frame.length)
@@ -84,6 +85,16 @@ def _fragment(frame: "Frame") -> str:
     if not found.offset:
         return f"{text} It is the first one, which has the header of the layer above."
     return f"{text} Only the first fragment has the header of the layer above, so ports cannot be seen here."
+
+
+def _put_together(frame: "Frame") -> list[str]:
+    """Say what the packet carries that a fragment completes."""
+    whole = completed(frame)
+    if whole is None:
+        return []
+    named = ", ".join(str(index + 1) for index in whole.frames)
+    said = datagrams.of_datagram(whole.data) if whole.packet.proto == C.IPPROTO_UDP else ""
+    return [f"Now all fragments are here (frames {named}), and the packet has {len(whole.data)} bytes above IP.", said]
 
 
 def _icmp(tree: Tree) -> list[str]:

@@ -1,27 +1,35 @@
 """The protocols above TCP and UDP: HTTP/1.1 (RFC 9112), DNS (RFC 1035) and the records of TLS (RFC 8446), as far as one segment has it.
 
-The content says what it is, because programs use any port. Only DNS is looked for at its ports.
+The content says what it is, because programs use any port. Only DNS (with mDNS and LLMNR), DHCPv6 and VXLAN are looked for at their ports.
 """
 
 from pystack.stepper.dissect import layout as t
+from pystack.stepper.dissect.dhcpv6 import dissect as dhcpv6
 from pystack.stepper.dissect.dns import dissect as dns
 from pystack.stepper.dissect.tls import dissect as tls
 from pystack.stepper.dissect.tree import Node
+from pystack.stepper.dissect.tunnels import vxlan
+from pystack.trace.tunnels import VXLAN_PORT
 
 METHODS = (b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"CONNECT", b"OPTIONS", b"TRACE", b"PATCH")
-#: mDNS has a port of its own
+#: mDNS (RFC 6762) and LLMNR (RFC 4795) have ports of their own
+DNS_KINDS = {53: "dns", 5353: "mdns", 5355: "llmnr"}
 DNS_PORTS = (53, 5353)
+DHCPV6_PORTS = (546, 547)
 #: the most lines of a head that become nodes
 MOST_LINES = 100
 #: the layers of this module
-PROTOCOLS = ("http", "dns", "tls")
+PROTOCOLS = ("http", "dns", "mdns", "llmnr", "tls")
 
 
-def above_udp(data: bytes, base: int, end: int, source: int, target: int) -> list[Node]:
-    """Return the layer that a datagram carries, if it is known."""
-    if source in DNS_PORTS or target in DNS_PORTS:
-        return dns(data, base, end, False)
-    return []
+def above_udp(data: bytes, base: int, end: int, ports: tuple[int, int], above: t.Above) -> list[Node]:
+    """Return the layers that a datagram carries, if they are known."""
+    for port, kind in DNS_KINDS.items():
+        if port in ports:
+            return dns(data, base, end, False, kind)
+    if ports[1] in DHCPV6_PORTS:
+        return dhcpv6(data, base, end)
+    return vxlan(data, base, end, above) if ports[1] == VXLAN_PORT else []
 
 
 def above_tcp(data: bytes, base: int, end: int, source: int, target: int) -> list[Node]:

@@ -14,31 +14,56 @@ OPCODES = {0: "query", 4: "notify", 5: "update"}
 MOST_RECORDS, MOST_LABELS = 64, 128
 OPT = 41
 
-HEADER = t.c.Struct(
-    t.field(16, "dns.id", "Transaction ID", t.hexa(4), "pairs an answer with its question"),
-    t.group(
-        "dns.flags", "Flags",
-        t.field(1, "dns.flags.response", "Response", t.flag, t.if_set("an answer", "a question")),
-        t.field(4, "dns.flags.opcode", "Opcode", t.named(OPCODES)),
-        t.field(1, "dns.flags.authoritative", "Authoritative", t.flag, t.if_set("from a server that is responsible for the name")),
-        t.field(1, "dns.flags.truncated", "Truncated", t.flag, t.if_set("there is more: ask again over TCP")),
-        t.field(1, "dns.flags.recdesired", "Recursion desired", t.flag, t.if_set("the server should ask others")),
-        t.field(1, "dns.flags.recavail", "Recursion available", t.flag, t.if_set("the server does ask others")),
-        t.field(1, "dns.flags.z", "Reserved", t.flag),
-        t.field(1, "dns.flags.authenticated", "Authentic data", t.flag, t.if_set("the server has checked the signatures")),
-        t.field(1, "dns.flags.checkdisable", "Checking disabled", t.flag, t.if_set("signatures need no check")),
-        t.field(4, "dns.flags.rcode", "Reply code", t.named(CODES)),
-        text=t.hexa(4),
-    ),
-    t.field(16, "dns.count.queries", "Questions", str),
-    t.field(16, "dns.count.answers", "Answer records", str),
-    t.field(16, "dns.count.auth_rr", "Authority records", str),
-    t.field(16, "dns.count.add_rr", "Additional records", str),
+#: the names of the three protocols that have these messages
+TITLES = {"dns": "DNS", "mdns": "mDNS", "llmnr": "LLMNR"}
+#: mDNS uses the highest bit of the class (RFC 6762 5.4 and 10.2)
+TOP = 0x8000
+
+_BEFORE = (
+    t.field(1, "dns.flags.response", "Response", t.flag, t.if_set("an answer", "a question")),
+    t.field(4, "dns.flags.opcode", "Opcode", t.named(OPCODES)),
+)
+_CODE = t.field(4, "dns.flags.rcode", "Reply code", t.named(CODES))
+_TRUNCATED = t.field(1, "dns.flags.truncated", "Truncated", t.flag, t.if_set("there is more: ask again over TCP"))
+FLAGS = t.group(
+    "dns.flags", "Flags", *_BEFORE,
+    t.field(1, "dns.flags.authoritative", "Authoritative", t.flag, t.if_set("from a server that is responsible for the name")),
+    _TRUNCATED,
+    t.field(1, "dns.flags.recdesired", "Recursion desired", t.flag, t.if_set("the server should ask others")),
+    t.field(1, "dns.flags.recavail", "Recursion available", t.flag, t.if_set("the server does ask others")),
+    t.field(1, "dns.flags.z", "Reserved", t.flag),
+    t.field(1, "dns.flags.authenticated", "Authentic data", t.flag, t.if_set("the server has checked the signatures")),
+    t.field(1, "dns.flags.checkdisable", "Checking disabled", t.flag, t.if_set("signatures need no check")),
+    _CODE,
+    text=t.hexa(4),
+)  # fmt: skip
+LLMNR_FLAGS = t.group(
+    "dns.flags", "Flags", *_BEFORE,
+    t.field(1, "dns.flags.conflict", "Conflict", t.flag, t.if_set("several hosts have the name (RFC 4795 4.2)")),
+    _TRUNCATED,
+    t.field(1, "dns.flags.tentative", "Tentative", t.flag, t.if_set("the host has not yet made sure that the name is its own")),
+    t.field(4, "", "Reserved", str, key="reserved"),
+    _CODE,
+    text=t.hexa(4),
 )  # fmt: skip
 
 
-def dissect(data: bytes, base: int, end: int, over_tcp: bool) -> list[Node]:
-    """Dissect a message. Over TCP, its length precedes it (RFC 1035 4.2.2)."""
+def _header(flags: object) -> object:
+    return t.c.Struct(
+        t.field(16, "dns.id", "Transaction ID", t.hexa(4), "pairs an answer with its question"),
+        flags,
+        t.field(16, "dns.count.queries", "Questions", str),
+        t.field(16, "dns.count.answers", "Answer records", str),
+        t.field(16, "dns.count.auth_rr", "Authority records", str),
+        t.field(16, "dns.count.add_rr", "Additional records", str),
+    )
+
+
+HEADERS = {"dns": _header(FLAGS), "mdns": _header(FLAGS), "llmnr": _header(LLMNR_FLAGS)}
+
+
+def dissect(data: bytes, base: int, end: int, over_tcp: bool, kind: str = "dns") -> list[Node]:
+    """Dissect a message. Over TCP, its length precedes it (RFC 1035 4.2.2). `kind` is one of TITLES."""
     before: list[Node] = []
     start = base
     if over_tcp:
@@ -49,7 +74,7 @@ def dissect(data: bytes, base: int, end: int, over_tcp: bool) -> list[Node]:
             before.append(t.note("the message is in several segments", base, end))
             return [t.header("DNS", "dns", before, start, end, "a part of a message")]
     try:
-        nodes = t.read(HEADER, data, base, min(base + 12, end))
+        nodes = t.read(HEADERS[kind], data, base, min(base + 12, end))
     except t.Truncated:
         return []
     counts = [int(node.value) for node in nodes[2:6]]  # type: ignore[arg-type]
@@ -61,7 +86,7 @@ def dissect(data: bytes, base: int, end: int, over_tcp: bool) -> list[Node]:
             if at >= end or left == 0:
                 break
             left -= 1
-            record = _record(data, base, at, end, title, section == 0)
+            record = _record(data, base, at, end, title, section == 0, kind)
             if record is None:
                 nodes.append(t.wrong(f"the message ends inside a record ({title.lower()})", at, end))
                 left = 0
@@ -74,12 +99,14 @@ def dissect(data: bytes, base: int, end: int, over_tcp: bool) -> list[Node]:
                 found.append(record.text.partition(": ")[2])
     if at < end and left:
         nodes.append(t.raw(data, at, end, "", "After the message"))
-    return [t.header("DNS", "dns", [*before, *nodes], start, end, _summary(flags, question, found, counts))]
+    return [t.header(TITLES[kind], kind, [*before, *nodes], start, end, _summary(flags, question, found, counts))]
 
 
 def _summary(flags: int, question: str, found: list[str], counts: list[int]) -> str:
     if not flags & 0x8000:
         return f"question: {question}"
+    if not question and found:
+        return f"says: {', '.join(found)}"  # mDNS repeats no question
     code = flags & 15
     if code:
         return f"answer to {question}: {CODES.get(code, f'error {code}')}"
@@ -115,7 +142,21 @@ def name_at(data: bytes, base: int, at: int, end: int) -> tuple[str, int] | None
     return None
 
 
-def _record(data: bytes, base: int, at: int, end: int, title: str, is_question: bool) -> Node | None:
+def _class(place: int, klass: int, front: str, protocol: str) -> list[Node]:
+    """Return the class of a record; in mDNS, its highest bit is a flag."""
+    if protocol != "mdns":
+        return [Node("Class", f"{front}.class", place * 8, 16, klass, CLASSES.get(klass, str(klass)))]
+    name, title, meaning = (
+        ("dns.qry.qu", "Unicast", "the answer may go to the asking host alone")
+        if front == "dns.qry"
+        else ("dns.resp.cache_flush", "Cache flush", "these records replace those that are known")
+    )
+    top, rest = klass >> 15, klass & ~TOP
+    flag = Node(title, name, place * 8, 1, top, t.flag(top), meaning if top else "")
+    return [flag, Node("Class", f"{front}.class", place * 8 + 1, 15, rest, CLASSES.get(rest, str(rest)))]
+
+
+def _record(data: bytes, base: int, at: int, end: int, title: str, is_question: bool, protocol: str) -> Node | None:
     named = name_at(data, base, at, end)
     if named is None:
         return None
@@ -130,7 +171,7 @@ def _record(data: bytes, base: int, at: int, end: int, title: str, is_question: 
         Node("Type", f"{kind}.type", place * 8, 16, number, f"{shown} ({number})"),
     ]
     if is_question:
-        nodes.append(Node("Class", "dns.qry.class", place * 8 + 16, 16, klass, CLASSES.get(klass, str(klass))))
+        nodes += _class(place + 2, klass, kind, protocol)
         return Node(title, "", at * 8, (place + 4 - at) * 8, b"", f"{name} {shown}", "", nodes)
     ttl, length = (
         int.from_bytes(data[place + 4 : place + 8], "big"),
@@ -143,7 +184,7 @@ def _record(data: bytes, base: int, at: int, end: int, title: str, is_question: 
         nodes.append(Node("UDP payload size", "dns.rr.udp_payload_size", place * 8 + 16, 16, klass, str(klass)))
         nodes.append(Node("Extended flags", "", place * 8 + 32, 32, ttl, f"0x{ttl:08x}"))
     else:
-        nodes.append(Node("Class", "dns.resp.class", place * 8 + 16, 16, klass, CLASSES.get(klass, str(klass))))
+        nodes += _class(place + 2, klass, kind, protocol)
         nodes.append(
             Node("Time to live", "dns.resp.ttl", place * 8 + 32, 32, ttl, f"{ttl} s", "how long it may be kept")
         )

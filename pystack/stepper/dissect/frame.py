@@ -3,10 +3,11 @@
 from typing import Any
 
 import pystack_c.const as C
-from pystack.stepper.dissect import arp, ipv4, ipv6
+from pystack.stepper.dissect import arp, ipv4, ipv6, tunnels
 from pystack.stepper.dissect import layout as t
 from pystack.stepper.dissect.tree import Node, Tree
 from pystack.trace.headers import IPV6, MOST_TAGS, VLAN
+from pystack.trace.tunnels import BRIDGED
 
 #: a frame without its checksum has at least this many bytes on the wire (IEEE 802.3 section 4.2.3.3)
 MIN_FRAME = 60
@@ -58,7 +59,7 @@ def dissect(data: bytes, link: int = C.LINK_ETHERNET, length: int = 0) -> Tree:
     data = bytes(data)
     cut = length > len(data)
     if link == C.LINK_ETHERNET:
-        return Tree(data, _ethernet(data, cut))
+        return Tree(data, _ethernet(data, 0, len(data), cut, 0))
     if link == 0:
         return Tree(data, [t.raw(data, 0, len(data), "data.data", "Data", "of an unknown protocol")] if data else [])
     ip = ipv6 if data[:1] and data[0] >> 4 == 6 else ipv4
@@ -68,56 +69,63 @@ def dissect(data: bytes, link: int = C.LINK_ETHERNET, length: int = 0) -> Tree:
     return Tree(data, layers)
 
 
-def _ethernet(data: bytes, cut: bool) -> list[Node]:
+def _ethernet(data: bytes, base: int, end: int, cut: bool, depth: int) -> list[Node]:
+    """Return the layers of the frame at `base`. `depth` is the number of tunnels around it."""
     try:
-        nodes = t.read(ETHERNET, data, 0, min(len(data), C.ETH_HLEN))
+        nodes = t.read(ETHERNET, data, base, min(end, base + C.ETH_HLEN))
     except t.Truncated as short:
         what = f"the frame ends inside the Ethernet header, before the {short.missing.lower()} is complete"
-        nodes = [*short.nodes, t.wrong(what, _end(short.nodes, 0), len(data))]
-        return [t.header("Ethernet", "eth", nodes, 0, len(data))]
-    top = t.header("Ethernet", "eth", nodes, 0, C.ETH_HLEN, f"{nodes[1].text} > {nodes[0].text}")
-    layers, kind, at = _tags(data, int(nodes[2].value))  # type: ignore[arg-type]
+        nodes = [*short.nodes, t.wrong(what, _end(short.nodes, base), end)]
+        return [t.header("Ethernet", "eth", nodes, base, end)]
+    top = t.header("Ethernet", "eth", nodes, base, base + C.ETH_HLEN, f"{nodes[1].text} > {nodes[0].text}")
+    layers, kind, at = _tags(data, base + C.ETH_HLEN, end, int(nodes[2].value))  # type: ignore[arg-type]
     found: list[Node] = []
     used = at
     if kind == C.ETH_P_IP:
-        found, used = ipv4.dissect(data, at, len(data), cut)
+        found, used = ipv4.dissect(data, at, end, cut, depth)
     elif kind == IPV6:
-        found, used = ipv6.dissect(data, at, len(data), cut)
+        found, used = ipv6.dissect(data, at, end, cut, depth)
     elif kind == C.ETH_P_ARP:
-        found, used = arp.dissect(data, at, len(data))
-    elif len(data) > at:
-        found, used = [t.raw(data, at, len(data), "data.data", "Data", "of an unknown protocol")], len(data)
+        found, used = arp.dissect(data, at, end)
+    elif end > at:
+        found, used = [t.raw(data, at, end, "data.data", "Data", "of an unknown protocol")], end
     layers += found
-    _trailer(data, used, top)
+    _trailer(data, base, end, used, top)
     return [top, *layers]
 
 
-def _tags(data: bytes, kind: int) -> tuple[list[Node], int, int]:
+def _tags(data: bytes, at: int, end: int, kind: int) -> tuple[list[Node], int, int]:
     """Return a layer for each VLAN tag, the type of what follows them, and where it begins."""
     layers: list[Node] = []
-    at = C.ETH_HLEN
     while kind in VLAN and len(layers) < MOST_TAGS:
         name = "ieee8021ad" if kind == PROVIDER else "vlan"
         try:
-            nodes = t.read(TAGS[name], data, at, min(len(data), at + 4))
+            nodes = t.read(TAGS[name], data, at, min(end, at + 4))
         except t.Truncated as short:
             what = "the frame ends inside the VLAN tag"
-            nodes = [*short.nodes, t.wrong(what, _end(short.nodes, at), len(data))]
-            return [*layers, t.header("VLAN tag", name, nodes, at, len(data))], 0, len(data)
+            nodes = [*short.nodes, t.wrong(what, _end(short.nodes, at), end)]
+            return [*layers, t.header("VLAN tag", name, nodes, at, end)], 0, end
         layers.append(t.header("VLAN tag", name, nodes, at, at + 4, f"VLAN {nodes[2].text}"))
         kind, at = int(nodes[3].value), at + 4  # type: ignore[arg-type]
     return layers, kind, at
 
 
-def _trailer(data: bytes, used: int, top: Node) -> None:
+def _trailer(data: bytes, base: int, end: int, used: int, top: Node) -> None:
     """Add nodes for the bytes after the packet: padding up to the shortest frame, and anything else."""
-    padded = max(used, min(len(data), MIN_FRAME))
+    padded = max(used, min(end, base + MIN_FRAME))
     if used < padded:
         meaning = f"pads the frame to {MIN_FRAME} bytes (RFC 894)"
         top.children.append(t.raw(data, used, padded, "eth.padding", "Padding", meaning))
-    if padded < len(data):
-        top.children.append(t.raw(data, padded, len(data), "eth.trailer", "Trailer", "after the end of the packet"))
+    if padded < end:
+        top.children.append(t.raw(data, padded, end, "eth.trailer", "Trailer", "after the end of the packet"))
 
 
 def _end(nodes: list[Node], base: int) -> int:
     return nodes[-1].end if nodes else base
+
+
+def _in_tunnel(data: bytes, base: int, end: int, cut: bool, depth: int) -> tuple[list[Node], int]:
+    return _ethernet(data, base, end, cut, depth), end
+
+
+tunnels.INNER[BRIDGED] = _in_tunnel

@@ -1,9 +1,10 @@
 """IPv4 (RFC 791), its options, and its payload."""
 
 import pystack_c.const as C
-from pystack.stepper.dissect import icmpv4, ip_options, tcp, udp
+from pystack.stepper.dissect import icmpv4, ip_options, tcp, tunnels, udp
 from pystack.stepper.dissect import layout as t
 from pystack.stepper.dissect.tree import Node
+from pystack.trace import headers
 from pystack_c.wire import checksum
 
 PROTOCOLS = {
@@ -52,7 +53,14 @@ HEADER = t.c.Struct(
     t.field(32, "ip.dst", "Destination address", t.address, lambda value: _address_meaning(value)),
 )  # fmt: skip
 
-_UPPER = {C.IPPROTO_ICMP: icmpv4.dissect, C.IPPROTO_UDP: udp.dissect, C.IPPROTO_TCP: tcp.dissect}
+UPPER = {
+    C.IPPROTO_ICMP: icmpv4.dissect,
+    C.IPPROTO_UDP: udp.dissect,
+    C.IPPROTO_TCP: tcp.dissect,
+    4: tunnels.ip_in_ip(headers.IPV4),
+    41: tunnels.ip_in_ip(headers.IPV6),
+    47: tunnels.gre,
+}
 
 
 def _address_meaning(value: int) -> str:
@@ -67,10 +75,10 @@ def _address_meaning(value: int) -> str:
     return ""
 
 
-def dissect(data: bytes, base: int, end: int, cut: bool = False) -> tuple[list[Node], int]:
+def dissect(data: bytes, base: int, end: int, cut: bool = False, depth: int = 0) -> tuple[list[Node], int]:
     """Dissect the packet at `base`. Return its nodes, and where it ends.
 
-    `cut` says that only the start of the packet is there, as in an ICMP error that quotes it.
+    `cut` says that only the start of the packet is there, as in an ICMP error that quotes it. `depth` is the number of tunnels around it.
     """
     try:
         nodes = t.read(HEADER, data, base, min(base + 20, end))
@@ -90,10 +98,10 @@ def dissect(data: bytes, base: int, end: int, cut: bool = False) -> tuple[list[N
     if problem:
         nodes.append(t.wrong(problem, base, base))
     top = t.header("IPv4", "ip", nodes, base, base + hlen, text)
-    return [top, *_payload(data, base + hlen, stop, field, cut or bool(problem))], stop
+    return [top, *_payload(data, base + hlen, stop, field, cut or bool(problem), depth)], stop
 
 
-def _quoted(data: bytes, base: int, end: int) -> tuple[list[Node], int]:
+def quoted(data: bytes, base: int, end: int) -> tuple[list[Node], int]:
     """Dissect the start of a packet that an ICMP error quotes."""
     return dissect(data, base, end, cut=True)
 
@@ -114,15 +122,18 @@ def _bounds(field: dict[str, int], base: int, end: int, cut: bool) -> tuple[str,
     return "", min(base + total, end)
 
 
-def _payload(data: bytes, base: int, end: int, field: dict[str, int], cut: bool) -> list[Node]:
+def _payload(data: bytes, base: int, end: int, field: dict[str, int], cut: bool, depth: int) -> list[Node]:
     if field["ip.frag_offset"]:
         name = PROTOCOLS.get(field["ip.proto"], "data")
         meaning = f"a fragment of a datagram whose {name} header is in its first fragment"
         return [t.raw(data, base, end, "data.data", "Fragment", meaning)] if end > base else []
-    upper = _UPPER.get(field["ip.proto"])
+    upper = UPPER.get(field["ip.proto"])
     if upper is None:
         return [t.raw(data, base, end, "data.data", "Data", "of an unknown protocol")] if end > base else []
     fragment = bool(field["ip.flags.mf"])
     pseudo = checksum.pseudo_sum(field["ip.src"], field["ip.dst"], field["ip.proto"], max(end - base, 0))
     missing = max(field["ip.len"] - field["ip.hdr_len"] * 4 - (end - base), 0)
-    return upper(data, base, end, t.Above(pseudo, cut, fragment, missing, _quoted))
+    return upper(data, base, end, t.Above(pseudo, cut, fragment, missing, quoted, 4, depth))
+
+
+tunnels.INNER[headers.IPV4] = dissect

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import pystack_c.const as C
-from pystack.stepper.dissect import icmpv6, tcp, udp
+from pystack.stepper.dissect import icmpv6, tcp, tunnels, udp
 from pystack.stepper.dissect import layout as t
 from pystack.stepper.dissect.ipv4 import DSCP, ECN
 from pystack.stepper.dissect.tree import Node
@@ -11,7 +11,7 @@ from pystack.trace import headers
 from pystack_c.wire import checksum
 
 PROTOCOLS = {
-    0: "hop-by-hop options", 6: "TCP", 17: "UDP", 41: "IPv6", 43: "routing header", 44: "fragment header", 47: "GRE", 50: "ESP",
+    0: "hop-by-hop options", 4: "IPv4", 6: "TCP", 17: "UDP", 41: "IPv6", 43: "routing header", 44: "fragment header", 47: "GRE", 50: "ESP",
     51: "authentication header", 58: "ICMPv6", 59: "nothing", 60: "destination options", 132: "SCTP", 135: "mobility header",
 }  # fmt: skip
 OPTIONS = {0: "Pad1", 1: "PadN", 5: "Router alert", 0xC2: "Jumbo payload"}
@@ -100,10 +100,10 @@ def address_meaning(value: int) -> str:
     return "unique local: not routed in the Internet" if value >> 121 == 0x7E else ""
 
 
-def dissect(data: bytes, base: int, end: int, cut: bool = False) -> tuple[list[Node], int]:
+def dissect(data: bytes, base: int, end: int, cut: bool = False, depth: int = 0) -> tuple[list[Node], int]:
     """Dissect the packet at `base`. Return its nodes, and where it ends.
 
-    `cut` says that only the start of the packet is there, as in an ICMPv6 error that quotes it.
+    `cut` says that only the start of the packet is there, as in an ICMPv6 error that quotes it. `depth` is the number of tunnels around it.
     """
     try:
         nodes = t.read(HEADER, data, base, min(base + 40, end))
@@ -123,10 +123,10 @@ def dissect(data: bytes, base: int, end: int, cut: bool = False) -> tuple[list[N
             nodes.append(t.wrong(chain.problem, chain.at, stop))
         return [t.header("IPv6", "ipv6", nodes, base, chain.at, text)], stop
     top = t.header("IPv6", "ipv6", nodes, base, chain.at, text)
-    return [top, *_payload(data, base, stop, whole, chain, cut or whole > end)], stop
+    return [top, *_payload(data, base, stop, whole, chain, cut or whole > end, depth)], stop
 
 
-def _quoted(data: bytes, base: int, end: int) -> tuple[list[Node], int]:
+def quoted(data: bytes, base: int, end: int) -> tuple[list[Node], int]:
     """Dissect the start of a packet that an ICMPv6 error quotes."""
     return dissect(data, base, end, cut=True)
 
@@ -217,18 +217,26 @@ def pseudo_sum(source: bytes, target: bytes, proto: int, length: int) -> int:
     return total
 
 
-def _payload(data: bytes, base: int, end: int, whole: int, chain: _Chain, cut: bool) -> list[Node]:
+def _payload(data: bytes, base: int, end: int, whole: int, chain: _Chain, cut: bool, depth: int) -> list[Node]:
     if end <= chain.at:
         return []
     if chain.offset:
         name = PROTOCOLS.get(chain.proto, "data")
         meaning = f"a fragment of a packet whose {name} header is in its first fragment"
         return [t.raw(data, chain.at, end, "data.data", "Fragment", meaning)]
-    upper = _UPPER.get(chain.proto)
+    upper = UPPER.get(chain.proto)
     if upper is None:
         return [t.raw(data, chain.at, end, "data.data", "Data", "of an unknown protocol")]
     pseudo = pseudo_sum(data[base + 8 : base + 24], chain.target, chain.proto, end - chain.at)
-    return upper(data, chain.at, end, t.Above(pseudo, cut, chain.more, whole - end, _quoted, 6))
+    return upper(data, chain.at, end, t.Above(pseudo, cut, chain.more, whole - end, quoted, 6, depth))
 
 
-_UPPER = {headers.ICMPV6: icmpv6.dissect, C.IPPROTO_UDP: udp.dissect, C.IPPROTO_TCP: tcp.dissect}
+UPPER = {
+    headers.ICMPV6: icmpv6.dissect,
+    C.IPPROTO_UDP: udp.dissect,
+    C.IPPROTO_TCP: tcp.dissect,
+    4: tunnels.ip_in_ip(headers.IPV4),
+    41: tunnels.ip_in_ip(headers.IPV6),
+    47: tunnels.gre,
+}
+tunnels.INNER[headers.IPV6] = dissect

@@ -30,6 +30,7 @@ class Above(NamedTuple):
     #: dissects an IP packet that this one quotes: (data, base, end) -> its nodes, and where it ends
     quoted: "Callable[[bytes, int, int], tuple[list[Node], int]]"
     version: int = 4  # of IP
+    depth: int = 0  # the number of tunnels that the packet is in
 
     @property
     def whole(self) -> bool:

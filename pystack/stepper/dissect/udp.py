@@ -8,7 +8,8 @@ from pystack_c.wire import checksum
 #: the services on the well-known ports
 PORTS = {
     7: "echo", 9: "discard", 13: "daytime", 19: "chargen", 22: "ssh", 23: "telnet", 25: "smtp", 37: "time", 53: "dns",
-    67: "dhcp server", 68: "dhcp client", 80: "http", 123: "ntp", 443: "https", 8080: "http",
+    67: "dhcp server", 68: "dhcp client", 80: "http", 123: "ntp", 443: "https", 546: "dhcpv6 client", 547: "dhcpv6 server", 4789: "vxlan",
+    5353: "mdns", 5355: "llmnr", 8080: "http",
 }  # fmt: skip
 
 
@@ -44,7 +45,9 @@ def dissect(data: bytes, base: int, end: int, above: t.Above) -> list[Node]:
     if length >= 8 and stop < end:
         nodes.append(t.raw(data, stop, end, "", "After the datagram", "the IP packet is longer than the datagram"))
     top = t.header("UDP", "udp", nodes, base, base + 8, f"{source} > {target}, {max(length - 8, 0)} bytes")
-    known = application.above_udp(data, base + 8, stop, source, target) if above.whole and stop > base + 8 else []
+    known = (
+        application.above_udp(data, base + 8, stop, (source, target), above) if above.whole and stop > base + 8 else []
+    )
     return [top, *known]
 
 

@@ -1,12 +1,14 @@
-"""Says what a UDP datagram carries, if it is a message of DNS or DHCP."""
+"""Says what a packet carries, if it is a message of DNS (or mDNS, LLMNR), DHCP or DHCPv6, or another packet in a tunnel."""
 
 import pystack_c.const as C
 from pystack.dhcp.message import Malformed, read
 from pystack.stepper.records import Frame
-from pystack.trace import headers
+from pystack.trace import headers, tunnels
+from pystack.trace.summary import Summarizer
 from pystack.visible import one_line
 
-DNS, DHCP_SERVER, DHCP_CLIENT = 53, 67, 68
+DNS, DHCP_SERVER, DHCP_CLIENT, MDNS, LLMNR = 53, 67, 68, 5353, 5355
+DHCPV6 = {546, 547}
 #: const of option 53 (RFC 2132 9.6) -> what the message says
 _DHCP = {
     1: "DISCOVER: it asks all servers for an address",
@@ -18,6 +20,24 @@ _DHCP = {
     7: "RELEASE: the client gives its address back",
     8: "INFORM: the client asks for settings only",
 }
+#: a message of DHCPv6 (RFC 8415 7.3) -> what it says
+_DHCPV6 = {
+    1: "SOLICIT: it asks all servers for an address",
+    2: "ADVERTISE: the server offers an address",
+    3: "REQUEST: the client asks the server that it chose for an address",
+    4: "CONFIRM: the client asks whether its address still fits this link",
+    5: "RENEW: the client asks its server for more time",
+    6: "REBIND: the client asks all servers for more time, because its own does not answer",
+    7: "REPLY: the server answers",
+    8: "RELEASE: the client gives its address back",
+    9: "DECLINE: another host uses the address already",
+    10: "RECONFIGURE: the server tells the client to ask again",
+    11: "INFORMATION-REQUEST: the client asks for settings only",
+    12: "RELAY-FORW: a relay passes a message of a client on to a server",
+    13: "RELAY-REPL: a server answers by way of a relay",
+}
+_TUNNELS = {"IP in IP": "RFC 2003, RFC 4213", "GRE": "RFC 2784", "VXLAN": "RFC 7348"}
+_NUMBERED = {"GRE": " with the key {}", "VXLAN": " of the virtual network {}"}
 _TYPES = {1: "A", 2: "NS", 5: "CNAME", 6: "SOA", 12: "PTR", 15: "MX", 16: "TXT", 28: "AAAA", 33: "SRV", 65: "HTTPS"}
 _CODES = {1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN, so the name does not exist", 4: "NOTIMP", 5: "REFUSED"}
 MESSAGE_TYPE = 53
@@ -28,10 +48,65 @@ LABELS = 32
 
 def carries(frame: Frame) -> str:
     """Return a sentence about the message in a frame, or ""."""
-    ports, payload = _payload(frame)
+    return said_by(*_payload(frame))
+
+
+def said_by(ports: set[int], payload: bytes) -> str:
+    """Return a sentence about the message between these ports, or ""."""
     if DNS in ports:
         return _dns(payload)
+    if ports & {MDNS, LLMNR}:
+        return _link_names(ports, payload)
+    if ports & DHCPV6:
+        said = _DHCPV6.get(payload[0] if payload else 0, "")
+        return f"DHCPv6 {said} (RFC 8415 7.3)." if said else ""
     return _dhcp(payload) if ports & {DHCP_SERVER, DHCP_CLIENT} else ""
+
+
+def tunnel(frame: Frame) -> str:
+    """Return a sentence about the packet that a frame carries through a tunnel, or ""."""
+    found = _carried(frame)
+    if found is None:
+        return ""
+    carried, line = found
+    which = _NUMBERED.get(carried.name, "").format(carried.number) if carried.number >= 0 else ""
+    return f"It carries another packet through a tunnel of {carried.name}{which} ({_TUNNELS[carried.name]}). Inside: {line}."
+
+
+def _carried(frame: Frame) -> tuple[tunnels.Carried, str] | None:
+    """Return what a frame carries through a tunnel, and a line about it."""
+    packet = headers.find(frame.data, frame.link, frame.length)
+    carried = tunnels.find(frame.data, packet) if packet is not None else None
+    if packet is None or carried is None:
+        return None
+    inner = bytes(frame.data[carried.at : packet.end])
+    if carried.ethertype in (headers.IPV4, headers.IPV6):
+        return carried, Summarizer(relative=False).line(inner, C.LINK_IP)
+    if carried.ethertype == tunnels.BRIDGED:
+        return carried, Summarizer(relative=False).line(inner, C.LINK_ETHERNET)
+    return carried, f"ethertype {carried.ethertype:#06x}, length {len(inner)}"
+
+
+def _link_names(ports: set[int], payload: bytes) -> str:
+    """Return a sentence about a message by which the hosts of a link find each other's names."""
+    name, rfc = ("mDNS", "RFC 6762 5") if MDNS in ports else ("LLMNR", "RFC 4795 2")
+    question = _question(payload)
+    if len(payload) < 12:
+        return ""
+    if not payload[2] & 0x80:
+        return f"{name}: it asks all hosts of the link for the records of {question} ({rfc})." if question else ""
+    count = int.from_bytes(payload[6:8], "big")
+    records = f"{count} record{'' if count == 1 else 's'}"
+    if name == "mDNS":
+        return f"mDNS: it tells the hosts of the link {records} of its names ({rfc})."
+    return f"LLMNR: the host that has the name {question} answers with {records} ({rfc})." if question else ""
+
+
+def of_datagram(data: bytes) -> str:
+    """Return a sentence about the message in a datagram with its header, or ""."""
+    if len(data) < 8:
+        return ""
+    return said_by({int.from_bytes(data[:2], "big"), int.from_bytes(data[2:4], "big")}, data[8:])
 
 
 def brief(frame: Frame) -> str:
@@ -46,9 +121,22 @@ def brief(frame: Frame) -> str:
         short = {_REFERRED: "names other servers", _NOTHING: "no such record"}
         result = _result(payload)
         return f"DNS: {question}: {short.get(result, result.split(',')[0])}"
-    if ports & {DHCP_SERVER, DHCP_CLIENT}:
-        return _dhcp(payload).partition(":")[0]
-    return ""
+    if ports & ({DHCP_SERVER, DHCP_CLIENT, MDNS, LLMNR} | DHCPV6):
+        said = said_by(ports, payload)
+        if ports & {MDNS, LLMNR}:
+            question = _question(payload)
+            asks = len(payload) > 2 and not payload[2] & 0x80
+            return (
+                f"{said.partition(':')[0]}: {question}{'?' if asks else ''}"
+                if said and question
+                else said.partition(":")[0]
+            )
+        return said.partition(":")[0]
+    found = _carried(frame)
+    if found is None:
+        return ""
+    number = f" {found[0].number}" if found[0].number >= 0 else ""
+    return one_line(f"{found[0].name}{number}: {found[1]}")
 
 
 def _payload(frame: Frame) -> tuple[set[int], bytes]:

@@ -10,6 +10,7 @@ from pystack.stepper.capture.packet import FIN, RST, SYN
 from pystack.stepper.keys import ConnKey
 from pystack.stepper.timeline import Timeline
 from pystack.stepper.timing.index import Lookup
+from pystack.stepper.timing.lost import TIMER
 from pystack.stepper.timing.path import Path, PathError, Span
 from pystack.stepper.timing.talk import AGAIN, CLIENT, SEARCHED, SERVER, CapturedTalk, TalkSegment, talk_of
 from pystack.stepper.timing.tls import Handshakes
@@ -198,7 +199,7 @@ class CaptureWalk:
             return at - 1
         # The last segment that was sent may be probed; what the timer repeats is the first that has no acknowledgement.
         acked = max((self.seen[place].ack for place in (asked,) if place >= 0), default=-1)
-        tail = by_timer and one.seq > acked >= 0 and one.end >= self.highest(at, one.side)
+        tail = by_timer and one.seq > acked >= 0 and one.end >= self.talk.highest(at, one.side)
         why = (
             "loss, fast retransmit"
             if fast
@@ -256,16 +257,6 @@ class CaptureWalk:
             place = chain[place]
         return first, last
 
-    def highest(self, at: int, side: int) -> int:
-        """Return the end of all that a side had sent before a segment, as far as the last segments say."""
-        found, place = 0, self.talk.data_before[side][at]
-        for _ in range(64):
-            if place < 0:
-                break
-            found = max(found, self.seen[place].end)
-            place = self.talk.data_before[side][place]
-        return found
-
     def advanced(self, at: int, asked: int) -> int:
         """Return the latest segment, up to the one that came last from the other side, that acknowledged something new: it started the timer again."""
         place, chain = asked, self.talk.before[1 - self.seen[at].side]
@@ -298,10 +289,12 @@ class CaptureWalk:
                 held = talk.data_before[one.side][held]
             if held < 0 or self.seen[asked].length:
                 return self.worked(at, asked)
+            why = self.held_by(at, held, asked)
+            if why == "congestion window" and not talk.flights[one.side].limited(at):
+                return self.unhurried(at, mine)
             words = f"frame {one.frame + 1} waited until frame {self.seen[asked].frame + 1} came"
-            self.wait(self.seen[held].time, self.held_by(at, held, asked), words)
+            self.wait(self.seen[held].time, why, words)
             return self.across(at, asked, "peer", f"{host} took time to send the next data")
-        gap = one.time - before.time
         if "window_full" in one.found and one.length < talk.largest[one.side]:
             self.wait(before.time, "silly window", f"the window had no room for more than frame {one.frame + 1}")
             since = max(mine, asked, key=lambda place: self.seen[place].time)
@@ -312,8 +305,18 @@ class CaptureWalk:
                 "the sender waited for a larger window until its timer expired",
             )
             return since
+        return self.unhurried(at, mine)
+
+    def unhurried(self, at: int, mine: int) -> int:
+        """Go back from data that no acknowledgement let go to the data before it: the program wrote it then, or it was on its way so long."""
+        talk, one, before = self.talk, self.seen[at], self.seen[mine]
+        host = ConnKey.of(talk.keys[one.side]).host
+        gap = one.time - before.time
         words = f"frame {one.frame + 1} came so long after frame {before.frame + 1}"
-        if gap > PROMPT and (talk.is_partial(before) or not trip):
+        ran_out = talk.is_partial(before) or not talk.trips[one.side] or talk.flights[one.side].ran_out(at)
+        if gap > PROMPT and self.repeated(at, before.time):
+            ran_out = True
+        if gap > PROMPT and ran_out:
             self.span(before.time, THINKING[one.side], one, words)
         elif gap <= max(PROMPT, sum(talk.trips)):
             self.span(before.time, "on the way", one, f"{words}: the rate of a link, or the pace of the sender")
@@ -323,10 +326,28 @@ class CaptureWalk:
             )
         return mine
 
+    def repeated(self, at: int, since: int) -> bool:
+        """Add the time of the timer that sent new data again, if its first copy was lost before it came here. When that was sent cannot be seen."""
+        one = self.seen[at]
+        trip = self.talk.trips[one.side]
+        if not one.length or not trip or one.time - since <= trip:
+            return False
+        copies = self.talk.lost[one.side].copies(at)
+        if not copies or one.time - since < TIMER and "lost_segment" not in one.found:
+            return False
+        timer = (trip + TIMER) * (2 ** min(copies, 6) - 1)
+        start = max(since, one.time - timer)
+        host = ConnKey.of(self.talk.keys[one.side]).host
+        words = f"{host} had sent the bytes of frame {one.frame + 1} before, and they were lost before they came here: its timer took about so long"
+        self.wait(start, "loss, retransmission timeout", words)
+        self.span(start, "RTO", one, words)
+        return True
+
     def worked(self, at: int, asked: int) -> int:
         """Go back from data to what the program had to wait for before it wrote the data."""
         one, since = self.seen[at], self.seen[asked].time
         words = f"{ConnKey.of(self.talk.keys[one.side]).host} took so long until it sent frame {one.frame + 1}"
+        self.repeated(at, since + self.talk.trips[one.side])
         if not (one.length and self.of_tls(one)):
             return self.across(at, asked, THINKING[one.side], words)
         if not any(opened < self.time for opened, _, _ in self.waits):

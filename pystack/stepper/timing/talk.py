@@ -6,6 +6,8 @@ from pystack.stepper.capture.packet import ACK, FIN, SYN
 from pystack.stepper.timeline import Timeline
 from pystack.stepper.timing.echo import shortest
 from pystack.stepper.timing.index import Lookup
+from pystack.stepper.timing.inflight import flights
+from pystack.stepper.timing.lost import LostCopies
 from pystack.stepper.timing.path import PathError
 
 #: a capture is at a host if the round trip through it is this part of the other one at most
@@ -71,6 +73,8 @@ class CapturedTalk:
                 data[one.side] = place
         self.largest = self._largest()
         self.trips = self._trips()
+        self.flights = (flights(self, CLIENT), flights(self, SERVER))
+        self.lost = (LostCopies(self, CLIENT), LostCopies(self, SERVER))
 
     def _order(self, found: list[tuple[int, str]], conn: str, other: str) -> list[str]:
         """Return the keys of the client and the server: the client sends the SYN, or else the first segment."""
@@ -126,6 +130,16 @@ class CapturedTalk:
             echo = shortest(self.timeline, ((one.time, one.frame, one.side != side) for one in self.seen))
             trips.append(min(samples + [echo] * (echo >= 0), default=0))
         return [0 if trip * NEAR <= trips[1 - side] else trip for side, trip in enumerate(trips)]
+
+    def highest(self, at: int, side: int) -> int:
+        """Return the end of all that a side had sent before a segment, as far as the last segments say."""
+        found, place = 0, self.data_before[side][at]
+        for _ in range(64):
+            if place < 0:
+                break
+            found = max(found, self.seen[place].end)
+            place = self.data_before[side][place]
+        return found
 
     def place_of(self, event: int) -> int:
         """Return the place of the last segment up to an event, or -1."""

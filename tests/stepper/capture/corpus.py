@@ -253,6 +253,11 @@ def of_forged():
     talk = Forged().add("a", 1, 1, 100).add("a", 201, 1, 100).add("a", 101, 1, 100, after=2).add("b", 1, 301)
     talk.add("a", 301, 1, 100).add("a", 301, 1, 100, after=200)
     yield "out of order, and a timeout", talk.add("b", 1, 401).capture()
+    talk = Forged().add("a", 1, 1, 100, flags=17).add("b", 1, 102).add("a", 101, 1, flags=17, after=0).add("b", 1, 102)
+    yield (
+        "a FIN that arrived twice",
+        talk.add("b", 1, 102, flags=17).add("b", 1, 102, flags=17, after=0).add("a", 102, 2).capture(),
+    )
     talk = Forged().add("a", 1, 1, 100).add("a", 1, 1, 0, flags=4).add("b", 1, 101, flags=20).add("a", 1, 1, 100)
     yield "resets", talk.add("b", 1, 301, flags=20).add("b", 500, 101, flags=4).capture()
     talk = Forged(v6=True).add("a", 1, 1, 100).add("a", 301, 1, 100).add("b", 1, 101).add("b", 1, 101).add("b", 1, 101)

@@ -34,11 +34,17 @@ LAYERS = {
     "ipv6.dstopts",
     "ipv6.routing",
     "ipv6.fraghdr",
+    "gre",
+    "vxlan",
+    "dhcpv6",
+    "mdns",
+    "llmnr",
 }
 #: fields of which tshark marks more bytes than have their bits
 WIDE = {
     "ipv6.tclass", "ipv6.tclass.dscp", "ipv6.tclass.ecn", "ipv6.fraghdr.offset", "ipv6.fraghdr.reserved_bits", "ipv6.fraghdr.more",
     "icmpv6.nd.na.flag.r", "icmpv6.nd.na.flag.s", "icmpv6.nd.na.flag.o", "icmpv6.nd.na.flag.rsv", "vlan.priority", "vlan.dei", "vlan.id", "ieee8021ad.id",
+    *(f"gre.flags.{name}" for name in ("checksum", "routing", "key", "sequence_number", "strict_source_route", "recursion_control", "reserved", "version")),
 }  # fmt: skip
 
 

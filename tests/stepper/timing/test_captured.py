@@ -33,6 +33,7 @@ OUT_OF_SIGHT = {
     "a client that learns": "the client waits for another server",
     "a client that asks another": "the client waits for another server",
     "a client that looks up a name": "the client waits for its resolver, which is another conversation",
+    "a proxy that passes on what it has": "the proxy waits for another server",
     "the window update is lost": "the program seems to read only when the probe is answered",
     "8 segments at": "the pace of a sender looks like a program that writes slowly",
 }

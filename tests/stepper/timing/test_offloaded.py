@@ -14,8 +14,11 @@ STAMPS = b"\1\1\x08\x0a" + bytes(8)
 SYN_OPTIONS = b"\x02\x04" + MSS.to_bytes(2, "big") + STAMPS
 
 
-def answered(*lengths, pause=0, syn=SYN_OPTIONS):
-    """A request, and an answer in frames of these lengths, each of which is sent when the one before is acknowledged; the last one `pause` ms later."""
+def answered(*lengths, pause=0, syn=SYN_OPTIONS, late=False):
+    """A request, and an answer in frames of these lengths, each of which is sent when the one before is acknowledged; the last one `pause` ms later.
+
+    `late`: the acknowledgement before the last one comes just before the last frame.
+    """
     talk = Forged(handshake=False)
     talk.add("a", 0, 0, flags=2, options=syn).add("b", 0, 1, flags=18, options=syn, after=10).add(
         "a", 1, 1, options=STAMPS, after=0
@@ -23,9 +26,13 @@ def answered(*lengths, pause=0, syn=SYN_OPTIONS):
     talk.add("a", 1, 1, 100, options=STAMPS, win=60000)
     seq = 1
     for number, length in enumerate(lengths):
-        talk.add("b", seq, 101, length, options=STAMPS, after=10 + (pause if number == len(lengths) - 1 else 0))
+        last = number == len(lengths) - 1
+        if last and late:
+            talk.add("a", 101, seq, options=STAMPS, after=pause, win=60000)
+        talk.add("b", seq, 101, length, options=STAMPS, after=10 + (pause if last and not late else 0))
         seq += length
-        talk.add("a", 101, seq, options=STAMPS, after=0, win=60000)
+        if not late or number != len(lengths) - 2:
+            talk.add("a", 101, seq, options=STAMPS, after=0, win=60000)
     return Timeline.of(talk.capture(), "offloaded.pcapng")
 
 
@@ -50,8 +57,14 @@ def test_after_a_frame_that_does_not_end_with_a_full_segment_the_program_had_no_
 
 
 def test_the_control_of_that_a_full_frame_does_not_say_so():
-    found = path(answered(20 * FULL, 5 * FULL, FULL, pause=300))
+    """What it sent before was still in flight, so its congestion window may have been full."""
+    found = path(answered(20 * FULL, 20 * FULL, FULL, pause=300, late=True))
     assert found.totals().get(("server thinking", ""), 0) < 20 * 10**6
+
+
+def test_if_nothing_is_in_flight_only_the_program_can_have_waited():
+    found = path(answered(20 * FULL, 5 * FULL, FULL, pause=300))
+    assert found.totals()["server thinking", ""] > 250 * 10**6
 
 
 @pytest.mark.parametrize(
