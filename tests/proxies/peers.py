@@ -6,8 +6,7 @@ import socket
 import subprocess
 
 from pystack.proxies import HttpProxy, ProxySettings, Upstream
-from tests.proxies.origin import wait_until
-from tests.support.patience import PATIENCE
+from tests.support.patience import PATIENCE, until
 from tests.support.ports import free_port
 
 NAMES = ("nginx", "haproxy", "pystack")
@@ -109,7 +108,7 @@ def peer(name, thread, origin, second, folder):
     log = (folder / f"{name}.out").open("w")
     process = subprocess.Popen(command, stdout=log, stderr=log, env={"PATH": "/usr/sbin:/usr/bin"})
     try:
-        assert wait_until(lambda: listens(values["port"]), PATIENCE), (folder / f"{name}.out").read_text()
+        assert until(lambda: listens(values["port"]), PATIENCE), (folder / f"{name}.out").read_text()
         yield values["port"]
     finally:
         process.terminate()
