@@ -28,6 +28,7 @@ http {{
     proxy_http_version 1.1; proxy_set_header Host $host; proxy_set_header Connection $upgraded; proxy_set_header Upgrade $http_upgrade;
     proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
     location / {{ proxy_pass http://one; }}
+    location /long {{ proxy_pass http://one; send_timeout 30; }}
     location /refused {{ proxy_pass http://none; }}
     location /h2 {{ return 501; }}
   }}
