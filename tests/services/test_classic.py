@@ -61,10 +61,13 @@ def test_chargen():
 
 
 def test_daytime():
-    with socket.create_connection(("127.0.0.1", 13), timeout=PATIENCE) as sock:
-        text = sock.makefile("rb").read()
-    assert time.strftime("%Y", time.gmtime()).encode() in text
-    assert udp(13, b"")[:3] == text[:3]
+    def told():
+        """Whether both say the day of today. The next one may begin between them."""
+        with socket.create_connection(("127.0.0.1", 13), timeout=PATIENCE) as sock:
+            text = sock.makefile("rb").read()
+        return time.strftime("%Y", time.gmtime()).encode() in text and udp(13, b"")[:3] == text[:3]
+
+    assert told() or told()
 
 
 @pytest.mark.parametrize("spec", ["http", "tea:1", "echo:0", "echo:70000", "echo:x", "http:80/udp", "echo:7/sctp"])
