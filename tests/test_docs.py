@@ -19,6 +19,7 @@ from click.testing import CliRunner
 from pystack.cli.main import COMMANDS, cli
 from pystack.demo import checks
 from pystack_c.config import FIELDS
+from tests.support.patience import PATIENCE, until
 from tools import against_linux, cli_docs, conformance, networks
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -284,14 +285,15 @@ def test_the_readmes_program_runs(tmp_path):
     server = subprocess.Popen(["unshare", "-n", sys.executable, str(script)], env=env, stderr=-1, text=True)
     try:
         client = ["nsenter", f"--net=/proc/{server.pid}/ns/net", "bash", "-c", "cat < /dev/tcp/10.0.0.2/80"]
+        # Not before the server has a namespace of its own: else the client would be in that of the machine.
+        mine = os.readlink("/proc/self/ns/net")
+        assert until(lambda: server.poll() is not None or os.readlink(f"/proc/{server.pid}/ns/net") != mine)
         output = ""
-        for _ in range(100):
-            output = subprocess.run(client, capture_output=True, text=True, timeout=20).stdout
-            if output or server.poll() is not None:
-                break
-            time.sleep(0.05)
+        end = time.monotonic() + 2 * PATIENCE
+        while not output and server.poll() is None and time.monotonic() < end:
+            output = subprocess.run(client, capture_output=True, text=True, timeout=PATIENCE).stdout
         assert output == "hello\n", server.stderr.read() if server.stderr and server.poll() is not None else ""
-        assert server.wait(20) == 0
+        assert server.wait(PATIENCE) == 0
     finally:
         server.kill()
         server.wait()

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from tests.cli.test_up import PYSTACK, Lab, lab, pytestmark
-from tests.support.patience import PATIENCE
+from tests.support.patience import PATIENCE, until
 
 __all__ = ["lab", "pytestmark"]
 UP = ("-a", "10.0.0.2/24", "--kernel-address", "10.0.0.1/24", "--seed", "1", "--step")
@@ -43,8 +43,8 @@ def test_stepped_by_a_script(lab: Lab):
         assert lab.pystack("ctl", "step", "c", "-w", "0").returncode == 1  # nothing is held any more
         out, _ = ping.communicate(timeout=90)
         assert rtt(out) >= 1000
-        quick = lab.run("ping", "-c", "1", "-W", "20", "10.0.0.2").stdout
-        assert rtt(quick) < 1000  # control: it runs on
+        # Control: it runs on. (A busy machine may hold any one of them up.)
+        assert until(lambda: rtt(lab.run("ping", "-c", "1", "-W", "20", "10.0.0.2").stdout) < 1000)
 
 
 def test_what_is_not_stepped_says_so(lab: Lab):

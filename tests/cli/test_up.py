@@ -186,7 +186,7 @@ def test_views(lab):
 
 def test_a_connection_shows_its_numbers(lab):
     with lab.up(*UP, "--serve", "chargen:19"):
-        client = subprocess.Popen(lab.command("bash", "-c", "exec 3<>/dev/tcp/10.0.0.2/19; exec sleep 30"))
+        client = subprocess.Popen(lab.command("bash", "-c", "exec 3<>/dev/tcp/10.0.0.2/19; exec sleep 300"))
         try:
             for _ in range(100):
                 answer = lab.pystack("ss", "-t", "-i", "-j")

@@ -318,6 +318,7 @@ def test_begin_again(browser, served, state):
         page.at(17)
         page.write("# mine\n")
         page.page.click("#hint")
+        page.until("() => document.querySelectorAll('#hints li').length === 1")
         page.page.click("#reset")
         page.page.click("#dialog-yes")
         page.until("() => document.querySelectorAll('#hints li').length === 0")

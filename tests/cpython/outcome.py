@@ -16,6 +16,14 @@ def name_of(test: Any) -> str:
     return f"{type(test).__name__}.{test._testMethodName}"
 
 
+def be_patient() -> None:
+    """Let CPython's tests wait longer, as its own runner does with `--timeout` on slow machines. Call it before they are imported."""
+    from test import support
+
+    for name, seconds in (("LOOPBACK_TIMEOUT", 60.0), ("SHORT_TIMEOUT", 120.0), ("INTERNET_TIMEOUT", 120.0)):
+        setattr(support, name, max(getattr(support, name), seconds))
+
+
 class Outcome(unittest.TextTestResult):
     """The results, by the names of the tests."""
 

@@ -29,6 +29,7 @@ def child(name: str, kernel: bool, names: Collection[str]) -> int:
 
     import pystack
 
+    outcome.be_patient()
     test.support.use_resources = RESOURCES + ["network"] * name.endswith("test_socketserver")  # type: ignore[attr-defined]
     core = None
     with contextlib.ExitStack() as undo:

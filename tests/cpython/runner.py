@@ -72,6 +72,7 @@ def child(name: str) -> int:
         import test.support  # loaded on the kernel's sockets
         import test.support.socket_helper
 
+        outcome.be_patient()
         sys.modules["socket"], sys.modules["_socket"] = socket, _socket
         try:
             importlib.reload(test.support.socket_helper)

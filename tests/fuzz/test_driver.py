@@ -34,7 +34,7 @@ print(shaky.play(3), flush=True)
             time.sleep(0.4)
             os.kill(process.pid, signal.SIGCONT)
         try:
-            out, _ = process.communicate(timeout=60)
+            out, _ = process.communicate(timeout=120)
         finally:
             process.kill()
     assert out == "[]\n"

@@ -9,6 +9,7 @@ import pytest
 from pystack.kernel.netns import Namespace
 from pystack.stepper import Timeline
 from pystack.stepper.explain import why
+from tests.kernel.hosts import fins
 from tests.stepper.capture import corpus
 from tests.support.patience import until
 
@@ -38,17 +39,6 @@ reader.join()
 """
 
 
-def ends(path):
-    """How many FINs are in the capture so far, which tcpdump still writes."""
-    data, at, count = path.read_bytes(), 24, 0
-    while at + 16 <= len(data):
-        size = int.from_bytes(data[at + 8 : at + 12], sys.byteorder)
-        frame = data[at + 16 : at + 16 + size]
-        count += len(frame) == size and frame[14 + (frame[14] & 15) * 4 + 13] & 1
-        at += 16 + size
-    return count
-
-
 def test_a_capture_of_the_kernels_tcp(tmp_path):
     path = tmp_path / "lo.pcap"
     with Namespace.new() as space:
@@ -57,8 +47,8 @@ def test_a_capture_of_the_kernels_tcp(tmp_path):
         dump = space.popen(command, stderr=subprocess.PIPE, text=True)
         try:
             assert "listening" in dump.stderr.readline()
-            space.run([sys.executable, "-c", TRANSFER], check=True, timeout=40)
-            assert until(lambda: ends(path) >= 2)  # and so all that came before the FINs
+            space.run([sys.executable, "-c", TRANSFER], check=True, timeout=60)
+            assert until(lambda: fins(path) >= 2)  # and so all that came before the FINs
         finally:
             dump.terminate()
             dump.communicate(timeout=20)

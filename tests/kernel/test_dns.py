@@ -164,15 +164,17 @@ def test_a_real_server_answers_as_it_does_to_glibc(net, server, tmp_path):
 def test_the_second_server_answers_if_the_first_is_silent(net, server):
     mute = net.kernel(socket.SOCK_DGRAM)
     mute.bind((KERNEL, 5300))
-    dns.use(net.running.host, dns.DnsSettings(((KERNEL, 5300), (KERNEL, 53)), timeout=0.2))
+    # (A second: on a busy machine, the other one, which is a process, does not answer within a part of it.)
+    dns.use(net.running.host, dns.DnsSettings(((KERNEL, 5300), (KERNEL, 53)), timeout=1))
     began = time.monotonic()
     assert ours.gethostbyname("web.example") == "10.9.0.80"
-    assert time.monotonic() - began >= 0.2 and len(mute.recv(512)) > 12
+    assert time.monotonic() - began >= 1 and len(mute.recv(512)) > 12
     dns.use(net.running.host, dns.DnsSettings(((KERNEL, 5300),), timeout=0.1))
     with pytest.raises(ours.gaierror) as caught:
         ours.gethostbyname("web.example")
     assert caught.value.errno == ours.EAI_AGAIN
     dns.use(net.running.host, dns.DnsSettings(((KERNEL, 9),), timeout=30))  # a closed port: ICMP says so at once
+    began = time.monotonic()
     with pytest.raises(ours.gaierror):
         ours.gethostbyname("web.example")
     assert time.monotonic() - began < 30
@@ -181,7 +183,7 @@ def test_the_second_server_answers_if_the_first_is_silent(net, server):
 def test_programs_and_their_options(net, server, tmp_path):
     """`asyncio` and threads of a patched program, with the servers of a file."""
     path = tmp_path / "mine.conf"
-    path.write_text(f"nameserver ::1\nnameserver {KERNEL}\nsearch example\noptions timeout:3 attempts:1\n")
+    path.write_text(f"nameserver ::1\nnameserver {KERNEL}\nsearch example\noptions timeout:30 attempts:1\n")
     dns.use(net.running.host, dns.settings_of(str(path)))
 
     async def ask():

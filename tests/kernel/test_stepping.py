@@ -9,8 +9,9 @@ import pytest
 from pystack import services
 from pystack.kernel.netns import Namespace
 from pystack.running import up
-from pystack.stepper.live import StepGate
+from pystack.stepper.live import Held, StepGate
 from tests.kernel.conftest import Net
+from tests.support.patience import until
 
 PAUSE = 0.5
 
@@ -21,7 +22,8 @@ class Driver(threading.Thread):
     def __init__(self, gate: StepGate, pause):
         super().__init__(daemon=True)
         self.gate, self.pause = gate, pause
-        self.held = []
+        self.held: list[Held] = []
+        self.seen: list[int] = []
 
     def run(self):
         seen = 0
@@ -31,6 +33,7 @@ class Driver(threading.Thread):
                 continue
             seen = held.number
             self.held.append(held)
+            self.seen.append(time.monotonic_ns())
             time.sleep(self.pause(held))
             self.gate.command("")
 
@@ -61,16 +64,19 @@ def test_a_real_ping_waits_while_the_stack_is_held(stepped):
     driver.start()
     out = net.sh("ping -c 1 -W 20 10.0.0.2").stdout
     assert rtt_of(out) >= PAUSE * 1000
-    request = next(held for held in driver.held if "echo request" in held.summary)
-    reply = next(held for held in driver.held if "echo reply" in held.summary)
-    assert (reply.time - request.time) / 1e9 < PAUSE, "the stack's clock went on"
+    request, reply = (
+        next(n for n, held in enumerate(driver.held) if words in held.summary)
+        for words in ("echo request", "echo reply")
+    )
+    passed = driver.seen[reply] - driver.seen[request]  # outside; on a busy machine, it is much more than the pause
+    assert driver.held[reply].time - driver.held[request].time <= passed - PAUSE * 1e9, "the stack's clock went on"
     assert gate.clock.behind >= PAUSE * 1e9
-    assert any("RFC 1122 3.2.2.6" in line for line in reply.story)
+    assert any("RFC 1122 3.2.2.6" in line for line in driver.held[reply].story)
 
 
 def test_control_without_stepping_ping_is_fast(net):
-    net.sh("ping -c 1 -W 20 10.0.0.2")
-    assert rtt_of(net.sh("ping -c 1 -W 20 10.0.0.2").stdout) < PAUSE * 1000
+    """One of several, because a busy machine may hold any one of them up."""
+    assert until(lambda: rtt_of(net.sh("ping -c 1 -W 20 10.0.0.2").stdout) < PAUSE * 1000)
 
 
 def test_the_kernels_arp_waits_longer_than_its_three_seconds(stepped):
@@ -129,6 +135,7 @@ def transfer(net, gate, pause):
     )  # ARP first: the one second after which a kernel's SYN goes again is running meanwhile
     gate.inner = heard = Resent()
     driver.held.clear()
+    driver.seen.clear()
     srtts = []
 
     def look(held):

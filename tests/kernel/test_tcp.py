@@ -119,11 +119,11 @@ def test_connect_times_out(net):
     start = time.monotonic()
     with pytest.raises(TimeoutError, match="timed out"):
         client.connect(("10.0.0.1", 80))
-    assert 0.19 < time.monotonic() - start < 10  # without the timeout, it gives up after two minutes
+    assert 0.19 < time.monotonic() - start < PATIENCE  # without the timeout, it gives up after two minutes
 
 
 def test_no_such_host_is_unreachable(net):
-    client = net.socket(timeout=10)
+    client = net.socket()
     with pytest.raises(OSError) as caught:
         client.connect(("10.0.0.99", 80))
     assert caught.value.errno == errno.EHOSTUNREACH
@@ -135,7 +135,7 @@ def test_recv_and_accept_time_out(net):
     start = time.monotonic()
     with pytest.raises(TimeoutError, match="timed out"):
         conn.recv(1)
-    assert 0.04 < time.monotonic() - start < 5  # and not after PATIENCE
+    assert 0.04 < time.monotonic() - start < PATIENCE - 1
     server = listener(net, 81)
     server.settimeout(0.05)
     with pytest.raises(TimeoutError):

@@ -12,6 +12,8 @@ from click.testing import CliRunner
 from pystack.cli.main import cli
 from pystack.sim import MS, Network
 from pystack.sim.network import S
+from tests.kernel.hosts import fins
+from tests.support.patience import until
 
 DELAY = 10 * MS
 #: bytes of an answer that fits into the first window of ten segments, with its header
@@ -82,6 +84,18 @@ def time_of(file, *options):
     return sums
 
 
+def recorded_with(tmp_path, command, lost, segments, **settings):
+    """The same once more if a busy machine let another timer expire, so that there were other segments than `segments`."""
+    for attempt in range(4):
+        folder = tmp_path / str(attempt)
+        folder.mkdir()
+        sums, seen = recorded(folder, command, lost, **settings)
+        if len(seen) == segments:
+            break
+    assert len(seen) == segments
+    return sums
+
+
 def recorded(tmp_path, command, lost=(), **settings):
     """Run a command on a kernel host, against the server on a host of pystack that is recorded. Lose segments of the server."""
     file = tmp_path / "run.pytrace"
@@ -108,14 +122,12 @@ def test_a_lost_segment_is_found_out_by_acknowledgements(tmp_path):
 
 
 def test_the_loss_of_the_last_segment_is_found_out_by_the_timer(tmp_path):
-    sums, seen = recorded(tmp_path, CURL, lost=(10,), tcp_tlp=False)
-    assert len(seen) == SEGMENTS + 1
+    sums = recorded_with(tmp_path, CURL, (10,), SEGMENTS + 1, tcp_tlp=False)
     assert sums["RTO", "loss, retransmission timeout"] >= 200 * MS
 
 
 def test_the_timeout_doubles_if_the_retransmission_is_lost_too(tmp_path):
-    sums, seen = recorded(tmp_path, CURL, lost=(10, 11), tcp_tlp=False)
-    assert len(seen) == SEGMENTS + 2
+    sums = recorded_with(tmp_path, CURL, (10, 11), SEGMENTS + 2, tcp_tlp=False)
     assert sums["RTO", "loss, retransmission timeout"] >= 3 * 200 * MS
 
 
@@ -129,18 +141,28 @@ def test_control_without_loss_there_is_no_wait_for_it(tmp_path):
 CHUNKS = "(printf aaaa; sleep 0.02; printf bbbb) | curl -sS -o /dev/null -H Expect: %s -T - " + URL
 
 
-def delayed_acks(tmp_path, options):
-    sums, _ = recorded(tmp_path, ["sh", "-c", CHUNKS % options], tcp_quickack_segs=0, **PATIENT)
-    return sum(time for (cause, _), time in sums.items() if cause == "delayed ACK")
+def waits_for_delayed_acks(tmp_path, options, expected):
+    """Whether curl waits for delayed ACKs: as expected if it does so in one of a few runs.
+
+    On a busy machine it may have its next chunk only after 40 ms, when the chunk before has been acknowledged.
+    """
+    for attempt in range(4):
+        folder = tmp_path / str(attempt)
+        folder.mkdir()
+        sums, _ = recorded(folder, ["sh", "-c", CHUNKS % options], tcp_quickack_segs=0, **PATIENT)
+        found = sum(time for (cause, _), time in sums.items() if cause == "delayed ACK")
+        if (found >= 30 * MS) == expected:
+            return expected
+    return not expected
 
 
 def test_a_delayed_ack_of_the_stack_makes_curl_wait(tmp_path):
     """curl with Nagle's algorithm keeps a small chunk until the one before it is acknowledged, which the stack does after 40 ms."""
-    assert delayed_acks(tmp_path, "--no-tcp-nodelay") >= 30 * MS
+    assert waits_for_delayed_acks(tmp_path, "--no-tcp-nodelay", True)
 
 
 def test_control_with_tcp_nodelay_it_does_not_wait(tmp_path):
-    assert delayed_acks(tmp_path, "--tcp-nodelay") < 30 * MS
+    assert not waits_for_delayed_acks(tmp_path, "--tcp-nodelay", False)
 
 
 # -- a capture of other programs on both sides -----------------------------------------------------------------------------
@@ -190,7 +212,8 @@ def captured(tmp_path, lost=(), size=SIZE):
         twice = ["curl", "-sS", "-o", "/dev/null", "-o", "/dev/null", "--retry", "9", "--retry-connrefused", URL, URL]
         done = client.run(twice, capture_output=True, text=True, timeout=60)
         assert (done.returncode, done.stderr) == (0, "")
-        net.run(net.now + 100 * MS)
+        # tcpdump ends without what it has not read yet.
+        assert client.wait_for(lambda: until(lambda: fins(file) >= 2))
         for process, place in ((tcpdump, client), (nginx, host)):
             process.terminate()
             place.wait(process, 20)

@@ -226,7 +226,7 @@ def test_a_server_that_computes_has_more_time(server):
     lab.wait_for_port("udp", PORT)
     assert lab.play(ask(lab, 0), seconds=0.3) == [bytes([0])]
     assert lab.play(ask(lab, 1), seconds=0.3) == [bytes([1])]
-    with pytest.raises(TimeoutError, match=r"there was no answer in 0\.\d+ seconds"):
+    with pytest.raises(TimeoutError, match=r"there was no answer in [\d.]+ seconds"):
         lab.play(ask(lab, 2), seconds=0.3)
 
 
@@ -281,7 +281,7 @@ def test_what_the_machine_does_not_show_is_waited_for(server, monkeypatch, hidde
         monkeypatch.setattr(asleep, "CALLS", {})
     else:
         monkeypatch.setattr(asleep, "endless", lambda pid, folder: open(f"{folder}/nothing"))
-    with pytest.raises(TimeoutError, match=r"there was no answer in 0\.\d+ seconds"):
+    with pytest.raises(TimeoutError, match=r"there was no answer in [\d.]+ seconds"):
         lab.play(ask(lab, 0), seconds=0.7)
 
 

@@ -62,7 +62,7 @@ def test_code_that_makes_too_much(text):
         assert tracemalloc.get_traced_memory()[1] < 8 << 20
     finally:
         tracemalloc.stop()
-    assert time.monotonic() - started < 20  # (not a measure of speed: without the bounds some of them never end)
+    assert time.monotonic() - started < 120  # (not a measure of speed: without the bounds some of them never end)
     assert "\n" not in caught.value.message
 
 
@@ -170,7 +170,7 @@ def test_the_lexer_is_linear(unit):
     cost(1000)
     lines = [lines_of(lambda n=n: _lex(unit * n)) for n in (2000, 4000)]
     assert lines[1] < 2.5 * lines[0] + 2000
-    assert cost(100_000) < 20  # (a quadratic one takes minutes)
+    assert cost(100_000) < 60  # (a quadratic one takes minutes)
 
 
 def _lex(text: str) -> None:

@@ -133,7 +133,7 @@ def test_setting(name, config):
 def test_script(path):
     verdict = run_path(path, ScriptSettings(config=NEEDS.get(os.path.basename(path), {})))
     assert verdict.verdict == PASSED, verdict.reason
-    assert verdict.seconds < 5
+    assert verdict.seconds < 60  # by the machine's clock: a script does not wait
 
 
 @pytest.mark.parametrize(("name", "old", "new", "word"), CONTROLS)

@@ -18,6 +18,7 @@ from pystack import socket as ours
 from pystack.sim import MS
 from tests.programs.test_patch import errors_in_a_child
 from tests.sim.test_asyncio import pair
+from tests.support.patience import PATIENCE, until
 
 AUTHORITY = trustme.CA(key_type=trustme.KeyType.RSA)
 LEAF = AUTHORITY.issue_cert("localhost", "10.0.0.1", key_type=trustme.KeyType.RSA)
@@ -161,20 +162,30 @@ def test_an_interrupted_write_leaves_the_records_whole(patched):
     class Interrupt(Exception):
         pass
 
+    interrupted = []
+
     def interrupt(*args):
-        raise Interrupt
+        if not interrupted:
+            interrupted.append(True)
+            raise Interrupt
+
+    def signals():
+        # Only a write that waits is interrupted, and not the work of the stack, however long that takes.
+        if until(lambda: patched.host.waiting):
+            # Again and again: a signal right before the thread sleeps does not wake it. (This is so with Python's own calls, too.)
+            until(lambda: os.kill(os.getpid(), signal.SIGALRM) or interrupted)
 
     a, b = tls_pair()
     before = signal.signal(signal.SIGALRM, interrupt)
+    sender = threading.Thread(target=signals)
     try:
         with a, b:
             a.settimeout(None)
-            b.settimeout(10)
+            b.settimeout(PATIENCE)
             sent = 0
+            sender.start()
             with pytest.raises(Interrupt):
                 while True:
-                    # Each write sets the timer anew, so the signal interrupts a write that waits, and not the work of the stack.
-                    signal.setitimer(signal.ITIMER_REAL, 0.5)
                     sent += a.send(bytes(1 << 14))
 
             def read():
@@ -186,8 +197,8 @@ def test_an_interrupted_write_leaves_the_records_whole(patched):
             # OpenSSL had taken the interrupted write.
             assert both(lambda: a.sendall(b"end"), read)[1] == sent + (1 << 14) + 3
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        sender.join(2 * PATIENCE)
+        signal.signal(signal.SIGALRM, before)  # only now: the last signal would end the process
 
 
 def test_makefile_and_sendfile(patched, tmp_path):

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import threading
-import time
 
 import h2.config
 import h2.connection
@@ -291,13 +290,3 @@ class InThread:
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(PATIENCE)
         self.loop.close()
-
-
-def wait_until(condition, seconds=5.0):
-    """Wait for something that happens in another thread or process. Returns whether it did."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.01)
-    return True

@@ -6,8 +6,7 @@ import socket
 import subprocess
 
 from pystack.proxies import HttpProxy, ProxySettings, Upstream
-from tests.proxies.origin import wait_until
-from tests.support.patience import PATIENCE
+from tests.support.patience import PATIENCE, until
 from tests.support.ports import free_port
 
 NAMES = ("nginx", "haproxy", "pystack")
@@ -29,6 +28,7 @@ http {{
     proxy_http_version 1.1; proxy_set_header Host $host; proxy_set_header Connection $upgraded; proxy_set_header Upgrade $http_upgrade;
     proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
     location / {{ proxy_pass http://one; }}
+    location /long {{ proxy_pass http://one; send_timeout 30; }}
     location /refused {{ proxy_pass http://none; }}
     location /h2 {{ return 501; }}
   }}
@@ -109,7 +109,7 @@ def peer(name, thread, origin, second, folder):
     log = (folder / f"{name}.out").open("w")
     process = subprocess.Popen(command, stdout=log, stderr=log, env={"PATH": "/usr/sbin:/usr/bin"})
     try:
-        assert wait_until(lambda: listens(values["port"]), PATIENCE), (folder / f"{name}.out").read_text()
+        assert until(lambda: listens(values["port"]), PATIENCE), (folder / f"{name}.out").read_text()
         yield values["port"]
     finally:
         process.terminate()

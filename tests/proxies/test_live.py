@@ -202,7 +202,7 @@ def test_health_checks_and_draining(thread, origin):
     server, port = origin
     dead = free_port()
     both = [Upstream("127.0.0.1", port, name="good"), Upstream("127.0.0.1", dead, name="dead")]
-    check = HealthCheck("/ok", interval=0.05, timeout=0.5, rise=1, fall=2)
+    check = HealthCheck("/ok", interval=0.05, timeout=PATIENCE, rise=1, fall=2)  # the dead one refuses at once
     proxy = thread.proxy(HttpProxy(HERE, both, check=check, settings=ProxySettings(retries=0)))
     end = time.monotonic() + PATIENCE
     while both[1].healthy and time.monotonic() < end:

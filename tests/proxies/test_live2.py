@@ -10,10 +10,9 @@ import subprocess
 import pytest
 
 from pystack.proxies import HttpProxy, Upstream
-from tests.proxies.origin import wait_until
 from tests.proxies.peers import listens
 from tests.proxies.test_live import HERE, curl
-from tests.support.patience import PATIENCE
+from tests.support.patience import PATIENCE, until
 from tests.support.ports import free_port
 
 PATH = "/usr/sbin:/usr/bin"
@@ -54,7 +53,7 @@ def running(command, port, folder):
     with (folder / "out").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env={"PATH": PATH})
         try:
-            assert wait_until(lambda: listens(port), PATIENCE), (folder / "out").read_text()
+            assert until(lambda: listens(port), PATIENCE), (folder / "out").read_text()
             yield process
         finally:
             process.terminate()
@@ -64,7 +63,7 @@ def running(command, port, folder):
 def lines(folder, count):
     """The lines of nginx's log, once there are so many: (protocol, connection, request on it, path, X-Forwarded-For)."""
     read = lambda: (folder / "access").read_text().splitlines()  # noqa: E731
-    wait_until(lambda: len(read()) >= count)
+    until(lambda: len(read()) >= count)
     return [tuple(line.split()) for line in read()]
 
 

@@ -137,7 +137,7 @@ def test_a_signal_that_arrived_before_the_sleep_is_handled_before_it(follower):
         if follower:
             thread.start()
             assert until(lambda: running.host.waiting)
-        conn.settimeout(5)
+        conn.settimeout(PATIENCE)
         old = signal.signal(signal.SIGUSR1, lambda *_: client.sendall(b"x"))
         try:
             assert signalled(conn.recv, 1) == b"x"  # and no TimeoutError

@@ -81,6 +81,7 @@ def test_frames_are_held_both_ways_and_the_clock_stands(held):
     gate, device, running = held
     device.put(ping(1))
     first = gate.wait(0, PATIENCE)
+    began = time.monotonic_ns()
     assert first.number == 1 and first.direction == "in" and "echo request" in first.summary
     before = running.host.clock()
     time.sleep(0.2)
@@ -89,8 +90,8 @@ def test_frames_are_held_both_ways_and_the_clock_stands(held):
     second = gate.wait(1, PATIENCE)
     assert second.direction == "out" and "echo reply" in second.summary and not device.sent
     assert any("an echo request for this host arrived" in line for line in second.story)
-    # 0.2 s and more passed outside; inside, only what the stack needed
-    assert second.time - first.time < 200_000_000
+    # Of the time that passed outside, the stack saw all but the 0.2 s, however long the machine needs for the rest.
+    assert second.time - first.time <= time.monotonic_ns() - began - 200_000_000
     gate.command("s")
     assert until(lambda: len(device.sent) == 1)
     assert gate.wait(2, 0.1) is None and len(device.sent) == 1
@@ -133,7 +134,9 @@ def test_frames_that_pass_unheld_do_not_stop_the_clock(held):
     for number in range(200):
         device.put(ping(number))
     assert until(lambda: len(device.sent) == 200) and running.host.clock() > before
-    assert gate.clock.behind < 200_000_000
+    # It stands while a frame is looked at, for as long as the machine needs for that, and goes on when the frame has passed.
+    passed = running.host.clock()
+    assert until(lambda: running.host.clock() > passed + 200_000_000)
 
 
 def test_control_without_a_gate_nothing_is_held():
@@ -216,9 +219,10 @@ def test_closing_while_a_frame_is_held(held):
     gate, device, running = held
     device.put(ping(1))
     assert gate.wait(0, PATIENCE) is not None
-    begin = time.monotonic()
-    running.close()
-    assert time.monotonic() - begin < 3
+    closing = threading.Thread(target=running.close, daemon=True)
+    closing.start()
+    closing.join(PATIENCE)
+    assert not closing.is_alive()
 
 
 def test_a_breakpoint_that_fails_is_told_and_does_not_stop_the_stack(held):

@@ -9,7 +9,7 @@ from pystack import services, socket
 from pystack.running import up
 from pystack.services import base
 from pystack_c.services import streams
-from tests.support.patience import PATIENCE
+from tests.support.patience import PATIENCE, until
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -61,10 +61,13 @@ def test_chargen():
 
 
 def test_daytime():
-    with socket.create_connection(("127.0.0.1", 13), timeout=PATIENCE) as sock:
-        text = sock.makefile("rb").read()
-    assert time.strftime("%Y", time.gmtime()).encode() in text
-    assert udp(13, b"")[:3] == text[:3]
+    def told():
+        """Whether both say the day of today. The next one may begin between them."""
+        with socket.create_connection(("127.0.0.1", 13), timeout=PATIENCE) as sock:
+            text = sock.makefile("rb").read()
+        return time.strftime("%Y", time.gmtime()).encode() in text and udp(13, b"")[:3] == text[:3]
+
+    assert told() or told()
 
 
 @pytest.mark.parametrize("spec", ["http", "tea:1", "echo:0", "echo:70000", "echo:x", "http:80/udp", "echo:7/sctp"])
@@ -114,8 +117,9 @@ def test_two_programs_do_not_answer_each_other(running):
         sock._open_description().endpoint.lport = 2014  # forged: not the table's
         sock.sendto(b"x", ("127.0.0.1", 2013))
         sock._open_description().endpoint.lport = 0
+    assert until(lambda: running.host.inspect(lambda stack: stack.counters.UdpOutDatagrams) - sent > 1)
     time.sleep(0.5)
-    assert 1 < running.host.inspect(lambda stack: stack.counters.UdpOutDatagrams) - sent <= 9
+    assert running.host.inspect(lambda stack: stack.counters.UdpOutDatagrams) - sent <= 9
     for service in started:
         service.close()
 

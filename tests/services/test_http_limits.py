@@ -2,7 +2,6 @@
 
 import contextlib
 import struct
-import time
 
 import pytest
 
@@ -13,6 +12,7 @@ from pystack.services.exchange import Exchange
 from pystack.services.limits import NEVER, QUARTERS, Limits
 from pystack_c.config import MS, Config, S
 from tests.services.test_http import answer
+from tests.support.patience import until
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -148,10 +148,7 @@ def test_a_body_that_is_too_slow(framing):
 def test_a_download_that_is_not_read():
     with serving(service_stall_time=400 * MS) as made, clients(made, rcvbuf=2048) as (sock,):
         sock.sendall(GET.replace(b"/ ", b"/bytes/10000000 "))
-        for _ in range(400):
-            if not made.host.inspect(served):
-                break
-            time.sleep(0.02)
+        assert until(lambda: not made.host.inspect(served))
         with pytest.raises(ConnectionResetError):
             rest(sock)
 

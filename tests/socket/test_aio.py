@@ -74,7 +74,7 @@ def test_datagrams():
         transport.close()
         return data
 
-    assert aio.run(asyncio.wait_for(main(), 5)) == b"cba"
+    assert aio.run(asyncio.wait_for(main(), PATIENCE)) == b"cba"
 
 
 def test_sockets_of_the_kernel_processes_threads_and_timers_in_one_loop():
@@ -96,14 +96,14 @@ def test_sockets_of_the_kernel_processes_threads_and_timers_in_one_loop():
         assert await asyncio.to_thread(lambda: 7) == 7
         before = loop.time()
         await asyncio.sleep(0.05)
-        assert 0.04 < loop.time() - before < 2
+        assert 0.04 < loop.time() - before < PATIENCE
         assert not reading.done()
         await loop.sock_sendall(client, b"x")
         assert await reading == b"x"
         client.close()
         conn.close()
 
-    aio.run(asyncio.wait_for(main(), 10))
+    aio.run(asyncio.wait_for(main(), PATIENCE))
 
 
 def test_a_thread_that_blocks_and_a_loop_share_the_stack():
@@ -116,7 +116,7 @@ def test_a_thread_that_blocks_and_a_loop_share_the_stack():
             assert await loop.sock_recv(conn, 10) == b"<%d>" % i
         woken = asyncio.Event()
         threading.Timer(0.1, loop.call_soon_threadsafe, [woken.set]).start()
-        await asyncio.wait_for(woken.wait(), 5)
+        await asyncio.wait_for(woken.wait(), PATIENCE)
         client.shutdown(socket.SHUT_RDWR)
 
     client, conn = pair()
@@ -286,5 +286,5 @@ def test_what_the_readme_says_of_asyncio(run):
         other.close()
         return of_stack, answers
 
-    of_stack, answers = run(asyncio.wait_for(main(), 10))
+    of_stack, answers = run(asyncio.wait_for(main(), PATIENCE))
     assert of_stack == [True, run is aio.run] and answers == [b"hello", b"hello"]

@@ -17,7 +17,7 @@ import pytest
 
 from pystack import socket
 from pystack.sockets import module as _socket
-from tests.support.patience import PATIENCE
+from tests.support.patience import PATIENCE, until
 
 pytestmark = pytest.mark.usefixtures("local")
 
@@ -269,6 +269,9 @@ def test_options_answer_as_the_kernels(level, name, values):
         assert ask(socket, value) == ask(std, value), f"{name} {value}"
 
 
+CLOSE_WAIT = 8
+
+
 def left_to_read(module):
     """What recvmsg says with TCP_INQ, in one conversation: bytes left, the FIN with them, and what does not fit is told so."""
     with module.create_server(("127.0.0.1", 0)) as server:
@@ -284,7 +287,8 @@ def left_to_read(module):
         client.sendall(b"again")
         client.close()
         told(conn, 5)
-        time.sleep(0.1)  # (for the FIN, which nothing that can be read shows)
+        # (for the FIN, which nothing that can be read shows)
+        assert until(lambda: conn.getsockopt(6, std.TCP_INFO, 1)[0] == CLOSE_WAIT)
         said += [conn.recvmsg(2, 100), conn.recvmsg(9, 100, module.MSG_PEEK), conn.recvmsg(3, 100)]
         said += [conn.recvmsg(3, 100), conn.recvmsg(3, 100)]
         conn.setsockopt(6, 36, 0)

@@ -231,7 +231,7 @@ def test_dup_and_close_race_with_recv_and_send(local):
     for thread in (third, *threads):
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(5 * PATIENCE)
     stop.set()
     third.join(20)
     assert errors == [] and local.host.failure is None

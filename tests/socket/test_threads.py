@@ -87,8 +87,8 @@ def test_large_sends_of_two_threads_do_not_mix(local):
     conn.close()
 
 
-def blocked(client, count, send=None):
-    """Threads that are blocked in sendall, and where their errnos come."""
+def blocked(local, client, count, send=None):
+    """Threads that are blocked in sendall or wait for their turn, and where their errnos come."""
     errors = []
 
     def work():
@@ -101,14 +101,15 @@ def blocked(client, count, send=None):
     threads = [threading.Thread(target=work, daemon=True) for _ in range(count)]
     for thread in threads:
         thread.start()
-    time.sleep(0.2)
+    assert until(lambda: local.host.waiting)  # one of them, for room
+    time.sleep(0.2)  # the others come to the queue, or later: what they are told is the same
     assert errors == []
     return threads, errors
 
 
 def test_close_wakes_the_sender_and_those_that_wait_for_their_turn(local):
     client, conn = pair()
-    threads, errors = blocked(client, 3)
+    threads, errors = blocked(local, client, 3)
     client.close()
     for thread in threads:
         thread.join(PATIENCE)
@@ -119,7 +120,7 @@ def test_close_wakes_the_sender_and_those_that_wait_for_their_turn(local):
 
 def test_a_reset_ends_all_senders(local):
     client, conn = pair()
-    threads, errors = blocked(client, 3)
+    threads, errors = blocked(local, client, 3)
     conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     conn.close()
     for thread in threads:
@@ -131,7 +132,7 @@ def test_a_reset_ends_all_senders(local):
 
 def test_who_must_not_wait_does_not_wait_for_its_turn(local):
     client, conn = pair()
-    threads, errors = blocked(client, 1)
+    threads, errors = blocked(local, client, 1)
     with pytest.raises(BlockingIOError):
         client.send(b"x", socket.MSG_DONTWAIT)
     twin = client.dup()

@@ -25,7 +25,7 @@ from pystack_c.stack import Stack
 
 #: seconds of trouble, and how long everything may take afterwards
 TROUBLE = 0.4
-LIMIT = 30
+LIMIT = 90
 SIZE = 60_000
 PAIRS = 3
 

@@ -53,7 +53,11 @@ def logged(*, path, n, seed):
 
 
 def slow(*, path, n, seed):
+    """From n == 10 on it waits until the file with the suffix ".go" is there."""
     result = logged(path=path, n=n, seed=seed)
+    end = time.monotonic() + 60
+    while n >= 10 and not Path(f"{path}.go").exists() and time.monotonic() < end:
+        time.sleep(0.02)
     time.sleep(0.2)
     return result
 

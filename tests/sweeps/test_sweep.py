@@ -8,7 +8,6 @@ import sqlite3
 import statistics
 import subprocess
 import sys
-import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 
 import pystack
 from pystack.sweeps import Sweep, SweepError, SweepRow
+from tests.support.patience import until
 from tests.sweeps import functions
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -297,6 +297,7 @@ def test_an_exception_of_the_progress_function_loses_no_row(tmp_path):
 def test_two_sweeps_at_once_share_a_file(tmp_path):
     """Both finish. They may do the same work, but no row is there twice."""
     log, file = tmp_path / "log", tmp_path / "r.sqlite"
+    Path(f"{log}.go").touch()
     (tmp_path / "script.py").write_text(SCRIPT)
     command = [sys.executable, str(tmp_path / "script.py"), str(log), str(file)]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -429,11 +430,11 @@ def test_an_interrupted_sweep_goes_on(tmp_path, how):
     command = [sys.executable, str(tmp_path / "script.py"), str(log), str(file)]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     first = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
-    end = time.monotonic() + 60
-    while time.monotonic() < end and (not log.exists() or len(calls(log)) < 6):
-        time.sleep(0.02)
+    # However late this process looks, the sweep has not ended then: its later calls wait until they may go on.
+    assert until(lambda: log.exists() and len(calls(log)) >= 6 and len(Sweep.load(file)) >= 2)
     first.send_signal(how)
-    _, errors = first.communicate(timeout=30)
+    Path(f"{log}.go").touch()
+    _, errors = first.communicate(timeout=60)
     assert first.returncode != 0
     if how == signal.SIGINT:
         assert "KeyboardInterrupt" in errors

@@ -33,7 +33,7 @@ def test_keepalive_to_a_dead_peer():
     assert (code, end - start) == (errno.ETIMEDOUT, 7_875 * S)
     probes = [seg.time - start for seg in lab.log.sent["a"] if seg.time > start and seg.pure_ack]
     assert probes == [(7200 + 75 * n) * S for n in range(9)]
-    assert time.perf_counter() - wall < 1
+    assert time.perf_counter() - wall < 60  # virtual time is not waited for, however slow the machine is
 
 
 def test_control_a_living_peer_and_a_connection_without_keepalive():
@@ -57,7 +57,7 @@ def test_write_to_an_unplugged_peer():
     ((code, end),) = lab.run(reader(lab, client), limit=10_000 * S)
     assert (code, end - start) == (errno.ETIMEDOUT, 924_600 * MS)
     assert len(lab.log.data("a")) == 1 + 15
-    assert time.perf_counter() - wall < 1
+    assert time.perf_counter() - wall < 60  # virtual time is not waited for, however slow the machine is
 
 
 def test_control_fewer_retries_give_up_sooner():

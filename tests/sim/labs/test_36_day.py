@@ -36,7 +36,7 @@ def test_a_day_of_requests_leaves_nothing():
 
     lab.run(serve(), ask(), limit=began + 2 * REQUESTS * S)
     assert lab.net.now - began >= REQUESTS * S
-    assert time.process_time() - cpu < 10
+    assert time.process_time() - cpu < 120  # and not a day; a few seconds on most machines
     lab.net.run_until_idle()
     for host in (lab.a, lab.b):
         assert not Transfer.leftovers(host)

@@ -7,12 +7,12 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from functools import cache
 
 import pystack_c.const as C
 from tests.stepper.dissect.corpus import Sample
 from tests.support import build
+from tests.support.patience import PATIENCE, until
 
 A, B = (socket.inet_pton(socket.AF_INET6, f"2001:db8::{n}") for n in (1, 2))
 LOCAL = socket.inet_pton(socket.AF_INET6, "fe80::1")
@@ -43,11 +43,12 @@ def missing():
     return ""
 
 
-def wait(what, seconds=20):
-    until = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < until
-        time.sleep(0.05)
+#: tcpdump's options. Its buffer has a slot of the largest size for each frame: with the usual size, it would be eight.
+TCPDUMP = ["tcpdump", "-U", "--immediate-mode", "-B", "32768", "-Z", "root"]
+
+
+def wait(what, seconds=PATIENCE):
+    assert until(what, seconds)
 
 
 @cache
@@ -65,7 +66,7 @@ def captured():
         _link(a, b)
         captures = {name: f"{folder}/{name}.pcap" for name in ("c0", "any")}
         for name, path in captures.items():
-            _start(undo, a, ["tcpdump", "-i", name, "-U", "--immediate-mode", "-Z", "root", "-w", path])
+            _start(undo, a, [*TCPDUMP, "-i", name, "-w", path])
         wait(lambda: all(os.path.exists(path) and os.path.getsize(path) for path in captures.values()))
         b.run("ip link set s0 up".split(), check=True, capture_output=True, timeout=30)
         wait(lambda: _has(captures["c0"], b"\4\0\0\0" + GROUP))  # the client's report of its groups
@@ -123,7 +124,7 @@ def _talk(undo, a, b, folder):
 
     page, name = (
         ("curl", "-6s", f"http://[{SERVER}]/"),
-        ("dig", "-6", f"@{SERVER}", "www.shop.test", "AAAA", "+tries=1", "+time=1"),
+        ("dig", "-6", f"@{SERVER}", "www.shop.test", "AAAA", "+tries=1", "+time=20"),
     )
     # the server's host asks until there are answers: that is not in the capture
     wait(lambda: not ask(*page, check=False, space=b).returncode)
@@ -160,7 +161,7 @@ def postgres():
         _start(
             undo,
             space,
-            ["tcpdump", "-i", "lo", "-U", "--immediate-mode", "-Z", "root", "-w", path, "tcp or udp or icmp6"],
+            [*TCPDUMP, "-i", "lo", "-w", path, "tcp or udp or icmp6"],
         )
         wait(lambda: os.path.exists(path) and os.path.getsize(path))
         secure = ["-c", "ssl=on", "-c", f"ssl_cert_file={folder}/cert", "-c", f"ssl_key_file={folder}/key"]

@@ -10,6 +10,7 @@ from pystack.stepper import Cursor, scenarios, search
 from pystack.stepper.changed import last_change
 from tests.stepper.web.page import Page
 from tests.stepper.web.served import ROOT, serving
+from tests.support.patience import until
 
 PHONE = {"width": 375, "height": 720}
 AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
@@ -101,10 +102,13 @@ def test_a_file_that_is_no_recording_any_more(served, folder):
 
 
 def until_ready(served, name, error=""):
-    for _ in range(500):
-        found = served.json(f"file/{name}/api/progress")
-        if found["ready"] or found["error"]:
-            break
+    found = {}
+
+    def over():
+        found.update(served.json(f"file/{name}/api/progress"))
+        return found["ready"] or found["error"]
+
+    assert until(over)
     assert error in found["error"] and (found["error"] != "") == (error != "")
 
 
