@@ -12,6 +12,8 @@ _OPENED = {
     "tcp_open": "a TCP socket", "udp_open": "a UDP socket", "raw_open": "a raw socket", "ping_open": "a ping socket",
     "packet_open": "a packet socket, which reads and writes whole frames",
 }  # fmt: skip
+#: calls that find nothing if nothing has arrived
+_WAITING = ("recv", "recvfrom", "recvmsg", "accept")
 #: a number of bytes that means "all"
 ALL = 1 << 40
 
@@ -31,6 +33,10 @@ def call(look: Look) -> Explanation:
 def returned(look: Look) -> Explanation:
     """Explain the end of a call."""
     name = str(look.entry.fields["name"]).rpartition(":")[2]
+    began = look.last("call", conn="", host=look.host, reach=200) or look.last("call", host=look.host, reach=200)
+    if name in _WAITING and began is not None and began.fields.get("result") is None:
+        text = f"The call {name}() has found nothing yet, so the program on {look.host} waits. It calls again when something is there."
+        return Explanation("told", text)
     return Explanation("told", f"The call {name}() of the program on {look.host} is done.")
 
 
@@ -69,6 +75,8 @@ def _words(look: Look, name: str, args: list[str], result: Any) -> "str | None":
         return _sends(who, name, args, result)
     if name in ("recv", "recvfrom", "recvmsg"):
         return _reads(who, name, args, result)
+    if name in ("stream", "datagram") and len(args) == 3:
+        return f"{who} starts the service {args[0]} on port {args[2]} of {'TCP' if name == 'stream' else 'UDP'}."
     return None
 
 
@@ -77,7 +85,8 @@ def _option(who: str, name: str, args: list[str], result: Any) -> str:
     option = option_name(int(args[0]), int(args[1]))
     if name == "getsockopt":
         return f"{who} asks for the socket option {option}, which is {value_text(result)}."
-    return f"{who} sets the socket option {option} to {', '.join(args[2:]) or 'its default'}."
+    values = {"True": "1", "False": "0"}
+    return f"{who} sets the socket option {option} to {', '.join(values.get(arg, arg) for arg in args[2:]) or 'its default'}."
 
 
 def _address(look: Look, who: str, name: str, args: list[str]) -> "str | None":
