@@ -74,7 +74,9 @@ def _answered(timeline: "CaptureTimeline", frame: "Frame", asked: Key) -> str:
     for index in range(frame.index + 1, min(frame.index + FRAMES, len(frames))):
         later = frames[index]
         if question(later) == asked and not (asked[0] == "udp" and 53 not in asked[3:]):
-            return f"No answer had come when it was sent again in frame {later.number}, {after(later.time - frame.time)}."
+            return (
+                f"No answer had come when it was sent again in frame {later.number}, {after(later.time - frame.time)}."
+            )
         given = answers(later)
         if asked in given:
             does = "reports an error about" if given[0][0] == "error" else "answers"

@@ -158,7 +158,7 @@ class CaptureTimeline(Timeline):
         """Add the events of a segment. Return those that say what it is."""
         segment = packet.segment
         assert segment is not None
-        fields = {
+        fields: dict[str, Any] = {
             "seq": segment.seq, "ack": segment.ack, "flags": segment.flags & 0xFF, "length": segment.length,
             "window": segment.window, "relative_seq": result.seq, "relative_ack": result.ack,
             "bytes_in_flight": result.in_flight,

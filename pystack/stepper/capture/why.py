@@ -130,7 +130,9 @@ def _meaning(frame: "Frame", entry: "Entry") -> tuple[str, str]:
         return "close", f"{host} has no more data for {to}: the segment has a FIN.{rest}{other}"
     if data:
         return "data", f"{host} sends {data} to {to}, and expects byte {ack} next."
-    room = f" It has room for {count_of(fields['room'], 'more byte')} (the window)." if fields.get("room", 0) > 0 else ""
+    room = (
+        f" It has room for {count_of(fields['room'], 'more byte')} (the window)." if fields.get("room", 0) > 0 else ""
+    )
     if phase == "completes":
         text = f"{host} acknowledges the SYN of {to}. This third segment completes the handshake, so the connection is open."
         return "handshake", text + room
@@ -180,7 +182,7 @@ _SENTENCES = {
     "duplicate_ack": "It is duplicate ACK number {number} of the one in frame {first}: a segment arrived at {host} that did not fill the next "
     "gap (RFC 5681 section 2).",
     "lost_segment": "The capture misses {missing} of {host} before it: lost on the way here, late, or not captured.",
-    "ack_lost_segment": "It acknowledges {beyond} of {to} that the capture does not have, so {host} received what the capture missed. (A FIN counts as a byte.)",
+    "ack_lost_segment": "It acknowledges {beyond} of {to} that the capture does not have, so {host} received what the capture missed (a FIN counts as a byte).",
     "zero_window": "Its window is zero: {host} has no room for more data, so {to} must stop (RFC 9293 section 3.8.6).",
     "zero_window_probe": "It is a probe of the zero window of {to}: one byte, whose answer says whether there is room now "
     "(RFC 9293 section 3.8.6.1).",

@@ -27,7 +27,9 @@ _ICMP = {
     11: "{host} reports to {to} that a packet was dropped: {code} (RFC 792).",
     12: "{host} reports to {to} that a field of a packet is wrong (RFC 792).",
 }
-_TOO_BIG = "{host} reports to {to} that a packet is too large for the next link{mtu}, so the sender must make smaller ones"
+_TOO_BIG = (
+    "{host} reports to {to} that a packet is too large for the next link{mtu}, so the sender must make smaller ones"
+)
 _ICMPV6 = {
     1: "{host} reports to {to} that a packet could not be delivered: {code} (RFC 4443 3.1).",
     2: _TOO_BIG + " (RFC 8201).",

@@ -158,7 +158,9 @@ def _segment(look: Look) -> Explanation:
     if entry.fields["length"]:
         return flow.data(look)
     if entry.fields["flags"] & 1:
-        return Explanation("close", f"The FIN says that {look.host} has no more data to send: {look.named()}{look.section()}.")
+        return Explanation(
+            "close", f"The FIN says that {look.host} has no more data to send: {look.named()}{look.section()}."
+        )
     cause = look.cause()
     if cause is not None and cause.kind == "timer.fired" and cause.fields.get("timer") == "delayed-ack":
         return flow.late_ack(look)

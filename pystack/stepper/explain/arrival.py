@@ -154,9 +154,20 @@ def _segment(timeline: Timeline, work: list[Entry], segment: Entry, host: str) -
             if segment.fields["window"] == 0:
                 return f"The segment answers the probe of {host}: the window of {peer} is still closed."
             return f"The segment answers the probe of {host}, so {peer} is still there."
-        return f"The segment brings {host} nothing new."
+        return _stale(timeline, segment, host)
     text = ", and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
     return f"To {host} the segment says: {text}."
+
+
+def _stale(timeline: Timeline, segment: Entry, host: str) -> str:
+    """Explain a segment that changes nothing: a repeated ACK, or one that a later ACK has overtaken."""
+    tcb = Look(timeline, segment.index).tcb
+    if not tcb or segment.fields["length"] or not segment.fields["flags"] & ACK:
+        return f"The segment brings {host} nothing new."
+    behind = (tcb["snd_una"] - segment.fields["ack"]) & 0xFFFFFFFF
+    if 0 < behind < 1 << 31:
+        return f"The ACK is older than one that {host} has already, so that one overtook it on the way. It changes nothing."
+    return f"The ACK repeats what {host} knows already: it acknowledges no new data (a duplicate ACK)."
 
 
 def _known(work: list[Entry], segment: Entry, host: str, peer: str) -> str:
@@ -165,7 +176,13 @@ def _known(work: list[Entry], segment: Entry, host: str, peer: str) -> str:
     flags, length = segment.fields["flags"], segment.fields["length"]
     if flags & FIN and answer is not None and "FIN" in answer.reason:
         return f"The segment repeats the FIN of {peer}, which {host} has already. So the ACK of {host} was probably lost, and {host} sends it again."
-    if dropped is not None and "window" in dropped.reason and not length and not flags & (SYN | FIN | RST) and answer is not None:
+    if (
+        dropped is not None
+        and "window" in dropped.reason
+        and not length
+        and not flags & (SYN | FIN | RST)
+        and answer is not None
+    ):
         return (
             f"The segment carries no data, and a sequence number that {host} has acknowledged already. So it is a probe, or very old, and {host} must answer "
             "with an ACK, which says what it expects and how large its window is (RFC 9293 3.10.7.4)."
@@ -237,7 +254,9 @@ def _changes(timeline: Timeline, work: list[Entry]) -> str:
     if states:
         names = [entry.fields["old"] for entry in states] + [states[-1].fields["new"]]
         if names[0] == "LISTEN":
-            parts.append(f"{states[0].host} makes a new connection, in the state {' and then '.join(names[1:])}, and its listening socket stays in LISTEN")
+            parts.append(
+                f"{states[0].host} makes a new connection, in the state {' and then '.join(names[1:])}, and its listening socket stays in LISTEN"
+            )
         else:
             parts.append(f"the state of {states[0].host} changes from {' to '.join(names)}")
     windows = [entry for entry in work if entry.kind == "tcp.cwnd" and entry.fields["old"] != entry.fields["new"]]

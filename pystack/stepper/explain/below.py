@@ -169,7 +169,9 @@ def _smaller(look: Look) -> str:
 def forwarded(look: Look) -> Explanation:
     """Explain a packet that a router forwards."""
     ttl = look.entry.fields["ttl"]
-    return Explanation("routing", f"{look.host} is a router: {look.named()}{look.section()}. The TTL is one less now, {ttl}.")
+    return Explanation(
+        "routing", f"{look.host} is a router: {look.named()}{look.section()}. The TTL is one less now, {ttl}."
+    )
 
 
 def fragments(look: Look) -> Explanation:

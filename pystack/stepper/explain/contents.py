@@ -39,7 +39,11 @@ def carries(timeline: Timeline, frame: Frame) -> str:
 def _answers(found: list[tuple[str, str]]) -> str:
     """Return the records of an answer of DNS, if all of them can be read."""
     text = next((text for name, text in found if name == "DNS"), "").partition(": ")[2]
-    return f"{datagrams.IN_ANSWER}: {text}" if text and " bytes " not in text and len(text) <= LONGEST else datagrams.IN_ANSWER
+    return (
+        f"{datagrams.IN_ANSWER}: {text}"
+        if text and " bytes " not in text and len(text) <= LONGEST
+        else datagrams.IN_ANSWER
+    )
 
 
 def _listed(found: list[tuple[str, str]]) -> str:

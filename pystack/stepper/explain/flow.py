@@ -134,7 +134,9 @@ def nagle(look: Look) -> Explanation:
         if sent.time > look.entry.time:
             lines.append(f"It waited {ms(sent.time - look.entry.time)} and left in {number(look.frame(sent))}.")
         else:
-            lines.append(f"It did not wait: the program wrote more at the same moment, and {number(look.frame(sent))} carries both.")
+            lines.append(
+                f"It did not wait: the program wrote more at the same moment, and {number(look.frame(sent))} carries both."
+            )
     delayed = look.next("tcp.ack", conn=look.peer_conn(), reach=400) if look.peer_conn() else None
     if delayed is not None and delayed.fields["action"] == "delayed" and sent is not None and delayed.time < sent.time:
         fired = look.at(delayed.index).next("timer.fired", host=delayed.host, reach=400)

@@ -90,7 +90,7 @@ def rack(look: Look, told: str) -> str:
     until = ": the reordering timer expired" if cause is not None and cause.kind == "timer.fired" else ""
     return (
         text + " and the reordering window (a quarter of the shortest "
-        f"round trip, {ms(tcb['min_rtt'])}) has passed{until} (RFC 8985 6.2)."
+        f"round trip, which is {ms(tcb['min_rtt'])}) has passed{until} (RFC 8985 6.2)."
     )
 
 

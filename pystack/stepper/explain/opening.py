@@ -143,9 +143,13 @@ def closed(look: Look, old: str) -> Explanation:
     if old == "TIME-WAIT":
         return Explanation("time-wait", f"2 MSL have passed, so {look.host} deletes the connection (RFC 9293 3.6.1).")
     if "retransmission" in reason or "answer" in reason:
-        return Explanation("give-up", f"{look.host} gives up, and goes from {old} to CLOSED: {look.named()}{look.section()}.")
+        return Explanation(
+            "give-up", f"{look.host} gives up, and goes from {old} to CLOSED: {look.named()}{look.section()}."
+        )
     if "abort" in reason or "reset" in reason.lower():
-        return Explanation("reset", f"{look.host} itself aborts the connection with a RST: {look.named()}{look.section()}.")
+        return Explanation(
+            "reset", f"{look.host} itself aborts the connection with a RST: {look.named()}{look.section()}."
+        )
     return Explanation(
         "close",
         f"The connection of {look.host} goes from {old} to CLOSED, so it exists no more: {look.named()}{look.section()}.",

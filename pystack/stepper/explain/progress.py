@@ -110,7 +110,10 @@ def ruled(look: Look) -> Explanation:
     fields, host = look.entry.fields, look.host
     if look.entry.kind == "nft.log":
         said = f" with the prefix {fields['prefix']!r}" if fields.get("prefix") else ""
-        return Explanation("firewall", f"A rule of {host} says that the packet is logged{said}{look.section()}. It goes on to the next rule.")
+        return Explanation(
+            "firewall",
+            f"A rule of {host} says that the packet is logged{said}{look.section()}. It goes on to the next rule.",
+        )
     which = f"it matches the rule with handle {fields['handle']}" if fields["handle"] else look.entry.reason
     return Explanation(
         "firewall",
