@@ -355,6 +355,8 @@ def test_the_worst_answers_of_before():
         ("ecn", 232, "the ACK echoes a congestion mark (ECE), so the sender reduces its window"),
         ("head-of-line", 64, "so ssthresh does not fall"),
         ("traceroute", 2, 'the ICMP message "time exceeded"'),
+        ("accept-queue", 16, "The client is not told."),
+        ("udp", 1, "The program on a sends 100 bytes to 10.0.0.2:9 in a datagram."),
         ("http-get", 4, "It carries HTTP: GET / HTTP/1."),
         ("time-wait", 8, "The segment repeats the FIN of b, which a has already."),
         ("zero-window", 28, "a sequence number that b has acknowledged already"),
@@ -560,3 +562,41 @@ def test_who_refuses_behind_a_router():
         finish(net, spawn(net, connect()))
     said = str(answer(Timeline.of(out.kept), 'event.kind == "state" and event.fields["old"] == "SYN-SENT"'))
     assert said.startswith("Refused: b answered the SYN with a RST") and "no socket listens on the port" in said
+
+
+@pytest.mark.parametrize(
+    "flags, size, words",
+    [
+        (2, 0, "a SYN, which asks for a connection, from 10.0.0.1 to port 80 of 10.0.0.2"),
+        (18, 0, "a SYN-ACK, which accepts a connection,"), (4, 0, "a RST"), (17, 0, "a FIN"), (16, 0, "an acknowledgement without data"),
+        (24, 1, "1 byte of data from"),
+    ],
+)  # fmt: skip
+def test_what_a_router_forwards_between_others(flags, size, words):
+    """A recording of a router alone has no other host that could say what its frames mean."""
+    from pystack.stepper.explain import contents
+
+    tcp = bytes((0, 5, 0, 80)) + bytes(8) + bytes((0x50, flags)) + bytes(6) + bytes(size)
+    packet = (
+        bytes((0x45, 0))
+        + (20 + len(tcp)).to_bytes(2, "big")
+        + bytes(5)
+        + b"\6"
+        + bytes(2)
+        + bytes((10, 0, 0, 1, 10, 0, 0, 2))
+        + tcp
+    )
+    frame = type("Frame", (), {"link": 2, "data": packet, "length": len(packet)})()
+    assert words in contents.passes(frame)
+
+
+@pytest.mark.parametrize(
+    "proto, words", [("tcp", "retransmits it, and doubles the timeout"), ("udp", "UDP and ICMP retransmit nothing")]
+)
+def test_what_a_firewall_drops_silently(proto, words):
+    """A datagram that a filter drops is not sent again."""
+    from pystack.stepper.explain import below
+
+    entry = type("Entry", (), {"subject": f"{proto} 10.0.0.1:5-10.0.0.2:80", "reason": "a rule says drop", "time": 0})()
+    look = type("Look", (), {"entry": entry, "host": "r", "last": lambda *_, **__: None})()
+    assert words in str(below._filtered(look, "nft-drop"))

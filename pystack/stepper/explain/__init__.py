@@ -194,6 +194,8 @@ def _frame(timeline: Timeline, frame: Frame) -> Explanation:
     said = contents.carries(timeline, frame)
     if said:
         after = [said, *after]
+    if (frame.outside or frame.arrived < 0) and _is_forwarded(timeline, frame):
+        after = [contents.passes(frame), *after]
     if frame.outside:
         # Nobody recorded why it was sent, so the answer is what it meant to its receiver.
         chosen = frame.effects
@@ -225,6 +227,13 @@ def _frame(timeline: Timeline, frame: Frame) -> Explanation:
         text = f"A program on {frame.host} makes the whole packet itself and sends it by a packet socket (Linux packet(7))."
         return Explanation("told", text, fate, *after)
     return Explanation("told", f"{frame.host} sends {frame.summary}.", fate, *after)
+
+
+def _is_forwarded(timeline: Timeline, frame: Frame) -> bool:
+    """Return True if a router forwards the packet of a frame that arrived from outside, or that leaves for a host outside."""
+    if frame.outside:
+        return any(entry.kind == "ip.forward" for entry in arrival.work_of(timeline, frame.arrived))
+    return any(timeline.kind(index) == "ip.forward" for index in frame.why)
 
 
 def _by_packet_socket(timeline: Timeline, frame: Frame) -> bool:

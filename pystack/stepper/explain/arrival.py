@@ -131,9 +131,13 @@ def _segment(timeline: Timeline, work: list[Entry], segment: Entry, host: str) -
         )
     if flags & SYN:
         port = segment.subject.partition("-")[0].rpartition(":")[2]
-        return f"The SYN asks {host} for a connection" + (
+        text = f"The SYN asks {host} for a connection" + (
             f" to port {port}." if port.isdigit() and port != "0" else "."
         )
+        dropped = _first(work, "drop")
+        if dropped is not None and dropped.fields["name"] == "tcp-accept-queue-full":
+            text = f"{text} {' '.join(below.dropped(Look(timeline, dropped.index)).sentences)}"
+        return text
     if flags & ACK and state is not None and state.rfc.startswith("RFC 4987"):
         return (
             f"The ACK acknowledges the number of a SYN cookie, which {host} computes again from the addresses and ports. So it is no forgery, and {host} "

@@ -258,7 +258,13 @@ def _shares(look: Look) -> str:
 def _filtered(look: Look, name: str) -> Explanation:
     """Explain a drop by the packet filter."""
     text = f"The packet filter of {look.host} refused it (counter {name}): {look.entry.reason}."
-    if name == "nft-reject":
+    if not look.entry.subject.startswith("tcp"):
+        fate = (
+            "Nobody tells the sender, and UDP and ICMP retransmit nothing. A program notices only that no answer comes."
+        )
+        if name == "nft-reject":
+            fate = "The filter answers with an ICMP error, so the sender learns it after one round trip (RFC 1122 4.1.3.3)."
+    elif name == "nft-reject":
         fate = (
             "The filter answers in the name of the receiver, so the client knows it after one round trip: a RST in SYN-SENT means "
             "connection refused (RFC 9293 3.10.7.3), and an ICMP error means as much (RFC 1122 4.2.3.9)."

@@ -1,8 +1,11 @@
 """Says what the data in a segment or a datagram is: the messages in it, or the message of which it is a part."""
 
+import pystack_c.const as C
 from pystack.stepper.explain import datagrams
+from pystack.stepper.explain.base import count_of
 from pystack.stepper.records import Frame
 from pystack.stepper.timeline import Timeline
+from pystack.trace import headers
 from pystack.visible import one_line
 
 #: the most messages that a sentence names, and the most characters of each
@@ -69,3 +72,31 @@ def _records(text: str) -> str:
             named.append((name, 1))
     encrypted = {"Application Data": "Application Data (encrypted)"}
     return ", ".join(f"{f'{count} times ' if count > 1 else ''}{encrypted.get(name, name)}" for name, count in named)
+
+
+def passes(frame: Frame) -> str:
+    """Return what a router forwards in a frame between hosts that are not recorded: the kind of segment or packet, and its ends; "" for what has a sentence already."""
+    found = headers.find(frame.data, frame.link, frame.length)
+    if found is None or found.offset:
+        return ""
+    source, target = headers.address_text(found.source), headers.address_text(found.target)
+    if found.proto == C.IPPROTO_ICMP and len(frame.data) > found.at:
+        what = _ICMP.get(frame.data[found.at], "an ICMP message")
+        return f"It carries {what} from {source} to {target}."
+    if found.proto != C.IPPROTO_TCP or len(frame.data) < found.at + 20:
+        return ""
+    flags = frame.data[found.at + 13]
+    size = found.end - found.at - (frame.data[found.at + 12] >> 4) * 4
+    port = int.from_bytes(frame.data[found.at + 2 : found.at + 4], "big")
+    if flags & C.SYN:
+        what = "a SYN-ACK, which accepts a connection," if flags & C.ACK else "a SYN, which asks for a connection,"
+    elif flags & C.RST:
+        what = "a RST, which ends or refuses a connection,"
+    elif flags & C.FIN:
+        what = "a FIN, which says that no more data follows,"
+    else:
+        what = f"{count_of(size)} of data" if size > 0 else "an acknowledgement without data"
+    return f"It carries {what} from {source} to port {port} of {target}."
+
+
+_ICMP = {0: "the reply to a ping", 3: "an ICMP error", 8: "a ping", 11: "an ICMP error (time exceeded)"}

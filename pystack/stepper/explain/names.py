@@ -62,4 +62,12 @@ def datagram(look: Look) -> Explanation:
     """Explain a UDP datagram that is sent."""
     entry = look.entry
     size = entry.fields["length"]
+    if entry.reason == "the application sent a datagram":
+        to = entry.subject.partition("-")[2]
+        where = f" to {to}" if to and not to.endswith(":0") else ""
+        return Explanation(
+            "told",
+            f"The program on {look.host} sends {size} bytes{where} in a datagram. UDP opens no connection for it, and {look.host} learns only from an answer or an "
+            f"error what became of it{look.section()}.",
+        )
     return Explanation("told", f"{look.host} sends {size} bytes in a datagram, because {look.named()}{look.section()}.")
