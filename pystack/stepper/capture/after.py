@@ -40,7 +40,9 @@ def segment(timeline: "CaptureTimeline", entry: "Entry") -> str:
             continue
         later = timeline.events[index]
         if later.conn == entry.conn and flags & SYN and later.fields["flags"] & SYN:
-            return f"No answer had come when it was sent again in frame {later.frame + 1}, {after(later.time - entry.time)}."
+            return (
+                f"No answer had come when it was repeated in frame {later.frame + 1}, {after(later.time - entry.time)}."
+            )
         if later.conn != other or not later.fields["flags"] & ACK or later.fields["relative_ack"] < end:
             continue
         return f"Frame {later.frame + 1} {_did(flags, later.fields['flags'])} it, {after(later.time - entry.time)}."
@@ -74,9 +76,7 @@ def _answered(timeline: "CaptureTimeline", frame: "Frame", asked: Key) -> str:
     for index in range(frame.index + 1, min(frame.index + FRAMES, len(frames))):
         later = frames[index]
         if question(later) == asked and not (asked[0] == "udp" and 53 not in asked[3:]):
-            return (
-                f"No answer had come when it was sent again in frame {later.number}, {after(later.time - frame.time)}."
-            )
+            return f"No answer had come when it was repeated in frame {later.number}, {after(later.time - frame.time)}."
         given = answers(later)
         if asked in given:
             does = "reports an error about" if given[0][0] == "error" else "answers"

@@ -21,14 +21,17 @@ _MECHANISMS = {
     "retransmission": "retransmission", "fast_retransmission": "fast-retransmit", "spurious_retransmission": "retransmission",
     "out_of_order": "data", "duplicate_ack": "ack", "lost_segment": "loss", "ack_lost_segment": "loss", "zero_window": "zero-window",
     "zero_window_probe": "zero-window", "zero_window_probe_ack": "zero-window", "window_update": "window-update", "window_full": "window",
-    "keep_alive": "keep-alive", "keep_alive_ack": "keep-alive", "reused_ports": "handshake",
+    "keep_alive": "keep-alive", "closed_probe": "zero-window", "keep_alive_ack": "keep-alive", "reused_ports": "handshake",
 }  # fmt: skip
 
 
 def of_event(timeline: "CaptureTimeline", entry: "Entry") -> Explanation:
     """Explain an event of a capture."""
     if str(entry.kind) == "tcp.inferred":
-        return Explanation(_MECHANISMS[entry.fields["name"]], _finding(timeline, entry))
+        found = _finding(timeline, entry)
+        if entry.fields["name"] == "duplicate_ack":
+            found = _reports(timeline.frames[entry.frame], _twice(timeline, entry)) or found
+        return Explanation(_MECHANISMS[_name(entry)], found)
     return of_frame(timeline, timeline.frames[entry.frame])
 
 
@@ -66,7 +69,7 @@ def of_frame(timeline: "CaptureTimeline", frame: "Frame") -> Explanation:
         findings = [entry for entry in findings if entry.fields["name"] != "duplicate_ack"]
     said = [_finding(timeline, entry) for entry in findings]
     if findings:
-        mechanism = _MECHANISMS[findings[0].fields["name"]]
+        mechanism = _MECHANISMS[_name(findings[0])]
     answered = ""
     if trip is not None:
         answered = (
@@ -163,12 +166,24 @@ def _finding(timeline: "CaptureTimeline", entry: "Entry") -> str:
         values["since"] = ms(facts["since"])
     if "windows" in facts:
         values["old"], values["new"] = facts["windows"]
-    name = facts["name"]
-    if facts.get("closed") and name == "keep_alive":
-        name = "closed_probe"
     for key in facts.keys() & {"missing", "beyond"}:
         values[key] = count_of(facts[key])
-    return _SENTENCES[name].format(**values)
+    return _SENTENCES[_name(entry)].format(**values)
+
+
+def _name(entry: "Entry") -> str:
+    """Return the name of a finding. A keep-alive into a closed window is a probe of it."""
+    name = str(entry.fields["name"])
+    return "closed_probe" if name == "keep_alive" and entry.fields.get("closed") else name
+
+
+def _twice(timeline: "CaptureTimeline", entry: "Entry") -> "Entry | None":
+    """Return the event of the SACK blocks in the frame of a finding if they say that data arrived twice."""
+    for index in range(entry.index + 1, timeline.frames[entry.frame].arrived):
+        later = timeline.events[index]
+        if later.kind == "tcp.sack" and later.fields.get("twice"):
+            return later
+    return None
 
 
 _SENTENCES = {

@@ -79,7 +79,7 @@ def test_a_refusal_is_no_abort():
 
 def test_a_syn_without_an_answer():
     first, last = said(tcp(A, B, 5, 80, 100, 0, SYN), tcp(A, B, 5, 80, 100, 0, SYN))
-    assert "sent again in frame 2" in first and "no answer" in last
+    assert "repeated in frame 2" in first and "no answer" in last
 
 
 def test_data_says_what_it_is_and_who_acknowledged_it():
@@ -126,7 +126,7 @@ def test_arp_says_who_is_asked():
     asked, confirm, answered, probe, announced = said(
         arp(1, A, B), arp(1, A, B, MAC_B), arp(2, B, A, MAC_A, MAC_B), arp(1, bytes(4), B), arp(1, A, A)
     )
-    assert "asks all hosts of the link" in asked and "sent again in frame 2" in asked
+    assert "asks all hosts of the link" in asked and "repeated in frame 2" in asked
     assert "asks 10.0.0.2 itself" in confirm and "Frame 3 answers it" in confirm
     assert "It answers frame 2" in answered
     assert "wants to use the address 10.0.0.2" in probe
