@@ -295,7 +295,7 @@ def test_an_inbound_frame_says_what_it_meant_changed_and_caused():
         "The host 10.0.0.1 asks which MAC address 10.0.0.2 has. Because of it, pystack sends frame 8."
     )
     assert answers[13].startswith(
-        "The SYN asks pystack for a connection to port 80. pystack makes a new connection, in the state SYN-RECEIVED, and its listening socket stays in LISTEN."
+        "The SYN asks pystack for a connection to port 80. pystack makes a new connection (SYN-RECEIVED), and its listening socket stays in LISTEN."
     )
     assert "72 bytes of data can be read now. Because of it, pystack sends frame 17." in answers[16]
     assert "it acknowledges 102 bytes of data. The round trip took 2.01394 ms." in answers[18]
@@ -337,7 +337,7 @@ def test_the_worst_answers_of_before():
         (
             "handshake",
             1,
-            "b makes a new connection, in the state SYN-RECEIVED, and its listening socket stays in LISTEN.",
+            "b makes a new connection (SYN-RECEIVED), and its listening socket stays in LISTEN.",
         ),
         (
             "post",

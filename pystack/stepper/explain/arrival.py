@@ -259,7 +259,7 @@ def _changes(timeline: Timeline, work: list[Entry]) -> str:
         names = [entry.fields["old"] for entry in states] + [states[-1].fields["new"]]
         if names[0] == "LISTEN":
             parts.append(
-                f"{states[0].host} makes a new connection, in the state {' and then '.join(names[1:])}, and its listening socket stays in LISTEN"
+                f"{states[0].host} makes a new connection ({' and then '.join(names[1:])}), and its listening socket stays in LISTEN"
             )
         else:
             parts.append(f"the state of {states[0].host} changes from {' to '.join(names)}")
