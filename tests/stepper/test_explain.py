@@ -62,7 +62,7 @@ SAYS = {
     "|Nobody tells the client|doubles the timeout each time|verdict drop",
     "bufferbloat": "the queue is full|64 packets with|The round trip was 2|waited for|divided by the square root",
     "docker-publish": "changes the destination to 172.17.0.2:80|becomes 192.0.2.10:8080 again|changes the source to 192.0.2.10:",
-    "nat": "10.0.0.2:40000 opens a connection to 203.0.113.9:7|changes the source to 203.0.113.1:40000|get the destination 10.0.0.3:40000 again",
+    "nat": "10.0.0.2:40000 sends a datagram to 203.0.113.9:7|changes the source to 203.0.113.1:40000|get the destination 10.0.0.3:40000 again",
     "port-forward": "so the destination 203.0.113.1:7000 becomes 10.0.0.2:7, and the checksums",
     "hairpin": "203.0.113.1:7000 becomes 10.0.0.2:7|so the source 10.0.0.3|becomes 10.0.0.1",
     "tfo": "the SYN carries 100 bytes of data|cookie from an earlier connection|one round trip earlier",
@@ -71,7 +71,7 @@ SAYS = {
     "slow-start": "grew from 14480 to 15928 bytes|the window doubles in each round trip",
     "accept-queue": "this queue is full|does not call accept()|retransmits it after a second",
     "udp": "Its error is ECONNREFUSED|The send itself had succeeded",
-    "routing": "a prefix of 24 bits|to the router 192.168.3.2|does not do so for ever|63 times before",
+    "routing": "a prefix of 24 bits|to the router 192.168.3.2|does not do so for ever|had forwarded this packet 63 times",
     "keep-alive": "nothing arrived for 60 s|keep-alive probe 1|The answer arrived 20 ms later",
     "head-of-line": "1000 bytes arrived, but bytes before them are missing|After 120 ms|could read 13000 bytes at once",
     "pmtud-blackhole": "the retransmission timer expired 4 times in a row|goes on with packets of 1076 bytes",
@@ -209,9 +209,7 @@ def test_a_syn_that_comes_again_is_no_timeout():
     assert [(entry.host, entry.rfc) for entry in again] == [("a", "RFC 6298 5.4"), ("b", "Linux tcp_check_req")]
     first, second = [why(timeline, event=entry.index) for entry in again]
     assert first.mechanism == "syn-timeout"  # control: a's was one
-    assert (
-        second.mechanism == "syn-again" and "the peer retransmitted its SYN" in str(second) and "frame 3" in str(second)
-    )
+    assert second.mechanism == "syn-again" and "a retransmitted its SYN" in str(second) and "frame 3" in str(second)
 
 
 def test_why_did_the_sender_stop_here():
@@ -297,7 +295,7 @@ def test_an_inbound_frame_says_what_it_meant_changed_and_caused():
         "The host 10.0.0.1 asks which MAC address 10.0.0.2 has. Because of it, pystack sends frame 8."
     )
     assert answers[13].startswith(
-        "The SYN asks pystack for a connection to port 80. The state of pystack changes from LISTEN to SYN-RECEIVED."
+        "The SYN asks pystack for a connection to port 80. pystack makes a new connection (SYN-RECEIVED), and its listening socket stays in LISTEN."
     )
     assert "72 bytes of data can be read now. Because of it, pystack sends frame 17." in answers[16]
     assert "it acknowledges 102 bytes of data. The round trip took 2.01394 ms." in answers[18]
@@ -333,10 +331,14 @@ def test_the_worst_answers_of_before():
         ("zero-window", 32, "Window probe 3: b closed its window"),
         ("zero-window", 29, "answers the probe of a: the window of b is still closed"),
         ("keep-alive", 7, "answers the probe of a, so b is still there"),
-        ("keep-alive", 14, "a sends a RST: the peer did not answer 6 keep-alive probes"),
-        ("accept-queue", 18, "its congestion window changes from 0 to 1448 bytes"),
+        ("keep-alive", 14, "a sends a RST, because the peer did not answer 6 keep-alive probes"),
+        ("accept-queue", 18, "its congestion window begins with 1448 bytes"),
         ("pmtud-blackhole", 36, "The segment is shorter than the one that was lost"),
-        ("handshake", 1, "The state of b changes from LISTEN to SYN-RECEIVED."),
+        (
+            "handshake",
+            1,
+            "b makes a new connection (SYN-RECEIVED), and its listening socket stays in LISTEN.",
+        ),
         (
             "post",
             186,
@@ -353,6 +355,14 @@ def test_the_worst_answers_of_before():
         ("ecn", 232, "the ACK echoes a congestion mark (ECE), so the sender reduces its window"),
         ("head-of-line", 64, "so ssthresh does not fall"),
         ("traceroute", 2, 'the ICMP message "time exceeded"'),
+        ("accept-queue", 16, "The client is not told."),
+        ("udp", 1, "The program on a sends 100 bytes to 10.0.0.2:9 in a datagram."),
+        ("http-get", 4, "It carries HTTP: GET / HTTP/1."),
+        ("time-wait", 8, "The segment repeats the FIN of b, which a has already."),
+        ("zero-window", 28, "a sequence number that b has acknowledged already"),
+        ("firewall-reject-or-drop", 9, "Nobody tells the client."),
+        ("http2", 4, "It carries HTTP/2: connection preface; SETTINGS; HEADERS, stream 1: GET /1"),
+        ("http2", 9, "The data is a part of a longer message of HTTP/2."),
     ],
 )
 def test_the_answer_at_a_frame(name, frame, words):
@@ -381,7 +391,7 @@ def said_at(name, look):
     "name, look, words",
     [
         ("handshake", 'event.kind == "tcp.window" and host == b', "The SYN of the peer says how much b may send before an acknowledgement: 65535 bytes."),
-        ("handshake", 'event.kind == "tcp.in" and host == b', "The SYN asks b for a connection to port 80. The state of b changes from LISTEN"),
+        ("handshake", 'event.kind == "tcp.in" and host == b', "The SYN asks b for a connection to port 80. b makes a new connection"),
         ("handshake", 'event.kind == "state" and event.fields["old"] == "LISTEN" and event.fields["new"] == "CLOSED"', "b stops listening: the listener was closed."),
         ("zero-window", 'event.kind == "cwnd" and event.fields["new"] < event.fields["old"]', "fell from 30408 to 14480 bytes: the connection was idle"),
         ("routing", 'event.kind == "icmp.in"', "a router has no route to the network of the destination"),
@@ -392,6 +402,19 @@ def said_at(name, look):
         ("reset", 'event.kind == "call" and event.fields["result"] == "ConnectionResetError: [Errno 104] Connection reset by peer"', "The call fails: Connection reset by peer (ConnectionResetError)."),
         ("http-get", 'event.kind == "call" and event.fields["result"] == "0 bytes"', "reads the end: the other side has no more data to send."),
         ("udp", 'event.kind == "return"', "is done."),
+        ("http-get", 'event.kind == "return" and "recv" in event.fields["name"]', "has found nothing yet"),
+        ("firewall-reject-or-drop", 'event.kind == "state" and event.fields["old"] == "SYN-SENT" and event.fields["new"] == "CLOSED"', "Refused: r1, a firewall, answered the SYN with a RST (frame 4), because a rule rejects the segment"),
+        ("firewall-reject-or-drop", 'event.kind == "retransmit" and time > 3', "no answer arrived within 2000 ms"),
+        ("firewall-reject-or-drop", 'event.kind == "nft.trace"', "it matches the rule with handle 4, and the verdict is"),
+        ("head-of-line", 'event.kind == "tcp.acked" and event.fields["length"]', "b acknowledges 1000 bytes: everything before byte 1001 has arrived"),
+        ("handshake", 'event.kind == "tcp.rtt"', "the retransmission timeout (RTO) is"),
+        ("handshake", 'event.kind == "tcp.mss"', "carries at most 1448 bytes of data from now on (before: 536)"),
+        ("handshake", 'event.kind == "cwnd"', "The congestion window begins with 14480 bytes"),
+        ("handshake", 'event.kind == "timer.set"', "If no acknowledgement arrives until then, a retransmits."),
+        ("ping", 'event.kind == "arp.state" and event.fields["new"] == "STALE"', "a request of 10.0.0.1 arrived, which also says its own MAC address"),
+        ("zero-window", 'event.kind == "tcp.ack" and "window update" in event.reason', "Window update: the application read"),
+        ("post", 'event.kind == "hold" and host == client', "It did not wait: the program wrote more at the same moment, and frame 26 carries both."),
+        ("dns-recursion", 'event.kind == "dns"', "Recursion for www.shop.test. A: the server of . at"),
     ],
 )  # fmt: skip
 def test_the_answer_at_an_event(name, look, words):
@@ -450,3 +473,130 @@ def test_a_forged_message_of_dns_or_dhcp_says_nothing_wrong(payload):
         udp = port.to_bytes(2, "big") * 2 + (8 + len(payload)).to_bytes(2, "big") + bytes(2)
         frame = type("Frame", (), {"link": 0, "data": header + udp + payload})()
         assert isinstance(datagrams.carries(frame), str) and isinstance(datagrams.brief(frame), str)
+
+
+def test_a_packet_in_a_loop_is_counted_and_others_are_not():
+    """Probes of traceroute that were forwarded before are other packets."""
+    from pystack.stepper.explain import paths
+
+    timeline = scenarios.get("traceroute").timeline()
+    drops = [entry for entry in timeline.events if entry.kind == "drop" and entry.fields["name"] == "forward-ttl"]
+    assert len(drops) > 1 and not any(
+        "forwarded" in str(paths.expired(paths.Look(timeline, entry.index))) for entry in drops
+    )
+    assert "Routers had forwarded this packet 63 times." in said_at(
+        "routing", 'event.kind == "drop" and event.fields["name"] == "forward-ttl"'
+    )
+
+
+@pytest.mark.parametrize(
+    "subject, port, words",
+    [
+        ("ct icmp 10.0.0.3-192.0.2.2 id 4", 4, "10.0.0.3 sends an ICMP query (identifier 4) to 192.0.2.2, and a rule of r changes the source to 192.0.2.1 (RFC 3022 2.2)"),
+        ("ct udp 10.0.0.3:5-192.0.2.2:53", 9, "10.0.0.3:5 sends a datagram to 192.0.2.2:53, and a rule of r changes the source to 192.0.2.1:9"),
+        ("ct tcp 10.0.0.3:5-192.0.2.2:80", 9, "10.0.0.3:5 opens a connection to 192.0.2.2:80"),
+    ],
+)  # fmt: skip
+def test_translations_of_all_protocols(subject, port, words):
+    from pystack.stepper.explain import translating
+
+    fields = {"addr": "192.0.2.1", "port": port, "kind": "snat"}
+    entry = type("Entry", (), {"fields": fields, "subject": subject, "reason": "a rule says masquerade"})()
+    assert words in str(translating.bound(type("Look", (), {"entry": entry, "host": "r"})()))
+
+
+def _as_rst(frame):
+    """A SYN as the RST that follows it, with its checksum."""
+    from pystack.phy.segmenter import ones_sum
+
+    tcp = bytearray(frame[34:])
+    tcp[4:8] = (int.from_bytes(tcp[4:8], "big") + 1).to_bytes(4, "big")
+    tcp[13], tcp[16:18] = 4, bytes(2)
+    pseudo = frame[26:34] + b"\0\6" + len(tcp).to_bytes(2, "big")
+    tcp[16:18] = (ones_sum(pseudo + bytes(tcp)) ^ 0xFFFF).to_bytes(2, "big")
+    return frame[:34] + bytes(tcp)
+
+
+def test_a_reset_of_a_half_open_connection_reaches_no_program():
+    """As traceroute -T does it: a SYN, and a RST before the handshake is complete."""
+    from pystack.stepper.scenarios.base import B, listener
+    from pystack.stepper.scenarios.opening import GATEWAY, _syn
+
+    out = _Kept()
+    with Network(1) as net:
+        net.record(out)
+        b, flood = net.host("b"), net.wire("flood")
+        net.link(b, flood, delay=5 * MS)
+        b.addr(f"{B}/24")
+        b.route("default", via="10.0.0.254")
+        b.neighbor("10.0.0.254", GATEWAY)
+        listener(b)
+        syn = _syn("192.0.2.7", 3, b.port().iface.mac)
+        flood.send(syn)
+        net.after(20 * MS, flood.send, _as_rst(syn))
+        net.run(net.now + 100 * MS)
+    timeline = Timeline.of(out.kept)
+    ended = answer(timeline, 'event.kind == "state" and event.fields["old"] == "SYN-RECEIVED"')
+    assert ended.mechanism == "reset" and "The listener goes on, and no program learns of it" in str(ended)
+    assert "ECONNRESET" not in str(ended)
+    assert "The RST ends the connection before it was open" in str(why(timeline, frame=timeline.frames[-1].number))
+
+
+def test_who_refuses_behind_a_router():
+    """The frame with the RST comes from the router, but the server made it."""
+    from pystack.sim.programs import spawn, stream
+    from pystack.stepper.scenarios.base import finish
+    from pystack.stepper.scenarios.link import chain
+
+    out = _Kept()
+    with Network(1) as net:
+        net.record(out)
+        a, _router, _b = chain(net, (1500, 1500))
+
+        def connect():
+            try:
+                yield stream(a).connect("10.0.1.2", 9)
+            except OSError:
+                pass
+
+        finish(net, spawn(net, connect()))
+    said = str(answer(Timeline.of(out.kept), 'event.kind == "state" and event.fields["old"] == "SYN-SENT"'))
+    assert said.startswith("Refused: b answered the SYN with a RST") and "no socket listens on the port" in said
+
+
+@pytest.mark.parametrize(
+    "flags, size, words",
+    [
+        (2, 0, "a SYN, which asks for a connection, from 10.0.0.1 to port 80 of 10.0.0.2"),
+        (18, 0, "a SYN-ACK, which accepts a connection,"), (4, 0, "a RST"), (17, 0, "a FIN"), (16, 0, "an acknowledgement without data"),
+        (24, 1, "1 byte of data from"),
+    ],
+)  # fmt: skip
+def test_what_a_router_forwards_between_others(flags, size, words):
+    """A recording of a router alone has no other host that could say what its frames mean."""
+    from pystack.stepper.explain import contents
+
+    tcp = bytes((0, 5, 0, 80)) + bytes(8) + bytes((0x50, flags)) + bytes(6) + bytes(size)
+    packet = (
+        bytes((0x45, 0))
+        + (20 + len(tcp)).to_bytes(2, "big")
+        + bytes(5)
+        + b"\6"
+        + bytes(2)
+        + bytes((10, 0, 0, 1, 10, 0, 0, 2))
+        + tcp
+    )
+    frame = type("Frame", (), {"link": 2, "data": packet, "length": len(packet)})()
+    assert words in contents.passes(frame)
+
+
+@pytest.mark.parametrize(
+    "proto, words", [("tcp", "retransmits it, and doubles the timeout"), ("udp", "UDP and ICMP retransmit nothing")]
+)
+def test_what_a_firewall_drops_silently(proto, words):
+    """A datagram that a filter drops is not sent again."""
+    from pystack.stepper.explain import below
+
+    entry = type("Entry", (), {"subject": f"{proto} 10.0.0.1:5-10.0.0.2:80", "reason": "a rule says drop", "time": 0})()
+    look = type("Look", (), {"entry": entry, "host": "r", "last": lambda *_, **__: None})()
+    assert words in str(below._filtered(look, "nft-drop"))

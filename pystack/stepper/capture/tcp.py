@@ -39,6 +39,11 @@ FINDINGS = {
 }
 
 
+#: what a segment does to its connection: a RST refuses it, gives its opening up, ends it before it was open, ends it, or comes after both FINs;
+#: an ACK completes the handshake, or acknowledges a FIN; the first segment of a connection whose SYN was not captured is in its middle
+PHASES = ("refused", "given-up", "half-open", "open", "over", "completes", "acks-fin", "middle")
+
+
 class Inference(NamedTuple):
     """The inferences for one segment.
 
@@ -46,6 +51,8 @@ class Inference(NamedTuple):
     seq, ack   relative to the first sequence numbers that were seen
     in_flight  bytes of this direction without an acknowledgement after it, or -1 if that is not known
     rtt        the round trip that its acknowledgement completes, from the data to the ACK, in ns, or -1
+    phase      what the segment does to the connection, for `--why`: a word of PHASES, or ""
+    room       the window in bytes, or -1 if its scale is not known
     """
 
     findings: tuple[str, ...]
@@ -55,6 +62,8 @@ class Inference(NamedTuple):
     in_flight: int
     rtt: int
     acked: int  # index of the frame whose data the ACK completes, or -1
+    phase: str = ""
+    room: int = -1
 
 
 class Direction:
@@ -81,6 +90,8 @@ class Direction:
         self.beyond: list[tuple[int, int]] = []  # what was seen beyond a hole
         self.order = 0
         self.segments = self.bytes = 0
+        self.fin: int | None = None  # the number after its FIN
+        self.fin_acked = False
 
     def unwrap(self, number: int) -> int:
         """Return a sequence number of this direction without the wrap, as the one nearest to the highest seen."""
@@ -162,6 +173,7 @@ class Conversation:
         self.synack = -1
         self.handshake = -1  # time from the SYN to the ACK that completes it, in ns
         self.first_rtt = 0
+        self.opener = 0  # the side that sent the SYN
         self.again = False  # another connection had the same ends before
         self.counts: dict[str, int] = {}
 
@@ -200,6 +212,7 @@ class Conversation:
             found.append("ack_lost_segment")
             facts["beyond"] = rev.cover(rev.contiguous, ack)
         self._again(fwd, rev, segment, seq, time, found, facts)
+        opened = self.handshake >= 0
         rtt, acked = (-1, -1) if ack is None else rev.acknowledged(ack, time)
         self._note(fwd, rev, segment, seq, ack, time, frame, found)
         flight = -1
@@ -207,7 +220,31 @@ class Conversation:
             flight = fwd.in_flight(rev.ack) - _sacked(fwd, rev) - (1 if flags & (SYN | FIN) else 0)
         for name in found:
             self.counts[name] = self.counts.get(name, 0) + 1
-        return Inference(tuple(found), facts, fwd.relative(seq), rev.relative(ack), flight, rtt, acked)
+        phase = self._phase(way, segment, seq, ack, opened)
+        relative = fwd.relative(seq), rev.relative(ack)
+        return Inference(tuple(found), facts, *relative, flight, rtt, acked, phase, _room(fwd, rev, segment))
+
+    def _phase(self, way: int, segment: CapturedSegment, seq: int, ack: "int | None", opened: bool) -> str:
+        """Return what the segment does to the connection, a word of PHASES."""
+        fwd, rev = self.flows[way], self.flows[1 - way]
+        if segment.flags & RST:
+            if fwd.fin is not None and rev.fin is not None:
+                return "over"
+            if self.syn < 0 or self.handshake >= 0:
+                return "open"
+            if self.synack >= 0:
+                return "half-open"
+            return "given-up" if way == self.opener else "refused"
+        if segment.flags & FIN:
+            fwd.fin = seq + segment.length + 1
+        if not opened and self.handshake >= 0:
+            return "completes"
+        if fwd.segments + rev.segments == 1 and not segment.flags & SYN:
+            return "middle"
+        if ack is not None and ack == rev.fin and not rev.fin_acked:
+            rev.fin_acked = True
+            return "acks-fin"
+        return ""
 
     def _findings(
         self, fwd: Direction, rev: Direction, segment: CapturedSegment, seq: int, ack: "int | None"
@@ -227,6 +264,7 @@ class Conversation:
             fwd.known = False
         if length <= 1 and fwd.next is not None and seq == fwd.next - 1 and plain:
             found.append("keep_alive")
+            facts["closed"] = rev.window == 0
         same = length == 0 and plain and seq == fwd.next and ack == fwd.ack
         # With a SACK block, an ACK with another window still reports a hole, so it counts as a duplicate.
         opened = length == 0 and plain and seq == fwd.next and window and not fwd.window and ack is not None
@@ -317,11 +355,19 @@ class Conversation:
 
     def _handshake(self, fwd: Direction, rev: Direction, flags: int, time: int) -> None:
         if flags & SYN and not flags & ACK:
+            self.opener = self.flows.index(fwd)
             self.syn, self.last_syn = time if self.syn < 0 else self.syn, time
         elif flags & SYN and flags & ACK:
             self.synack = time
         elif flags & ACK and self.handshake < 0 and self.syn >= 0 and self.synack >= 0 and not flags & RST:
             self.handshake, self.first_rtt = time - self.syn, time - self.last_syn
+
+
+def _room(fwd: Direction, rev: Direction, segment: CapturedSegment) -> int:
+    """Return the window of a segment in bytes, or -1: windows are scaled if both SYNs had the option (RFC 7323 2.2)."""
+    if segment.flags & SYN or -2 in (fwd.scale, rev.scale):
+        return segment.window
+    return -1 if -1 in (fwd.scale, rev.scale) else segment.window << fwd.scale
 
 
 def _sacked(fwd: Direction, rev: Direction) -> int:

@@ -158,13 +158,17 @@ class CaptureTimeline(Timeline):
         """Add the events of a segment. Return those that say what it is."""
         segment = packet.segment
         assert segment is not None
-        fields = {
+        fields: dict[str, Any] = {
             "seq": segment.seq, "ack": segment.ack, "flags": segment.flags & 0xFF, "length": segment.length,
             "window": segment.window, "relative_seq": result.seq, "relative_ack": result.ack,
             "bytes_in_flight": result.in_flight,
         }  # fmt: skip
         if segment.mss >= 0 and segment.flags & SYN:
             fields["mss"] = segment.mss
+        if result.phase:
+            fields["phase"] = result.phase
+        if result.room >= 0:
+            fields["room"] = result.room
         self._event(time, host, "tcp.out", frame, conns[0], fields, _says(segment.flags, segment.length, result))
         why = []
         for name in result.findings:
@@ -172,7 +176,9 @@ class CaptureTimeline(Timeline):
             event = self._event(time, host, "tcp.inferred", frame, conns[0], {"name": name, **result.facts}, reason)
             why.append(event)
         if segment.sacks:
-            blocks = {"blocks": [list(block) for block in segment.sacks]}
+            blocks: dict[str, Any] = {"blocks": [list(block) for block in segment.sacks]}
+            if segment.flags & ACK and (segment.ack - segment.sacks[0][1]) & 0xFFFFFFFF < 1 << 31:
+                blocks["twice"] = True  # a D-SACK (RFC 2883)
             self._event(time, host, "tcp.sack", frame, conns[1], blocks, "reports what arrived beyond a hole")
         if result.rtt >= 0:
             reason = f"frame {result.acked + 1} is acknowledged after {result.rtt / 1e6:g} ms"

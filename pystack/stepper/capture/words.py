@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import pystack_c.const as C
 from pystack.stepper.dissect import Tree, dissect
-from pystack.stepper.explain import datagrams
+from pystack.stepper.explain import contents, datagrams
+from pystack.stepper.explain.base import count_of
 from pystack.stepper.pieces import completed
 from pystack.trace import headers
 
@@ -12,25 +13,31 @@ if TYPE_CHECKING:
     from pystack.stepper.records import Frame
 
 _ARP = {
-    1: "ARP: {host} asks all hosts of the link who has {target}, because it needs the MAC address (RFC 826).",
-    2: "ARP: {host} answers that its MAC address is {mac} (RFC 826).",
+    "ask": "ARP: {host} asks all hosts of the link who has {target}, because it needs the MAC address (RFC 826).",
+    "confirm": "ARP: {host} asks {target} itself, by its known MAC address, whether it is still there (RFC 1122 2.3.2.1).",
+    "probe": "ARP probe: a host wants to use the address {target}, and asks whether another one has it. Its own address is 0 in the question, so that nobody "
+    "learns a wrong one (RFC 5227 2.1.1).",
+    "announce": "ARP announcement: {host} says that its MAC address is {mac}, so that others correct their entries. Nobody asked (RFC 5227 2.3).",
+    "answer": "ARP: {host} answers that its MAC address is {mac} (RFC 826).",
 }
 _ICMP = {
-    0: "It answers a ping: it carries the data of the request back (RFC 792).",
-    3: "It reports that a packet could not be delivered: {code} (RFC 792).",
-    5: "A router says that another one is nearer to the destination (RFC 792).",
-    8: "It is a ping: it asks for a reply (RFC 792).",
-    11: "It reports that a packet was dropped: {code} (RFC 792).",
-    12: "It reports that a field of a packet is wrong (RFC 792).",
+    0: "{host} answers a ping of {to}: the reply carries the data of the request back (RFC 792).",
+    3: "{host} reports to {to} that a packet could not be delivered: {code} (RFC 792).",
+    5: "The router {host} says to {to} that another router is nearer to the destination (RFC 792).",
+    8: "{host} pings {to}: the request asks for a reply, which shows that {to} is there and how long the way takes (RFC 792).",
+    11: "{host} reports to {to} that a packet was dropped: {code} (RFC 792).",
+    12: "{host} reports to {to} that a field of a packet is wrong (RFC 792).",
 }
-_TOO_BIG = "A router reports that a packet is too large for the next link{mtu}, so the sender must make smaller ones"
+_TOO_BIG = (
+    "{host} reports to {to} that a packet is too large for the next link{mtu}, so the sender must make smaller ones"
+)
 _ICMPV6 = {
-    1: "It reports that a packet could not be delivered: {code} (RFC 4443 3.1).",
+    1: "{host} reports to {to} that a packet could not be delivered: {code} (RFC 4443 3.1).",
     2: _TOO_BIG + " (RFC 8201).",
-    3: "It reports that a packet was dropped: {code} (RFC 4443 3.3).",
-    4: "It reports {code} in a packet (RFC 4443 3.4).",
-    128: "It is a ping: it asks for a reply (RFC 4443 4.1).",
-    129: "It answers a ping: it carries the data of the request back (RFC 4443 4.2).",
+    3: "{host} reports to {to} that a packet was dropped: {code} (RFC 4443 3.3).",
+    4: "{host} reports {code} in a packet to {to} (RFC 4443 3.4).",
+    128: "{host} pings {to}: the request asks for a reply, which shows that {to} is there and how long the way takes (RFC 4443 4.1).",
+    129: "{host} answers a ping of {to}: the reply carries the data of the request back (RFC 4443 4.2).",
     130: "A router asks which hosts of the link are members of groups (RFC 3810 5.1).",
     131: "{host} says that it is a member of the group {group} (RFC 2710 3).",
     132: "{host} says that it leaves the group {group} (RFC 2710 3).",
@@ -40,7 +47,7 @@ _ICMPV6 = {
     137: "A router says that packets to {destination} should go to {target}, which is nearer (RFC 4861 8).",
     143: "{host} tells the multicast routers of the link which groups it {groups} (RFC 3810 5.2).",
 }
-_PROBE = "{host} asks all of the link whether it has {target} already. The asking host wants to use this address itself, so it sends from :: (RFC 4862 5.4)."
+_PROBE = "A host asks whether another host of the link has {target} already. It wants to use this address itself, so it sends from ::, the address of nobody (RFC 4862 5.4)."
 _CONFIRM = "{host} asks {target} itself, to find out whether its MAC address still holds (RFC 4861 7.3.3)."
 #: the most groups and prefixes that a sentence names
 MOST_NAMED = 4
@@ -51,17 +58,17 @@ def sentences(frame: "Frame") -> tuple[str, list[str]]:
     piece = _fragment(frame)
     if piece:
         return "fragment", [piece, *_put_together(frame)]
-    said = datagrams.carries(frame) or datagrams.tunnel(frame)
+    said = datagrams.tunnel(frame) or _datagram(frame)
     if said:
-        return "told", [said]
+        return {"DNS": "dns", "DHC": "dhcp"}.get(said[:3], "told"), [said]
     tree = dissect(frame.data, frame.link, frame.length)
     top = next((layer.abbrev for layer in tree.layers if layer.abbrev in ("arp", "icmp", "icmpv6")), "")
     if top == "arp":
-        words = _ARP.get(_number(tree, "arp.opcode"), "")
+        words = _ARP.get(_arp(frame, tree), "")
         values = {"target": _text(tree, "arp.dst.proto_ipv4"), "mac": _text(tree, "arp.src.hw_mac")}
         return "arp", [words.format(host=frame.host, **values)] if all(values.values()) else []
     if top == "icmp":
-        return "icmp", _icmp(tree)
+        return "icmp", _icmp(frame, tree)
     return ("icmp", _icmpv6(frame, tree)) if top else ("told", [])
 
 
@@ -75,15 +82,41 @@ def _text(tree: Tree, name: str) -> str:
     return node.text if node is not None else ""
 
 
+def _arp(frame: "Frame", tree: Tree) -> str:
+    """Return what an ARP message is for, a key of _ARP."""
+    if _number(tree, "arp.opcode") == 2:
+        return "answer" if frame.data[:6] != b"\xff" * 6 else "announce"
+    source, target = _number(tree, "arp.src.proto_ipv4"), _number(tree, "arp.dst.proto_ipv4")
+    if source == 0:
+        return "probe"
+    if source == target:
+        return "announce"
+    return "ask" if frame.data[:6] == b"\xff" * 6 else "confirm"
+
+
+def _datagram(frame: "Frame") -> str:
+    """Say what a UDP datagram carries, or how many bytes to which port."""
+    found = headers.find(frame.data, frame.link, frame.length)
+    if found is None or found.proto != C.IPPROTO_UDP or found.offset or len(frame.data) < found.at + 8:
+        return ""
+    said = contents.carries(frame._timeline, frame)
+    if said.startswith(("DNS", "DHCP", "mDNS", "LLMNR")):
+        return said
+    port = int.from_bytes(frame.data[found.at + 2 : found.at + 4], "big")
+    size = count_of(max(found.end - found.at - 8, 0))
+    return f"{frame.host} sends {size} in a datagram to port {port} of {frame.to}. UDP has no connection, and nobody acknowledges it (RFC 768). {said}".rstrip()
+
+
 def _fragment(frame: "Frame") -> str:
     found = headers.find(frame.data, frame.link, frame.length)
     if found is None or not (found.offset or found.more):
         return ""
     size = max(found.end - found.at, 0)
     which = "a fragment" if found.more else "the last fragment"
-    text = f"It is {which} of packet {found.ident:#x}: its bytes {found.offset} to {found.offset + size - 1}."
+    ident = f"{found.ident} ({found.ident:#x})" if found.version == 4 else f"{found.ident:#x}"
+    text = f"{frame.host} sends {which} of the packet with the identification {ident} to {frame.to}: its bytes {found.offset} to {found.offset + size - 1}."
     if not found.offset:
-        return f"{text} It is the first one, which has the header of the layer above."
+        return f"{text} It is the first fragment, and the only one with the header of the layer above."
     return f"{text} Only the first fragment has the header of the layer above, so ports cannot be seen here."
 
 
@@ -97,10 +130,11 @@ def _put_together(frame: "Frame") -> list[str]:
     return [f"Now all fragments are here (frames {named}), and the packet has {len(whole.data)} bytes above IP.", said]
 
 
-def _icmp(tree: Tree) -> list[str]:
+def _icmp(frame: "Frame", tree: Tree) -> list[str]:
     kind = _number(tree, "icmp.type")
     words = _TOO_BIG + " (RFC 1191)." if tree.find("icmp.mtu") is not None else _ICMP.get(kind, "")
-    found = [words.format(mtu=_mtu(tree, "icmp.mtu"), code=_code(tree, "icmp.code"))] if words else []
+    values = {"mtu": _mtu(tree, "icmp.mtu"), "code": _code(tree, "icmp.code"), "host": frame.host, "to": frame.to}
+    found = [words.format(**values)] if words else []
     return found + _quoted(tree, "ip.src", "ip.dst") if kind in (3, 11, 12) else found
 
 
@@ -119,11 +153,14 @@ def _quoted(tree: Tree, source: str, target: str) -> list[str]:
     if len(sources) < 2 or len(targets) < 2:
         return []
     ports = [node for name in ("tcp.dstport", "udp.dstport") for node in tree.find_all(name)]
-    kind = {C.IPPROTO_TCP: "a TCP segment", C.IPPROTO_UDP: "a UDP datagram"}
+    kind = {
+        C.IPPROTO_TCP: "a TCP segment", C.IPPROTO_UDP: "a UDP datagram", C.IPPROTO_ICMP: "an ICMP message",
+        headers.ICMPV6: "an ICMPv6 message",
+    }  # fmt: skip
     protos = [node.value for name in ("ip.proto", "ipv6.nxt") for node in tree.find_all(name)]
     to = f"port {ports[-1].text.partition(' ')[0]} of {targets[1].text}" if ports else targets[1].text
-    what = kind.get(protos[-1], "one") if protos and isinstance(protos[-1], int) else "one"
-    return [f"The packet was {what} from {sources[1].text} to {to}."]
+    what = kind.get(protos[-1], "") if protos and isinstance(protos[-1], int) else ""
+    return [f"The packet was {what or 'sent'} from {sources[1].text} to {to}."]
 
 
 def _icmpv6(frame: "Frame", tree: Tree) -> list[str]:
@@ -139,10 +176,10 @@ def _icmpv6(frame: "Frame", tree: Tree) -> list[str]:
     solicited = _number(tree, "icmpv6.nd.na.flag.s") == 1
     mac = _text(tree, "icmpv6.opt.linkaddr")
     values = {
-        "host": frame.host, "target": target or _text(tree, "icmpv6.nd.rd.target_address"),
+        "host": frame.host, "to": frame.to, "target": target or _text(tree, "icmpv6.nd.rd.target_address"),
         "destination": _text(tree, "icmpv6.rd.na.destination_address"), "code": _code(tree, "icmpv6.code"),
         "mtu": _mtu(tree, "icmpv6.mtu"), "group": _text(tree, "icmpv6.mld.multicast_address"),
-        "mac": mac or "the one that sends this frame", "groups": _groups(tree),
+        "mac": mac or frame.data[6:12].hex(":"), "groups": _groups(tree),
         "whose": "its MAC address" if target == frame.host else f"the MAC address of {target}",
         "because": ", because it was asked" if solicited else ". Nobody asked",
     }  # fmt: skip

@@ -13,6 +13,7 @@ OPCODES = {0: "query", 4: "notify", 5: "update"}
 #: what names and records of one message may cost
 MOST_RECORDS, MOST_LABELS = 64, 128
 OPT = 41
+TRUNCATED = 0x0200
 
 #: the names of the three protocols that have these messages
 TITLES = {"dns": "DNS", "mdns": "mDNS", "llmnr": "LLMNR"}
@@ -110,6 +111,8 @@ def _summary(flags: int, question: str, found: list[str], counts: list[int]) -> 
     code = flags & 15
     if code:
         return f"answer to {question}: {CODES.get(code, f'error {code}')}"
+    if flags & TRUNCATED:
+        return f"answer to {question}: truncated, ask again over TCP"
     if found:
         return f"answer to {question}: {', '.join(found)}"
     return f"answer to {question}: {'a referral' if counts[2] else 'no records'}"

@@ -1,5 +1,7 @@
 """The records of TLS (RFC 8446 section 5.1), and of its handshake what is not encrypted."""
 
+import hashlib
+
 from pystack.stepper.dissect import layout as t
 from pystack.stepper.dissect.tree import Node
 
@@ -13,7 +15,9 @@ MESSAGES = {
 LEVELS = {1: "warning", 2: "fatal"}
 #: the longest record (RFC 8446 5.2), and the most records of one segment that become nodes
 LONGEST, MOST_RECORDS = (1 << 14) + 2048, 64
-HANDSHAKE, ALERT, APPLICATION_DATA, CLIENT_HELLO = 22, 21, 23, 1
+HANDSHAKE, ALERT, APPLICATION_DATA, CLIENT_HELLO, SERVER_HELLO = 22, 21, 23, 1, 2
+#: the random of a Server Hello that asks for another Client Hello (RFC 8446 4.1.3): the SHA-256 of "HelloRetryRequest"
+RETRY = hashlib.sha256(b"HelloRetryRequest").digest()
 
 
 def _record_meaning(value: int) -> str:
@@ -70,6 +74,8 @@ def _content(data: bytes, at: int, end: int, kind: int, length: int) -> tuple[st
         size = int.from_bytes(data[at + 1 : at + 4], "big")
         if size + 4 <= length:
             name = MESSAGES[data[at]]
+            if data[at] == SERVER_HELLO and data[at + 6 : at + 38] == RETRY:
+                name = "Hello Retry Request"
             fields = [
                 Node("Handshake type", "tls.handshake.type", at * 8, 8, data[at], f"{name} ({data[at]})"),
                 Node("Length", "tls.handshake.length", at * 8 + 8, 24, size, str(size)),

@@ -14,12 +14,13 @@ from pystack.stepper.explain import (
     arrival,
     below,
     calls,
-    datagrams,
+    contents,
     flow,
     loss,
     names,
     opening,
     paths,
+    progress,
     queue,
     reports,
     translating,
@@ -71,6 +72,18 @@ _KINDS: dict[str, Explain] = {
     "balance.direct": below.balance,
     "nat.bind": translating.bound,
     "nat.packet": translating.packet,
+    "tcp.data": progress.arrived,
+    "tcp.acked": progress.acknowledged,
+    "tcp.rtt": progress.trip,
+    "tcp.mss": progress.size,
+    "tcp.fin": progress.end,
+    "tcp.rto": progress.timeout,
+    "tcp.recovery": progress.recovery,
+    "tcp.listen": progress.listener,
+    "nft.trace": progress.ruled,
+    "nft.log": progress.ruled,
+    "ct.new": progress.tracked,
+    "ct.update": progress.tracked,
     "drop": below.dropped,
     "call": calls.call,
     "return": calls.returned,
@@ -113,14 +126,14 @@ def why(timeline: Timeline, *, event: "int | None" = None, frame: "int | None" =
     except KeyError:
         # A state or field is missing because the connection is gone, so the answer is the core's own reason.
         pass
-    return Explanation("told", f"On {look.host}, {look.entry.text()}.")
+    return progress.named(look)
 
 
 def _arrived(look: Look) -> Explanation:
     """Explain the first decision about a frame that arrived: what the frame meant to the host."""
     found = arrival.sentences(look.timeline, look.timeline.frames[look.entry.frame])
     if not found or found[0].startswith("Because of it"):
-        found = [f"On {look.host}, {look.entry.text()}.", *found]
+        found = [*progress.named(look).sentences, *found]
     return Explanation("told", *found)
 
 
@@ -138,18 +151,29 @@ def _segment(look: Look) -> Explanation:
         if entry.fields["flags"] & 4:
             cause = look.cause()
             does = "answers with" if cause is not None and cause.kind == "frame.in" else "sends"
-            return Explanation("reset", f"{look.host} {does} a RST: {entry.text()}.")
-        return Explanation("told", f"{look.host} sends it for this reason: {entry.text()}.")
+            return Explanation("reset", f"{look.host} {does} a RST, because {look.named()}{look.section()}.")
+        return Explanation("told", f"{look.host} sends it, because {look.named()}{look.section()}.")
     if entry.fields["flags"] & 4:
-        return Explanation("reset", f"{look.host} sends a RST: {entry.text()}.")
+        return Explanation("reset", f"{look.host} sends a RST, because {look.named()}{look.section()}.", _ends(look))
     if entry.fields["length"]:
         return flow.data(look)
     if entry.fields["flags"] & 1:
-        return Explanation("close", f"The FIN says that {look.host} has no more data to send: {entry.text()}.")
+        return Explanation(
+            "close", f"The FIN says that {look.host} has no more data to send: {look.named()}{look.section()}."
+        )
     cause = look.cause()
     if cause is not None and cause.kind == "timer.fired" and cause.fields.get("timer") == "delayed-ack":
         return flow.late_ack(look)
-    return Explanation("ack", f"{look.host} sends an acknowledgement: {entry.text()}.")
+    if entry.reason.startswith(flow.UPDATE):
+        return flow.update(look)
+    return Explanation("ack", f"{look.host} sends an acknowledgement, because {look.named()}{look.section()}.")
+
+
+def _ends(look: Look) -> str:
+    """Say what a RST of a connection does to it."""
+    if look.tcb.get("state") == "SYN-RECEIVED" or look.before.get("state") == "SYN-RECEIVED":
+        return ""
+    return f"The connection ends at once, without FIN and TIME-WAIT. What {look.peer()} has not read or not acknowledged may be lost (RFC 9293 3.10.5)."
 
 
 def _frame(timeline: Timeline, frame: Frame) -> Explanation:
@@ -167,9 +191,11 @@ def _frame(timeline: Timeline, frame: Frame) -> Explanation:
     elif frame.altered:
         fate = "It arrived with a changed bit."
     after = arrival.sentences(timeline, frame)
-    said = datagrams.carries(frame)
+    said = contents.carries(timeline, frame)
     if said:
         after = [said, *after]
+    if (frame.outside or frame.arrived < 0) and _is_forwarded(timeline, frame):
+        after = [contents.passes(frame), *after]
     if frame.outside:
         # Nobody recorded why it was sent, so the answer is what it meant to its receiver.
         chosen = frame.effects
@@ -201,6 +227,13 @@ def _frame(timeline: Timeline, frame: Frame) -> Explanation:
         text = f"A program on {frame.host} makes the whole packet itself and sends it by a packet socket (Linux packet(7))."
         return Explanation("told", text, fate, *after)
     return Explanation("told", f"{frame.host} sends {frame.summary}.", fate, *after)
+
+
+def _is_forwarded(timeline: Timeline, frame: Frame) -> bool:
+    """Return True if a router forwards the packet of a frame that arrived from outside, or that leaves for a host outside."""
+    if frame.outside:
+        return any(entry.kind == "ip.forward" for entry in arrival.work_of(timeline, frame.arrived))
+    return any(timeline.kind(index) == "ip.forward" for index in frame.why)
 
 
 def _by_packet_socket(timeline: Timeline, frame: Frame) -> bool:

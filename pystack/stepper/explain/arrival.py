@@ -1,5 +1,6 @@
 """Explains what a frame meant to the host that it reached: what it says, what it changed there, and what the host did because of it."""
 
+from pystack.stepper.explain import below
 from pystack.stepper.explain.base import Look, ms
 from pystack.stepper.records import Entry, Frame
 from pystack.stepper.timeline import Timeline
@@ -19,7 +20,7 @@ def sentences(timeline: Timeline, frame: Frame) -> list[str]:
     work = work_of(timeline, frame.arrived)
     found = [
         _meaning(timeline, work, frame),
-        _changes(work),
+        _changes(timeline, work),
         _caused(timeline, work, frame),
     ]
     return [sentence for sentence in found if sentence]
@@ -85,9 +86,10 @@ def _meaning(timeline: Timeline, work: list[Entry], frame: Frame) -> str:
     if entry is not None:
         return f"A socket on {host} that takes raw packets gets a copy."
     entry = _first(work, "drop")
-    if entry is not None and frame.outside:
-        return f"{host} drops it (counter {entry.fields['name']}): {entry.reason}."
-    return ""  # the fate of the frame says it
+    if entry is None:
+        return ""
+    said = below.dropped(Look(timeline, entry.index)).sentences
+    return " ".join(said if frame.outside else said[1:])  # the fate of a frame from inside says the first of them
 
 
 def _listed(parts: list[str]) -> str:
@@ -118,6 +120,8 @@ def _segment(timeline: Timeline, work: list[Entry], segment: Entry, host: str) -
     if flags & RST and state is not None and state.fields["old"] == "SYN-SENT":
         return f"The RST ends the attempt at once: {peer} refuses the connection."
     if flags & RST and state is not None:
+        if state.fields["old"] == "SYN-RECEIVED":
+            return f"The RST ends the connection before it was open: {peer} does not want it any more. The listener of {host} goes on."
         return f"The RST ends the connection at once: {peer} has aborted it, or does not know it any more."
     if flags & RST:
         return f"The RST does not end a connection of {host}."
@@ -127,32 +131,72 @@ def _segment(timeline: Timeline, work: list[Entry], segment: Entry, host: str) -
         )
     if flags & SYN:
         port = segment.subject.partition("-")[0].rpartition(":")[2]
-        return f"The SYN asks {host} for a connection" + (
+        text = f"The SYN asks {host} for a connection" + (
             f" to port {port}." if port.isdigit() and port != "0" else "."
         )
+        dropped = _first(work, "drop")
+        if dropped is not None and dropped.fields["name"] == "tcp-accept-queue-full":
+            text = f"{text} {' '.join(below.dropped(Look(timeline, dropped.index)).sentences)}"
+        return text
     if flags & ACK and state is not None and state.rfc.startswith("RFC 4987"):
         return (
             f"The ACK acknowledges the number of a SYN cookie, which {host} computes again from the addresses and ports. So it is no forgery, and {host} "
             "makes the connection from this segment alone."
         )
-    parts = [*_data(work, segment), *_acked(work, segment)]
+    parts = [*_data(timeline, work, segment), *_acked(work, segment)]
     if flags & FIN and _first(work, "tcp.fin") is not None:
         parts.append(f"{peer} has no more data to send (FIN)")
     opened = _first(work, "tcp.window")
     if opened is not None and not any(part.startswith("it acknowledges") for part in parts):
         parts.append(f"the window of {peer} has {opened.fields['new']} bytes now")
     if not parts:
+        known = _known(work, segment, host, peer)
+        if known:
+            return known
         before = Look(timeline, segment.index).last("tcp.probe", "tcp.in", reach=2000) if segment.conn else None
         if before is not None and before.kind == "tcp.probe":
             if segment.fields["window"] == 0:
                 return f"The segment answers the probe of {host}: the window of {peer} is still closed."
             return f"The segment answers the probe of {host}, so {peer} is still there."
-        return f"The segment brings {host} nothing new."
+        return _stale(timeline, segment, host)
     text = ", and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
     return f"To {host} the segment says: {text}."
 
 
-def _data(work: list[Entry], segment: Entry) -> list[str]:
+def _stale(timeline: Timeline, segment: Entry, host: str) -> str:
+    """Explain a segment that changes nothing: a repeated ACK, or one that a later ACK has overtaken."""
+    tcb = Look(timeline, segment.index).tcb
+    if not tcb or segment.fields["length"] or not segment.fields["flags"] & ACK:
+        return f"The segment brings {host} nothing new."
+    behind = (tcb["snd_una"] - segment.fields["ack"]) & 0xFFFFFFFF
+    if 0 < behind < 1 << 31:
+        return f"The ACK is older than one that {host} has already, so that one overtook it on the way. It changes nothing."
+    return f"The ACK repeats what {host} knows already: it acknowledges no new data (a duplicate ACK)."
+
+
+def _known(work: list[Entry], segment: Entry, host: str, peer: str) -> str:
+    """Explain a segment that brings nothing because it is old: a FIN that came again, or a probe with a number that is acknowledged."""
+    dropped, answer = _first(work, "drop"), _first(work, "tcp.ack")
+    flags, length = segment.fields["flags"], segment.fields["length"]
+    if flags & FIN and answer is not None and "FIN" in answer.reason:
+        return f"The segment repeats the FIN of {peer}, which {host} has already. So the ACK of {host} was probably lost, and {host} sends it again."
+    if (
+        dropped is not None
+        and "window" in dropped.reason
+        and not length
+        and not flags & (SYN | FIN | RST)
+        and answer is not None
+    ):
+        return (
+            f"The segment carries no data, and a sequence number that {host} has acknowledged already. So it is a probe, or very old, and {host} must answer "
+            "with an ACK, which says what it expects and how large its window is (RFC 9293 3.10.7.4)."
+        )
+    if dropped is not None:
+        return f"{host} does not take the segment: {dropped.reason}."
+    return ""
+
+
+def _data(timeline: Timeline, work: list[Entry], segment: Entry) -> list[str]:
     length = segment.fields["length"]
     if not length:
         return []
@@ -163,6 +207,16 @@ def _data(work: list[Entry], segment: Entry) -> list[str]:
         return [f"{size} bytes of data can be read now{more}"]
     if _first(work, "tcp.ooo") is not None:
         return [f"{length} bytes of data are kept, because bytes before them are missing"]
+    ended = _first(work, "tcp.state")
+    if ended is not None and ended.fields["new"] == "CLOSED":
+        return [f"its {length} bytes of data reach no program any more: {ended.reason}"]
+    dropped = _first(work, "drop")
+    if dropped is not None and "window" not in dropped.reason:
+        return [f"its {length} bytes of data are not taken, because {dropped.reason}"]
+    tcb = Look(timeline, segment.index).tcb
+    beyond = (segment.fields["seq"] + length - tcb.get("rcv_nxt", 0)) & 0xFFFFFFFF
+    if dropped is not None and tcb and 0 < beyond < 1 << 31:
+        return [f"its {length} bytes of data are not taken, because they do not fit into the window of {segment.host}"]
     return [f"its {length} bytes of data are here already"]
 
 
@@ -197,18 +251,23 @@ _PHASES = {
 # -- what it changed, and caused -------------------------------------------------------------------------------------
 
 
-def _changes(work: list[Entry]) -> str:
+def _changes(timeline: Timeline, work: list[Entry]) -> str:
     """Return the changes that a learner looks for: the state, the round trip, the congestion window, recovery, timers."""
     states = [entry for entry in work if entry.kind == "tcp.state"]
     parts = []
     if states:
         names = [entry.fields["old"] for entry in states] + [states[-1].fields["new"]]
-        parts.append(f"the state of {states[0].host} changes from {' to '.join(names)}")
+        if names[0] == "LISTEN":
+            parts.append(
+                f"{states[0].host} makes a new connection ({' and then '.join(names[1:])}), and its listening socket stays in LISTEN"
+            )
+        else:
+            parts.append(f"the state of {states[0].host} changes from {' to '.join(names)}")
     windows = [entry for entry in work if entry.kind == "tcp.cwnd" and entry.fields["old"] != entry.fields["new"]]
     if windows and windows[0].fields["old"] != windows[-1].fields["new"]:
         old, new = windows[0].fields["old"], windows[-1].fields["new"]
         whose = "its congestion window" if parts else f"the congestion window of {windows[0].host}"
-        parts.append(f"{whose} changes from {old} to {new} bytes")
+        parts.append(f"{whose} changes from {old} to {new} bytes" if old else f"{whose} begins with {new} bytes")
     phases = [entry for entry in work if entry.kind == "tcp.recovery"]
     for entry in work:
         fields = entry.fields
@@ -218,13 +277,13 @@ def _changes(work: list[Entry]) -> str:
             parts.append(f"the round trip took {ms(fields['sample'])}")
         elif entry.kind == "tcp.recovery" and entry is phases[-1]:
             phase = str(fields["phase"])
-            parts.append(_PHASES.get(phase, entry.reason or f"loss recovery: {phase}"))
+            parts.append(_PHASES.get(phase) or Look(timeline, entry.index).named() or f"loss recovery: {phase}")
         elif entry.kind == "ip.mtu":
             parts.append(f"the path carries packets of {fields['new']} bytes at most")
     if not parts:
         return ""
     text = _listed(parts)
-    return f"{text[0].upper()}{text[1:]}."
+    return f"{text}." if text.startswith(f"{work[0].host} ") else f"{text[0].upper()}{text[1:]}."
 
 
 def _caused(timeline: Timeline, work: list[Entry], frame: Frame) -> str:

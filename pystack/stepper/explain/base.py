@@ -1,5 +1,6 @@
 """The parts of an explanation: an event, the states around it, and the events before and after it."""
 
+import re
 from typing import Any
 
 from pystack.stepper.keys import ConnKey
@@ -96,6 +97,16 @@ class Look:
         """Return the host at the other end of the connection, or "the peer"."""
         return ConnKey.of(self.peer_conn()).host or "the peer"
 
+    def named(self, text: str = "") -> str:
+        """Return a reason of the core (by default the event's) with names: the core speaks of "our" segments and of "the peer"."""
+        text = re.sub(r"\bour\b", f"{self.host}'s", text or self.entry.reason).replace("SYN,ACK", "SYN-ACK")
+        peer = self.peer() if self.conn else "the peer"
+        return text if peer == "the peer" else re.sub(r"\bthe peer\b", peer, text)
+
+    def section(self) -> str:
+        """Return the RFC section of the event in parentheses, with a space before it, or ""."""
+        return f" ({self.entry.rfc})" if self.entry.rfc else ""
+
     def peer_conn(self) -> str:
         """Return the key of the connection's other end, or ""."""
         return self.timeline.other_end(self.conn)
@@ -120,6 +131,16 @@ class Look:
 def ms(time: int) -> str:
     """Format a duration."""
     return f"{time / 1e6:g} ms" if abs(time) < 10_000_000_000 else f"{time / 1e9:g} s"
+
+
+def after(time: int) -> str:
+    """Say how much later something happened."""
+    return f"{ms(time)} later" if time > 0 else "at the same moment"
+
+
+def count_of(number: int, what: str = "byte") -> str:
+    """Return a number with its unit: "1 byte", "2 bytes"."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def when(timeline: Timeline, time: int) -> str:

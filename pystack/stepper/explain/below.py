@@ -19,6 +19,31 @@ _UNREACHABLE = {
 }
 
 
+#: state of an ARP entry -> what it means (RFC 4861 7.3.2)
+_ENTRY = {
+    "INCOMPLETE": "{host} has asked, and waits for the answer.",
+    "REACHABLE": "{host} knows the MAC address, and has a recent proof that the neighbour has it.",
+    "STALE": "{host} knows the MAC address and uses it, but has no recent proof that the neighbour still has it.",
+    "DELAY": "{host} goes on with the known MAC address, and gives the neighbour some time to prove that it is there.",
+    "PROBE": "{host} asks the neighbour again, and uses the known MAC address meanwhile.",
+    "FAILED": "Nobody answered, so {host} cannot send to this neighbour.",
+    "PERMANENT": "It was set by hand, so {host} never asks.",
+}
+#: timer -> what happens if nothing comes before it. The core's reasons say it of the others.
+_UNTIL = {
+    "retransmission": "If no acknowledgement arrives until then, {host} retransmits.",
+    "loss-probe": "If no acknowledgement arrives until then, {host} sends a probe, so that the answer shows what is missing.",
+    "reordering": "",
+    "persist": "If the window stays closed until then, {host} sends a probe.",
+    "delayed-ack": "Then the acknowledgement leaves alone.",
+    "fin-wait-2": "Then {host} forgets the connection.",
+    "time-wait": "Then {host} forgets the connection, and its ports are free.",
+    "keep-alive": "If nothing arrives until then, {host} sends a probe.",
+    "conntrack": "If no packet of the connection passes until then, {host} removes it from its table.",
+    "reassembly": "If a fragment is still missing then, {host} drops the others.",
+}
+
+
 def arp(look: Look) -> Explanation:
     """Explain a step of address resolution."""
     fields = look.entry.fields
@@ -41,8 +66,27 @@ def arp(look: Look) -> Explanation:
             waited,
         )
     if kind == "arp.send":
-        return Explanation("arp", f"ARP {fields.get('op', '')} for {addr}: {look.entry.text()}.")
-    return Explanation("arp", f"The ARP entry of {addr} on {look.host}: {look.entry.text()}.")
+        return Explanation("arp", f"ARP {fields.get('op', '')} for {addr}: {look.named()}{look.section()}.")
+    return _neighbour(look, addr)
+
+
+def _neighbour(look: Look, addr: str) -> Explanation:
+    """Explain a change of an ARP entry's state."""
+    old, new, host = look.entry.fields.get("old", ""), look.entry.fields.get("new", ""), look.host
+    if kind_is(look, "arp.in") or not new:
+        return Explanation("arp", f"ARP message of {addr} at {host}: {look.named()}{look.section()}.")
+    reason = look.named()
+    asked = look.last("arp.in", host=host, reach=4)
+    if old == "NONE" and "announced" in reason and asked is not None and str(asked.fields.get("op")) == "request":
+        reason = f"a request of {addr} arrived, which also says its own MAC address"
+    came = "is new, in the state" if old == "NONE" else f"goes from {old} to"
+    means = _ENTRY.get(new, "").format(host=host)
+    return Explanation("arp", f"The ARP entry of {addr} on {host} {came} {new}: {reason}{look.section()}.", means)
+
+
+def kind_is(look: Look, *kinds: str) -> bool:
+    """Return True if the event is of one of these kinds."""
+    return str(look.entry.kind) in kinds
 
 
 def _asked_again(look: Look, reply: "Entry | None") -> str:
@@ -105,7 +149,7 @@ def icmp(look: Look) -> Explanation:
         return Explanation(
             "icmp", f"ICMP {name} (type 3, code {code}): {_UNREACHABLE[code]} (RFC 792, RFC 1812 5.2.7.1)."
         )
-    return Explanation("icmp", f"ICMP {name} (type {kind}, code {code}): {look.entry.text()}.")
+    return Explanation("icmp", f"ICMP {name} (type {kind}, code {code}): {look.named()}{look.section()}.")
 
 
 def _smaller(look: Look) -> str:
@@ -125,7 +169,9 @@ def _smaller(look: Look) -> str:
 def forwarded(look: Look) -> Explanation:
     """Explain a packet that a router forwards."""
     ttl = look.entry.fields["ttl"]
-    return Explanation("told", f"{look.host} is a router: {look.entry.text()}. The TTL is one less now, {ttl}.")
+    return Explanation(
+        "routing", f"{look.host} is a router: {look.named()}{look.section()}. The TTL is one less now, {ttl}."
+    )
 
 
 def fragments(look: Look) -> Explanation:
@@ -212,7 +258,13 @@ def _shares(look: Look) -> str:
 def _filtered(look: Look, name: str) -> Explanation:
     """Explain a drop by the packet filter."""
     text = f"The packet filter of {look.host} refused it (counter {name}): {look.entry.reason}."
-    if name == "nft-reject":
+    if not look.entry.subject.startswith("tcp"):
+        fate = (
+            "Nobody tells the sender, and UDP and ICMP retransmit nothing. A program notices only that no answer comes."
+        )
+        if name == "nft-reject":
+            fate = "The filter answers with an ICMP error, so the sender learns it after one round trip (RFC 1122 4.1.3.3)."
+    elif name == "nft-reject":
         fate = (
             "The filter answers in the name of the receiver, so the client knows it after one round trip: a RST in SYN-SENT means "
             "connection refused (RFC 9293 3.10.7.3), and an ICMP error means as much (RFC 1122 4.2.3.9)."
@@ -253,9 +305,12 @@ def timer(look: Look) -> Explanation:
     name = look.entry.fields["timer"]
     if look.entry.kind == "timer.set":
         wait = ms(look.entry.fields["deadline"] - look.entry.time)
-        return Explanation("timer", f"The {name} timer of {look.host} is set to {wait} from now: {look.entry.text()}.")
+        until = _UNTIL.get(name, "").format(host=look.host)
+        return Explanation(
+            "timer", f"The {name} timer of {look.host} expires in {wait}: {look.named()}{look.section()}.", until
+        )
     if look.entry.kind != "timer.fired":
-        return Explanation("timer", f"The {name} timer of {look.host} is cancelled: {look.entry.text()}.")
+        return Explanation("timer", f"The {name} timer of {look.host} is cancelled: {look.named()}{look.section()}.")
     mechanism = {
         "retransmission": "rto",
         "delayed-ack": "delayed-ack",
@@ -271,7 +326,7 @@ def timer(look: Look) -> Explanation:
         "time-wait": "2 MSL have passed, so the connection is deleted (RFC 9293 3.6.1)",
         "arp": "no answer to the ARP request arrived, so ARP asks again or gives up (RFC 1122 2.3.2.1)",
         "reassembly": "not all fragments arrived in time, so the others are dropped (RFC 1122 3.3.2)",
-    }.get(name, look.entry.reason)
+    }.get(name, look.named())
     waits = _waits_for_ack(look) if name == "delayed-ack" else []
     return Explanation(mechanism, f"The {name} timer of {look.host} expired: {says}.", *waits)
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from pystack.stepper.explain.base import Explanation, Look
+from pystack.stepper.records import Entry
 from pystack.symbols import option_name
 from pystack.trace.annotate import value_text
 
@@ -12,6 +13,10 @@ _OPENED = {
     "tcp_open": "a TCP socket", "udp_open": "a UDP socket", "raw_open": "a raw socket", "ping_open": "a ping socket",
     "packet_open": "a packet socket, which reads and writes whole frames",
 }  # fmt: skip
+#: calls that find nothing if nothing has arrived
+_WAITING = ("recv", "recvfrom", "recvmsg", "accept")
+#: how many events are searched for the beginning of a call
+REACH = 200
 #: a number of bytes that means "all"
 ALL = 1 << 40
 
@@ -31,7 +36,20 @@ def call(look: Look) -> Explanation:
 def returned(look: Look) -> Explanation:
     """Explain the end of a call."""
     name = str(look.entry.fields["name"]).rpartition(":")[2]
+    began = _began(look)
+    if name in _WAITING and began is not None and began.fields.get("result") is None:
+        text = f"The call {name}() has found nothing yet, so the program on {look.host} waits. It calls again when something is there."
+        return Explanation("told", text)
     return Explanation("told", f"The call {name}() of the program on {look.host} is done.")
+
+
+def _began(look: Look) -> "Entry | None":
+    """Return the call that ends here: the last one of the host. A call of another host may be between them."""
+    for index in range(look.index - 1, max(look.index - REACH, -1), -1):
+        entry = look.timeline.events[index]
+        if entry.kind == "call" and entry.host == look.host:
+            return entry
+    return None
 
 
 def _failed(result: Any) -> str:
@@ -69,6 +87,8 @@ def _words(look: Look, name: str, args: list[str], result: Any) -> "str | None":
         return _sends(who, name, args, result)
     if name in ("recv", "recvfrom", "recvmsg"):
         return _reads(who, name, args, result)
+    if name in ("stream", "datagram") and len(args) == 3:
+        return f"{who} starts the service {args[0]} on port {args[2]} of {'TCP' if name == 'stream' else 'UDP'}."
     return None
 
 
@@ -77,7 +97,8 @@ def _option(who: str, name: str, args: list[str], result: Any) -> str:
     option = option_name(int(args[0]), int(args[1]))
     if name == "getsockopt":
         return f"{who} asks for the socket option {option}, which is {value_text(result)}."
-    return f"{who} sets the socket option {option} to {', '.join(args[2:]) or 'its default'}."
+    values = {"True": "1", "False": "0"}
+    return f"{who} sets the socket option {option} to {', '.join(values.get(arg, arg) for arg in args[2:]) or 'its default'}."
 
 
 def _address(look: Look, who: str, name: str, args: list[str]) -> "str | None":

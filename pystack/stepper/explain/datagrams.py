@@ -39,8 +39,19 @@ _DHCPV6 = {
 _TUNNELS = {"IP in IP": "RFC 2003, RFC 4213", "GRE": "RFC 2784", "VXLAN": "RFC 7348"}
 _NUMBERED = {"GRE": " with the key {}", "VXLAN": " of the virtual network {}"}
 _TYPES = {1: "A", 2: "NS", 5: "CNAME", 6: "SOA", 12: "PTR", 15: "MX", 16: "TXT", 28: "AAAA", 33: "SRV", 65: "HTTPS"}
-_CODES = {1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN, so the name does not exist", 4: "NOTIMP", 5: "REFUSED"}
-MESSAGE_TYPE = 53
+_CODES = {
+    1: "FORMERR, so the server does not understand the question",
+    2: "SERVFAIL, so the server could not find the answer",
+    3: "NXDOMAIN, so the name does not exist",
+    4: "NOTIMP, so the server does not know such questions",
+    5: "REFUSED, so the server does not answer this client or this question",
+}
+MESSAGE_TYPE, REQUESTED, LEASE_TIME = 53, 50, 51
+OFFER, REQUEST, ACK = 2, 3, 5
+#: what is said of an answer with records
+IN_ANSWER = "in answer"
+_TRUNCATED = "it has no whole answer: the records do not fit into the datagram (truncated), so the client must ask again over TCP"
+_MIXED = " Names do not depend on case, and the client has mixed it at random: a forged answer would have to guess it."
 _REFERRED, _NOTHING = "it has no answer, but names the servers that know more", "it has no such record"
 #: how many labels of a name are read
 LABELS = 32
@@ -54,7 +65,7 @@ def carries(frame: Frame) -> str:
 def said_by(ports: set[int], payload: bytes) -> str:
     """Return a sentence about the message between these ports, or ""."""
     if DNS in ports:
-        return _dns(payload)
+        return dns(payload)
     if ports & {MDNS, LLMNR}:
         return _link_names(ports, payload)
     if ports & DHCPV6:
@@ -118,7 +129,7 @@ def brief(frame: Frame) -> str:
             return ""
         if not payload[2] & 0x80:
             return f"DNS: {question}?"
-        short = {_REFERRED: "names other servers", _NOTHING: "no such record"}
+        short = {_REFERRED: "names other servers", _NOTHING: "no such record", _TRUNCATED: "truncated"}
         result = _result(payload)
         return f"DNS: {question}: {short.get(result, result.split(',')[0])}"
     if ports & ({DHCP_SERVER, DHCP_CLIENT, MDNS, LLMNR} | DHCPV6):
@@ -155,22 +166,41 @@ def _dhcp(payload: bytes) -> str:
         message = read(payload)
     except Malformed:
         return ""
-    said = _DHCP.get((message.options.get(MESSAGE_TYPE) or b"\0")[0], "")
-    return f"DHCP {said} (RFC 2131 3.1)." if said else ""
+    kind = (message.options.get(MESSAGE_TYPE) or b"\0")[0]
+    said = _DHCP.get(kind, "")
+    if not said:
+        return ""
+    lease, wanted = message.number(LEASE_TIME), message.number(REQUESTED)
+    if kind in (OFFER, ACK) and message.yiaddr:
+        time = f" for {lease} s" if lease is not None else ""
+        does = "offers" if kind == OFFER else "gives"
+        said = f"{said.partition(':')[0]}: the server {does} the client the address {_text(message.yiaddr)}{time}"
+    elif kind == REQUEST and message.ciaddr:
+        said = f"REQUEST: the client asks for more time for its address {_text(message.ciaddr)}"
+    elif kind == REQUEST and wanted:
+        said = f"REQUEST: the client asks for the address {_text(wanted)}, which a server has offered to it or which it had before"
+    return f"DHCP {said} (RFC 2131 3.1)."
 
 
-def _dns(payload: bytes) -> str:
+def _text(address: int) -> str:
+    """Return a number of 32 bits as an address."""
+    return ".".join(str(byte) for byte in address.to_bytes(4, "big"))
+
+
+def dns(payload: bytes) -> str:
     """Return a sentence about a message of DNS (RFC 1035 4.1)."""
     question = _question(payload)
     if not question:
         return ""
     if not payload[2] & 0x80:
-        return f"DNS: it asks for the records of {question} (RFC 1035 4.1)."
+        mixed = question.partition(" (")[0]
+        guard = "" if mixed in (mixed.lower(), mixed.upper()) else _MIXED
+        return f"DNS: it asks for the records of {question} (RFC 1035 4.1).{guard}"
     result = _result(payload)
     said = (
         result
         if result.startswith("it ")
-        else f"it has {result} in answer"
+        else f"it has {result} {IN_ANSWER}"
         if "record" in result
         else f"the answer is the {result}"
     )
@@ -198,6 +228,8 @@ def _result(payload: bytes) -> str:
     referred = int.from_bytes(payload[8:10], "big")
     if code:
         return f"error {_CODES.get(code, str(code))}"
+    if payload[2] & 2:
+        return _TRUNCATED
     if answers:
         return f"{answers} record{'s' if answers > 1 else ''}"
     return _REFERRED if referred else _NOTHING

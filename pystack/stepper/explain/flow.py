@@ -3,6 +3,8 @@
 from pystack.stepper.explain.base import Explanation, Look, ms, number, when
 from pystack.stepper.records import Entry
 
+#: how the core's reason for a window update begins
+UPDATE = "window update: "
 #: how many window probes are counted, at most
 PROBES = 64
 
@@ -129,7 +131,12 @@ def nagle(look: Look) -> Explanation:
         "acknowledged yet, so the data waits for that ACK (RFC 9293 3.7.4, RFC 896)."
     ]
     if sent is not None:
-        lines.append(f"It waited {ms(sent.time - look.entry.time)} and left in {number(look.frame(sent))}.")
+        if sent.time > look.entry.time:
+            lines.append(f"It waited {ms(sent.time - look.entry.time)} and left in {number(look.frame(sent))}.")
+        else:
+            lines.append(
+                f"It did not wait: the program wrote more at the same moment, and {number(look.frame(sent))} carries both."
+            )
     delayed = look.next("tcp.ack", conn=look.peer_conn(), reach=400) if look.peer_conn() else None
     if delayed is not None and delayed.fields["action"] == "delayed" and sent is not None and delayed.time < sent.time:
         fired = look.at(delayed.index).next("timer.fired", host=delayed.host, reach=400)
@@ -145,7 +152,9 @@ def nagle(look: Look) -> Explanation:
 def acknowledge(look: Look) -> Explanation:
     """Explain an acknowledgement that was delayed, or sent at once."""
     if look.entry.fields["action"] != "delayed":
-        return Explanation("ack", f"{look.host} acknowledges at once: {look.entry.text()}.")
+        if look.entry.reason.startswith(UPDATE):
+            return update(look)
+        return Explanation("ack", f"{look.host} acknowledges at once, because {look.named()}{look.section()}.")
     due = look.tcb["timers"].get("delayed-ack")
     lines = [
         f"Delayed ACK: {look.host} has no data to send now, so it holds the acknowledgement back. Data may carry it soon, or one ACK "
@@ -164,12 +173,21 @@ def acknowledge(look: Look) -> Explanation:
                 else f"Neither happened, so the delayed-ACK timer expired and {number(look.frame(sent))} left after {waited}."
             )
         elif sent.fields["length"]:
-            lines.append(
-                f"After {waited} there was data to send, and {number(look.frame(sent))} carried the ACK with it."
-            )
+            began = f"After {waited}" if sent.time > look.entry.time else "At the same moment"
+            lines.append(f"{began} there was data to send, and {number(look.frame(sent))} carried the ACK with it.")
         else:
-            lines.append(f"It left after {waited} in {number(look.frame(sent))} because {sent.reason}.")
+            left = f"after {waited}" if sent.time > look.entry.time else "at the same moment"
+            because = look.named(sent.reason).removeprefix(UPDATE)
+            lines.append(f"It left {left} in {number(look.frame(sent))}, because {because}.")
     return Explanation("delayed-ack", *lines)
+
+
+def update(look: Look) -> Explanation:
+    """Explain an acknowledgement that only says that the window is larger."""
+    return Explanation(
+        "window-update",
+        f"Window update: {look.named(look.entry.reason.removeprefix(UPDATE))}. {look.host} says so at once, so that {look.peer()} can send again{look.section()}.",
+    )
 
 
 def late_ack(look: Look) -> Explanation:

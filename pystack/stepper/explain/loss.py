@@ -24,7 +24,7 @@ def retransmit(look: Look) -> Explanation:
         return timeout(look)
     if tcb.get("ca_state") == "recovery":
         return fast(look)
-    return Explanation("retransmission", f"{look.host} retransmitted it: {look.entry.text()}.")
+    return Explanation("retransmission", f"{look.host} retransmitted it, because {look.named()}{look.section()}.")
 
 
 def what(look: Look) -> str:
@@ -46,6 +46,9 @@ def fast(look: Look) -> Explanation:
     """Explain a fast retransmission: by RACK, by SACK, or by duplicate ACKs."""
     tcb, peer = look.tcb, look.peer()
     cause = look.cause()
+    if cause is None or cause.frame < 0:
+        # A timer marked the segment lost, by what an earlier frame had reported.
+        cause = look.last("tcp.sack", "tcp.in")
     told = f"frame {look.timeline.frames[cause.frame].number}" if cause is not None and cause.frame >= 0 else "an ACK"
     head = f"Fast retransmit: {what(look)}."
     if "RACK" in look.entry.reason:
@@ -87,7 +90,7 @@ def rack(look: Look, told: str) -> str:
     until = ": the reordering timer expired" if cause is not None and cause.kind == "timer.fired" else ""
     return (
         text + " and the reordering window (a quarter of the shortest "
-        f"round trip, {ms(tcb['min_rtt'])}) has passed{until} (RFC 8985 6.2)."
+        f"round trip, which is {ms(tcb['min_rtt'])}) has passed{until} (RFC 8985 6.2)."
     )
 
 
@@ -178,13 +181,15 @@ def syn_timeout(look: Look) -> Explanation:
     if cause is not None and cause.kind == "frame.in":
         return Explanation(
             "syn-again",
-            f"The {which} is retransmitted, although no timer expired: {look.entry.reason} ({look.entry.rfc}). That SYN is frame "
+            f"The {which} is retransmitted, although no timer expired: {look.named()} ({look.entry.rfc}). That SYN is frame "
             f"{look.timeline.frames[cause.frame].number}: {look.peer()} retransmits it until it gets an answer.",
         )
+    backed = look.last("tcp.rto")
+    waited = backed.fields["old"] if backed is not None else tcb["rto"]
     return Explanation(
         "syn-timeout",
-        f"Retransmission timeout of the {which}: no answer arrived within {ms(tcb['rto'])}. No round trip has been measured "
-        "yet, so the initial RTO applies (RFC 6298 2.1).",
+        f"Retransmission timeout of the {which}: no answer arrived within {ms(waited)}. No round trip has been measured "
+        f"yet, so the first timeout is the initial RTO of {ms(tcb['rto'])} (RFC 6298 2.1).",
         f"This is try {tcb['retries'] + 1}, and the timeout doubles with each retransmission (RFC 6298 5.5).",
     )
 
@@ -218,7 +223,7 @@ def lost(look: Look) -> Explanation:
     """Explain why a segment was marked lost."""
     fields = look.entry.fields
     start = look.seq(fields["seq"])
-    text = f"{look.host} considers bytes {start}:{start + fields['length']} lost: {look.entry.text()}."
+    text = f"{look.host} considers bytes {start}:{start + fields['length']} lost: {look.named()}{look.section()}."
     return Explanation("loss", text, f"They will be retransmitted as soon as cwnd ({look.tcb['cwnd']} bytes) has room.")
 
 
@@ -226,6 +231,9 @@ def cwnd(look: Look) -> Explanation:
     """Explain a change of the congestion window."""
     fields, reason = look.entry.fields, look.entry.reason
     old, new = fields["old"], fields["new"]
+    if not old:
+        text = f"The congestion window begins with {new} bytes, which {look.host} may send before the first acknowledgement: {reason}"
+        return Explanation("cwnd", f"{text}{look.section()}.")
     if new > old:
         mechanism = "slow-start" if "slow start" in reason else "congestion-avoidance"
         rule = (

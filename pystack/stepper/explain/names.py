@@ -20,12 +20,12 @@ def dhcp(look: Look) -> Explanation:
     """Explain a state or a message of a DHCP client, server or relay."""
     entry = look.entry
     if entry.kind == "dhcp.message":
-        return Explanation("dhcp", f"DHCP {entry.fields['type']} at {look.host}: {entry.text()}.")
+        return Explanation("dhcp", f"DHCP {entry.fields['type']} at {look.host}: {entry.reason}{look.section()}.")
     old, new = entry.fields["old"], entry.fields["new"]
     time = entry.fields.get("time")
     return Explanation(
         "dhcp",
-        f"DHCP: {look.host} goes from {old} to {new} ({entry.rfc}): {entry.text()}.",
+        f"DHCP: {look.host} goes from {old} to {new}: {entry.reason}{look.section()}.",
         _STATES.get(new, ""),
         f"The lease is for {time} s, of which T1 is {entry.fields['t1']} s and T2 is {entry.fields['t2']} s."
         if time
@@ -53,7 +53,7 @@ def dns(look: Look) -> Explanation:
     action = entry.fields["action"]
     return Explanation(
         "dns",
-        f"Recursion for {entry.subject.removeprefix('dns ')} ({entry.rfc}): {entry.text()}.",
+        f"Recursion for {entry.subject.removeprefix('dns ')}: {entry.reason}{look.section()}.",
         _STEPS.get(action, ""),
     )
 
@@ -62,4 +62,12 @@ def datagram(look: Look) -> Explanation:
     """Explain a UDP datagram that is sent."""
     entry = look.entry
     size = entry.fields["length"]
-    return Explanation("told", f"{look.host} sends {size} bytes in a datagram, because {entry.text()}.")
+    if entry.reason == "the application sent a datagram":
+        to = entry.subject.partition("-")[2]
+        where = f" to {to}" if to and not to.endswith(":0") else ""
+        return Explanation(
+            "told",
+            f"The program on {look.host} sends {size} bytes{where} in a datagram. UDP opens no connection for it, and {look.host} learns only from an answer or an "
+            f"error what became of it{look.section()}.",
+        )
+    return Explanation("told", f"{look.host} sends {size} bytes in a datagram, because {look.named()}{look.section()}.")

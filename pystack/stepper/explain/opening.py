@@ -20,8 +20,10 @@ def state(look: Look) -> Explanation:
         return time_wait(look)
     if new == "CLOSED":
         return closed(look, old)
+    if old == "LISTEN" and new == "SYN-RECEIVED":
+        return passive_open(look)
     mechanism = "close" if "FIN" in new or new in ("CLOSE-WAIT", "CLOSING", "LAST-ACK") else "handshake"
-    return Explanation(mechanism, f"{look.host} goes from {old} to {new}: {look.entry.reason} ({look.entry.rfc}).")
+    return Explanation(mechanism, f"{look.host} goes from {old} to {new}: {look.named()}{look.section()}.")
 
 
 def active_open(look: Look) -> Explanation:
@@ -30,6 +32,16 @@ def active_open(look: Look) -> Explanation:
         "handshake",
         f"The application of {look.host} connects. The SYN carries {look.host}'s initial sequence number "
         f"({look.tcb.get('iss')}), which is chosen so that segments of old connections do not fit (RFC 9293 3.4.1).",
+    )
+
+
+def passive_open(look: Look) -> Explanation:
+    """Explain the connection that a listener makes for a SYN."""
+    return Explanation(
+        "handshake",
+        f"A SYN arrived at a listener of {look.host}, so {look.host} makes a connection, which goes from LISTEN to SYN-RECEIVED{look.section()}. The "
+        "listening socket itself stays in LISTEN, for further connections.",
+        f"The connection is half-open: {look.host} answers with a SYN-ACK, and waits for the third segment.",
     )
 
 
@@ -97,7 +109,7 @@ def time_wait(look: Look) -> Explanation:
 
 def closed(look: Look, old: str) -> Explanation:
     """Explain the end of a connection: by a reset, by a timer, or in order."""
-    reason, frame = look.entry.reason, look.frame()
+    reason = look.entry.reason
     cause = look.cause()
     came = look.last("tcp.in")
     by_reset = cause is not None and cause.kind == "frame.in" and came is not None and came.fields["flags"] & RST
@@ -105,10 +117,18 @@ def closed(look: Look, old: str) -> Explanation:
         came_in = look.frame(cause)
         sender = look.peer() if came_in is None else came_in.host
         if old == "SYN-SENT":
+            sender, because = _refused(look, sender)
             return Explanation(
                 "reset",
-                f"Refused: {sender} answered the SYN with a RST ({number(look.frame(cause))}), because no socket listens on that "
-                "port. connect() fails with ECONNREFUSED (RFC 9293 3.10.7.3).",
+                f"Refused: {sender} answered the SYN with a RST ({number(look.frame(cause))}), because {because}. "
+                "connect() fails with ECONNREFUSED (RFC 9293 3.10.7.3).",
+            )
+        if old == "SYN-RECEIVED":
+            return Explanation(
+                "reset",
+                f"Reset: a RST arrived from {look.peer()} ({number(look.frame(cause))}) before the handshake was complete, so {look.host} forgets the "
+                "half-open connection. The listener goes on, and no program learns of it, because accept() has not returned the connection "
+                "(RFC 9293 3.10.7.4).",
             )
         return Explanation(
             "reset",
@@ -123,10 +143,33 @@ def closed(look: Look, old: str) -> Explanation:
     if old == "TIME-WAIT":
         return Explanation("time-wait", f"2 MSL have passed, so {look.host} deletes the connection (RFC 9293 3.6.1).")
     if "retransmission" in reason or "answer" in reason:
-        return Explanation("give-up", f"{look.host} gives up: {look.entry.text()}.")
+        return Explanation(
+            "give-up", f"{look.host} gives up, and goes from {old} to CLOSED: {look.named()}{look.section()}."
+        )
     if "abort" in reason or "reset" in reason.lower():
-        return Explanation("reset", f"{look.host} itself aborts the connection with a RST: {look.entry.text()}.")
-    return Explanation("close", f"{look.host} ends the connection: {look.entry.text()}{'' if frame is None else ''}.")
+        return Explanation(
+            "reset", f"{look.host} itself aborts the connection with a RST: {look.named()}{look.section()}."
+        )
+    return Explanation(
+        "close",
+        f"The connection of {look.host} goes from {old} to CLOSED, so it exists no more: {look.named()}{look.section()}.",
+    )
+
+
+def _refused(look: Look, sender: str) -> tuple[str, str]:
+    """Return which host made the RST that answered a SYN, and why. The frame may come from a router, and a firewall may answer in the name of the server."""
+    mine = int(look.tcb.get("iss", 0))
+    for index in range(look.index - 1, max(look.index - 400, -1), -1):
+        entry = look.timeline.events[index]
+        if entry.kind != "tcp.out" or not entry.fields["flags"] & RST:
+            continue
+        # The event of a filter's answer has the number of the rejected segment.
+        if entry.fields["ack"] == (mine + 1) & 0xFFFFFFFF or entry.fields["seq"] == mine:
+            made = look.at(index)
+            rejects = "rule" in entry.reason
+            name = f"{entry.host}, a firewall," if rejects else entry.host
+            return name, made.named() + (", in the name of the server" if rejects else "")
+    return sender, "no socket listens on that port"
 
 
 def _asks_for_cookie(look: Look) -> str:

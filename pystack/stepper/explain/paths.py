@@ -4,6 +4,8 @@ import errno
 import os
 
 from pystack.stepper.explain.base import Explanation, Look, number
+from pystack.stepper.records import Frame
+from pystack.trace import headers
 from pystack_c.base.address import addr_text
 
 
@@ -12,7 +14,7 @@ def route(look: Look) -> Explanation:
     fields, host = look.entry.fields, look.host
     dst = addr_text(fields["dst"])
     if fields["prefixlen"] < 0:
-        return Explanation("routing", f"The route of {host} to {dst}: {look.entry.text()}.")
+        return Explanation("routing", f"The route of {host} to {dst}: {look.named()}{look.section()}.")
     gateway = (
         f"to the router {addr_text(fields['gateway'])}"
         if fields["gateway"]
@@ -35,17 +37,33 @@ def route(look: Look) -> Explanation:
 
 def expired(look: Look) -> Explanation:
     """Explain a packet whose TTL is used up on a router."""
-    hops = sum(
-        1
-        for index in range(look.index - 1, max(look.index - 20_000, -1), -1)
-        if look.timeline.kind(index) == "ip.forward" and look.timeline.events[index].subject == look.entry.subject
-    )
-    before = f" Routers forwarded such packets {hops} times before." if hops > 1 else ""
+    hops = _hops(look)
+    before = f" Routers had forwarded this packet {hops} times." if hops > 1 else ""
     return Explanation(
         "routing",
         f"The TTL of the packet has reached 0 on {look.host}, which drops it (counter forward-ttl) and reports this to the sender "
         f"(RFC 1812 5.3.1). Each router makes the TTL one less, so a packet that goes round in circles does not do so for ever.{before}",
     )
+
+
+def _hops(look: Look) -> int:
+    """Return how often routers forwarded the packet that this event drops: the packet with its addresses and identification."""
+    events, frames = look.timeline.events, look.timeline.frames
+    cause = look.cause()
+    if cause is None or cause.frame < 0:
+        return 0
+    same = _identity(frames[cause.frame])
+    hops = 0
+    for index in range(cause.index - 1, max(cause.index - 20_000, -1), -1):
+        if look.timeline.kind(index) == "frame.in" and events[index].frame != cause.frame:
+            hops += _identity(frames[events[index].frame]) == same
+    return hops
+
+
+def _identity(frame: Frame) -> "tuple[bytes, bytes, int, int] | None":
+    """Return what is the same in a packet on all links: its addresses, its identification and its place in a datagram."""
+    found = headers.find(frame.data, frame.link, frame.length)
+    return None if found is None else (found.source, found.target, found.ident, found.offset)
 
 
 def error(look: Look) -> Explanation:
@@ -71,7 +89,7 @@ def mtu(look: Look) -> Explanation:
     """Explain a step of TCP's own search for the path MTU."""
     fields = look.entry.fields
     action, size = fields["action"], fields["size"]
-    text = f"Search for the path MTU ({action}, {size} bytes): {look.entry.text()}."
+    text = f"Search for the path MTU ({action}, {size} bytes): {look.named()}{look.section()}."
     if action == "search" and "retransmissions" in look.entry.reason:
         text = (
             f"Black hole: the retransmission timer expired {look.tcb.get('retries', 0)} times in a row, and no router reported anything. "

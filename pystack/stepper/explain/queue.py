@@ -25,7 +25,9 @@ def discipline(look: Look) -> Explanation:
             "queue delays packets and loses none (RFC 7567 2).",
             _round_trip(look),
         )
-    return Explanation("drop" if name else "told", f"{look.host} {did} it: {look.entry.text()}.", f"{waiting}.")
+    return Explanation(
+        "drop" if name else "told", f"{look.host} {did} it, because {look.named()}{look.section()}.", f"{waiting}."
+    )
 
 
 def _due(wait: int) -> str:

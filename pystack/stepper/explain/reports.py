@@ -71,6 +71,6 @@ def ecn(look: Look) -> Explanation:
         return Explanation(
             "ecn",
             f"A router on the path marked the packet (CE in the IP header), because its queue was long, and did not drop it. {host} "
-            f"reports the mark in its ACKs: {look.entry.text()}.",
+            f"reports the mark in its ACKs: {look.named()}{look.section()}.",
         )
-    return Explanation("ecn", f"ECN on {host} ({action}): {look.entry.text()}.")
+    return Explanation("ecn", f"ECN on {host} ({action}): {look.named()}{look.section()}.")

@@ -1,5 +1,7 @@
 """Explanations of address translation."""
 
+from typing import Any
+
 from pystack.stepper.explain import below
 from pystack.stepper.explain.base import Explanation, Look
 from pystack.stepper.records import Frame
@@ -9,14 +11,13 @@ from pystack.stepper.timeline import Timeline
 def bound(look: Look) -> Explanation:
     """Explain the translation that was chosen for a new connection."""
     fields, host = look.entry.fields, look.host
-    ends = look.entry.subject.rpartition(" ")[2]
-    client, _, server = ends.partition("-")
-    new = f"{fields['addr']}:{fields['port']}"
+    proto, _, ends = look.entry.subject.removeprefix("ct ").partition(" ")
+    client, server, new, verb = _ends(proto, ends, fields)
     rule = "a rule" if "rule" in look.entry.reason else "the need for a unique answer"
     if fields["kind"] == "dnat":
         return Explanation(
             "translation",
-            f"Address translation: {client} opens a connection to {server}, an address of {host} or beyond it, and {rule} changes the "
+            f"Address translation: {client} {verb} {server}, an address of {host} or beyond it, and {rule} changes the "
             f"destination to {new} (RFC 3022 2.2).",
             f"{host} remembers that in its table of connections, so later packets of the connection need no rule. The source of the answers "
             f"becomes {server} again, which the client expects.",
@@ -24,10 +25,22 @@ def bound(look: Look) -> Explanation:
         )
     return Explanation(
         "translation",
-        f"Address translation: {client} opens a connection to {server}, and {rule} of {host} changes the source to {new} (RFC 3022 2.2), because "
+        f"Address translation: {client} {verb} {server}, and {rule} of {host} changes the source to {new} (RFC 3022 2.2), because "
         f"answers could not find the way to {client}.",
         f"{host} remembers that in its table of connections. Answers to {new} get the destination {client} again.",
     )
+
+
+def _ends(proto: str, ends: str, fields: dict[str, Any]) -> tuple[str, str, str, str]:
+    """Return the client, the server and the new end as text, and what the client does. ICMP has an identifier in place of ports."""
+    client, _, server = ends.partition("-")
+    server, _, ident = server.partition(" id ")
+    if ident:
+        return client, server, str(fields["addr"]), f"sends an ICMP query (identifier {ident}) to"
+    if not fields["port"]:
+        return client, server, str(fields["addr"]), "sends packets to"
+    verb = "opens a connection to" if proto == "tcp" else "sends a datagram to"
+    return client, server, f"{fields['addr']}:{fields['port']}", verb
 
 
 def packet(look: Look) -> Explanation:

@@ -113,11 +113,11 @@ def test_every_frame_is_explained(real):
         f"{CLIENT} asks for the MAC address of {SERVER}. The question goes to the group",
         f"{SERVER} says that its MAC address is ",
         "which groups it is a member of: ff02::1:ff",
-        "It is a ping: it asks for a reply (RFC 4443 4.1).",
+        f"{CLIENT} pings {SERVER}: the request asks for a reply",
         "its bytes 1448 to 2895. Only the first fragment has the header of the layer above",
         "DNS: it asks for the records of www.shop.test (AAAA)",
         f"The packet was a UDP datagram from {CLIENT} to port 54 of {SERVER}.",
-        f"{SERVER} aborts the connection with {CLIENT}",
+        f"{SERVER} refuses the connection with a RST",
     ):
         assert part in text, part
 
@@ -134,9 +134,11 @@ def test_neighbour_discovery_by_hand():
     )
     assert "It is a default router for 1800 seconds." in found["router advertisement"]
     assert "Hosts get their addresses by DHCPv6." in found["router advertisement"]
-    assert "asks all of the link whether it has 2001:db8::2 already" in found["duplicate address detection"]
+    assert (
+        "A host asks whether another host of the link has 2001:db8::2 already" in found["duplicate address detection"]
+    )
     assert "to find out whether its MAC address still holds" in found["neighbour solicitation of one host"]
-    assert "2001:db8::1 is the one that sends this frame. Nobody asked" in found["neighbour advertisement, not asked"]
+    assert "2001:db8::1 is 02:00:00:00:00:01. Nobody asked" in found["neighbour advertisement, not asked"]
     assert "packets to 2001:db8::2 should go to fe80::1" in found["redirect"]
     assert "is a member of: ff02::1:ff00:2, and leaves: ff02::2" in found["report"]
     assert "too large for the next link, which takes 1300 bytes" in found["error 2/0"]
