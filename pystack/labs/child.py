@@ -121,7 +121,9 @@ def raised(error: BaseException, path: str) -> str:
     line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
     where = f" in line {line}" if line else ""
     text = error.msg if isinstance(error, SyntaxError) else str(error)
-    return f"Your file raised {type(error).__name__}{where}: {text[:300]}"
+    kind = type(error)
+    name = kind.__name__ if kind.__module__ in ("builtins", "exercise") else f"{kind.__module__}.{kind.__name__}"
+    return f"Your file raised {name}{where}: {text[:300]}"
 
 
 def verdict(check: Callable[[Any], None], path: str, text: str, refusals: list[str]) -> dict[str, str]:
