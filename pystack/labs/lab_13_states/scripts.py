@@ -122,6 +122,21 @@ def given_up() -> StateProbe:
     return states
 
 
+def no_answer() -> StateProbe:
+    """The client closes before anything has come from the server."""
+    lab, states = watched()
+    lab.link.down()
+    client = stream(lab.a)
+
+    def dial():
+        yield client.connect(B, 80)
+
+    lab.spawn(dial())
+    lab.net.at(R, client.close)
+    lab.net.run(until=S)
+    return states
+
+
 def simultaneous_close() -> StateProbe:
     """Both sides close at the same time."""
     lab, states = watched()
@@ -187,5 +202,6 @@ SCRIPTS: dict[str, Callable[[], StateProbe]] = {
     "both close at the same time": simultaneous_close,
     "the client closes its direction only": half_close,
     "the port is closed": refused,
+    "nothing comes from the server, and the client closes": no_answer,
     "the client resets the connection": reset,
 }

@@ -8,7 +8,8 @@ ESTABLISHED, FIN-WAIT-1, FIN-WAIT-2, CLOSE-WAIT, CLOSING, LAST-ACK and TIME-WAIT
   FIN)
 - "timeout": the time of TIME-WAIT is over
 
-A reset leads to CLOSED, from each state. An event that does not matter in a state leaves it as it is.
+A reset leads to CLOSED, from each state but LISTEN: a listener ignores it, because it has no connection. An event that does not matter in a state
+leaves it as it is.
 """
 
 EDGES = {

@@ -5,7 +5,8 @@ of the SYN-ACK. The option is None if there is none, b"" in a SYN that asks for 
 
 - A client gets data through only with the cookie that the server has given to its address. A cookie for another address, an invented one, or none does not count: then the data are
   b"", because the client will send them again after the handshake.
-- A client that asks for a cookie gets one, and so does a client whose cookie is wrong. A client that does not use Fast Open gets no option.
+- A client that asks for a cookie gets one, and so does a client whose cookie is wrong. A client whose cookie is right, or that does not use Fast
+  Open, gets no option.
 - The server keeps no table of cookies. It computes a cookie again whenever it needs it. Nobody else can: `secret` is known to the server only.
 """
 

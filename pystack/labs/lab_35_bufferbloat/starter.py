@@ -6,6 +6,7 @@ its length in bytes, `packet.size`. A packet that you do not return, because you
 The queue must
 
 - let a burst of 15 packets pass,
+- keep the order of the packets,
 - keep the link busy,
 - and let packets wait for only a short time in the long run, on links of any rate, also if several senders use it.
 

@@ -24,11 +24,13 @@ WRONG = {
     "wrong_datagram.js": "You seem to wait for more than one datagram. Each datagram is a whole message, and needs an answer of its own.",
     "wrong_chunks.js": "You seem to take each event 'data' for one line. TCP has no boundaries: a line may come in pieces, or several at once.",
     "wrong_letters.js": "You seem to make text of each chunk. A letter such as é has several bytes, which may come in two chunks: cut lines from bytes.",
-    "wrong_half_close.js": "After the client's FIN you can still send, but Node closes your half by itself unless you ask for `allowHalfOpen`.",
+    "wrong_half_close.js": "After the client's FIN you can still send, but Node closes your half by itself unless you ask for `allowHalfOpen`. The end of `for await (... of socket)` closes it, too.",
     "wrong_nagle.js": "Your second answer waits for the acknowledgement of the first one. This is Nagle's algorithm: switch it off (`noDelay`).",
     "wrong_error.js": "A client that resets its connection must not end your server: Node throws the event 'error' if nobody listens to it.",
 }
 LAST = "BYE must be the last line. lookUp() needs a moment, so wait for the last answer before you end the connection."
+ORDER = "Your answers have another order than the lines. A look-up may end before one that began earlier, so send an answer after the one before it."
+COUNT = "The number in BYE is not that of the client's lines."
 FIRST = "Your server must answer with what `lookUp` finds, which is the text in capital letters."
 
 SLOW = "Your second answer comes so long after the first one that the grader cannot see whether it waits for an acknowledgement. Begin all look-ups at once."
@@ -84,6 +86,10 @@ def ask(lab: LearnersServer, *parts: bytes, end: bytes = b"") -> Program:
     if end:
         sock.shutdown()
     got = yield sock.recv_all() if end else sock.recv_exactly(len(right))
+    if got != right and sorted(got.split(b"\n")) == sorted(right.split(b"\n")):
+        raise WrongAnswer(f"{ORDER} (the answer is {got[:60].decode(errors='replace')!r} instead of {right.decode()!r})")
+    if got != right and end and got.startswith(right.removesuffix(end) + b"BYE"):
+        raise WrongAnswer(f"{COUNT} (the answer is {got[:60].decode(errors='replace')!r} instead of {right.decode()!r})")
     if got != right and end and end in got:
         raise WrongAnswer(f"{LAST} (the answer is {got[:60].decode(errors='replace')!r} instead of {right.decode()!r})")
     if got != right:
