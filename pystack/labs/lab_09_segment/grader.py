@@ -9,7 +9,7 @@ from pystack.phy.match import is_data
 from pystack.testing.lab import MS, pattern
 
 HINTS = [
-    "Run `pystack lab run 9`. Which number has the first byte of the stream, and what comes after 2**32 - 1?",
+    "Run `pystack lab run 9`. Which number does the first byte of the stream have, and what comes after 2**32 - 1?",
     "Calculate the place of each segment in the stream: (number - isn - 1) % 2**32. Sort by that.",
     "Go through the sorted segments. Stop at a place beyond the end of the stream, and cut off what the stream has already.",
 ]

@@ -128,7 +128,7 @@ VALUES = [
     LabValue("other", "How many changes of state are not in figure 5, and do not lead to CLOSED?", "none", 0, ""),
     LabValue("edges", "How many of the 19 edges of figure 5 are taken?", "19 - 2", 17, "edges"),
     LabValue("closing", "Both close at the same time: how many sides go through CLOSING?", "both", 2, "sides"),
-    LabValue("sides", "The server closes first: how many TIME-WAITs have the client, the server?", "0, 1", [0, 1], ""),
+    LabValue("sides", "The server closes first: how many TIME-WAITs does the client have, and the server?", "0, 1", [0, 1], ""),
     LabValue("wait", "How long does TIME-WAIT last?", "2 * 30 s", WAIT, "s"),
     LabValue("unread", "Does close send RST with unread data, and without? (1 is yes, 0 is no)", "1, 0", [1, 0], ""),
     LabValue("client first", "The client closes first: how many of 101 connections succeed?", "100 ports", PORTS, ""),
