@@ -112,7 +112,7 @@ VALUES = [
     LabValue("small", "The errors are lost: how long does an upload of 1,000 bytes take?", "30 + 15 ms", 9 * LINK),
     LabValue(
         "hanging",
-        "How often is the first full segment sent, and which errno comes?",
+        "How often is the first full segment sent, and which errno comes (110: timeout, 111: refused, 113: no route)?",
         "1 + 15, 110",
         [16, ETIMEDOUT],
         "",
