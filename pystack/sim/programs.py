@@ -150,7 +150,10 @@ class Proc(Op):
                     op.park(self._resume)
                     return
                 value = op.value
-            except (OSError, TypeError) as exc:  # An argument of a wrong type is the program's mistake: its own line shows in the traceback.
+            except (
+                OSError,
+                TypeError,
+            ) as exc:  # An argument of a wrong type is the program's mistake: its own line shows in the traceback.
                 error = exc
             except AttributeError as exc:
                 error = exc if isinstance(op, Op) else TypeError(_no_operation(op))

@@ -196,7 +196,10 @@ def test_a_function_without_a_yield_is_named(tmp_path, number, text, name):
             "def window(free, announced, capacity, mss):\n    grow = free - announced\n"
             "    return free if grow >= mss or grow * 2 >= capacity else announced\n",
         ),
-        ("17", "def send_request(c, h, b):\n    return both(c, h + b)\n\n\ndef both(c, data):\n    yield c.sendall(data)\n"),
+        (
+            "17",
+            "def send_request(c, h, b):\n    return both(c, h + b)\n\n\ndef both(c, data):\n    yield c.sendall(data)\n",
+        ),
         (
             "20",
             "import hashlib\nimport hmac\n\n\ndef syn(secret, address, option, data):\n"

@@ -115,7 +115,9 @@ VALUES = [
     LabValue("sixth", "accept() is called once at 0.5 s: when is client 6 connected?", "1 s + R", S + R),
     LabValue("reset", "If the server resets instead: how many clients fail at once?", "3", 3, "clients"),
     LabValue("flood", "256 SYNs, a queue of 128, SYN cookies: how long does a real client take?", "R", R),
-    LabValue("flood queue", "How many entries does the queue have after it?", "128: it took no place", QUEUE, "entries"),
+    LabValue(
+        "flood queue", "How many entries does the queue have after it?", "128: it took no place", QUEUE, "entries"
+    ),
     LabValue("flood scale", "Which window scale does its connection have?", "0: it was forgotten", 0, ""),
     LabValue(
         "nothing",

@@ -87,9 +87,13 @@ def ask(lab: LearnersServer, *parts: bytes, end: bytes = b"") -> Program:
         sock.shutdown()
     got = yield sock.recv_all() if end else sock.recv_exactly(len(right))
     if got != right and sorted(got.split(b"\n")) == sorted(right.split(b"\n")):
-        raise WrongAnswer(f"{ORDER} (the answer is {got[:60].decode(errors='replace')!r} instead of {right.decode()!r})")
+        raise WrongAnswer(
+            f"{ORDER} (the answer is {got[:60].decode(errors='replace')!r} instead of {right.decode()!r})"
+        )
     if got != right and end and got.startswith(right.removesuffix(end) + b"BYE"):
-        raise WrongAnswer(f"{COUNT} (the answer is {got[:60].decode(errors='replace')!r} instead of {right.decode()!r})")
+        raise WrongAnswer(
+            f"{COUNT} (the answer is {got[:60].decode(errors='replace')!r} instead of {right.decode()!r})"
+        )
     if got != right and end and end in got:
         raise WrongAnswer(f"{LAST} (the answer is {got[:60].decode(errors='replace')!r} instead of {right.decode()!r})")
     if got != right:
