@@ -150,11 +150,8 @@ class Proc(Op):
                     op.park(self._resume)
                     return
                 value = op.value
-            except (
-                OSError,
-                TypeError,
-            ) as exc:  # An argument of a wrong type is the program's mistake: its own line shows in the traceback.
-                error = exc
+            except (OSError, TypeError) as exc:
+                error = exc  # An argument of a wrong type is the program's mistake, so its own line must be in the traceback.
             except AttributeError as exc:
                 error = exc if isinstance(op, Op) else TypeError(_no_operation(op))
 

@@ -49,7 +49,7 @@ def chain_of(case: str) -> tuple[RoutedChain, str]:
 def play(trace: Any, case: str) -> Any:
     """Run the learner's program in the network of a case."""
     chain, destination = chain_of(case)
-    sent = []
+    sent: list[int] = []
 
     def probe(ttl):
         if len(sent) == HOPS:

@@ -3,7 +3,7 @@
 
 def trace(probe):
     """Return the addresses of the hops."""
-    found = []
+    found: list = []
     while True:
         answer = yield from probe(len(found) + 1)
         found.append(answer[0] if answer else None)

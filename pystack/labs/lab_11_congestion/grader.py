@@ -15,11 +15,8 @@ from pystack_c.tcp.congestion import SIGNAL_RTO, CongestionControl, register
 
 R = 100 * MS
 ROUNDS = 26
-CASES = (
-    "nothing is lost",
-    "a segment is lost",
-    "the link is down for 350 ms",
-)  # so long that there is one timeout, and no second one
+#: 350 ms are so long that there is one timeout, and no second one
+CASES = ("nothing is lost", "a segment is lost", "the link is down for 350 ms")
 HINTS = [
     "Run `pystack lab run 12` for growth, and read the explanation of lab 11 for losses. When does the window double, and when is it halved?",
     "`on_ack` has two cases: cwnd below ssthresh, or not. `on_loss` has two cases: a timeout, or not.",
