@@ -233,7 +233,8 @@ def run_lab(
     _progress()  # says now if the file is damaged
     asks = not (no_predict or as_json)
     if asks:
-        echo(_filled(one.section("Question")) + "\n")
+        for heading in ("Question", "What to predict"):  # Both have numbers that a prediction needs.
+            echo(f"## {heading}\n\n{_filled(one.section(heading))}\n")
     predictions = _predict(one) if asks else {}
     results, controls = labpages.measured(one)
     every = [*results, *(result for _, result in controls)]

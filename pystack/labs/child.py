@@ -56,6 +56,8 @@ def roots() -> tuple[str, ...]:
     paths = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     paths |= {str(HERE.parent), str(Path(pystack_c.__file__).resolve().parent), *pystack.labs.__path__}
     paths |= {path for path in sys.path if path.endswith(".zip")}  # Pyodide's standard library
+    if sys.platform == "emscripten":  # The page has the other libraries beside pystack, and nothing else is there.
+        paths.add(str(HERE.parents[1]))
     return tuple(os.path.realpath(path) + "/" for path in sorted(paths))
 
 
@@ -63,6 +65,7 @@ def guard(own: str, refusals: list[str]) -> None:
     """From now on, refuse what an exercise does not need. `refusals` gets what the file tried."""
     allowed = roots()
     realpath = os.path.realpath
+    sys.dont_write_bytecode = True  # An import that the grader makes now would write a file otherwise.
 
     def reads_library(path: Any, mode: Any = "r", flags: int = 0) -> bool:
         if not isinstance(path, str | bytes) or (isinstance(mode, str) and set(mode) & set("wax+")):
@@ -121,7 +124,9 @@ def raised(error: BaseException, path: str) -> str:
     line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
     where = f" in line {line}" if line else ""
     text = error.msg if isinstance(error, SyntaxError) else str(error)
-    return f"Your file raised {type(error).__name__}{where}: {text[:300]}"
+    kind = type(error)
+    name = kind.__name__ if kind.__module__ in ("builtins", "exercise") else f"{kind.__module__}.{kind.__name__}"
+    return f"Your file raised {name}{where}: {text[:300]}"
 
 
 def verdict(check: Callable[[Any], None], path: str, text: str, refusals: list[str]) -> dict[str, str]:

@@ -18,6 +18,9 @@ MOST = 10_000  # files of one folder
 COLUMNS = ("learner", "lab", "file", "verdict", "text", "seconds")
 #: A spreadsheet takes a cell that begins with one of these for a formula, and a submission may have such a name.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
+#: endings with which learners send an exercise by mistake
+OTHERS = (".txt", ".ipynb", ".cpp", ".cc", ".mjs", ".cjs", ".ts", ".zip", ".doc", ".docx", ".rtf")
+LINK = "It is a symbolic link, which the grader does not follow."
 
 
 def written(text: str) -> str:
@@ -59,25 +62,31 @@ class SubmissionGrade:
 
 def _submission(folder: Path, path: Path) -> Submission:
     """Read the learner and the lab from the file's name: anna/lab_17_nagle.py, or anna_lab_17_nagle.py."""
-    found = re.search(r"lab_\d\d", path.stem)
+    found = re.search(r"lab_\d\d", path.stem, re.IGNORECASE)
     own = path.stem[: found.start()].strip("_-. ") if found else ""
     learner = "/".join([*path.relative_to(folder).parts[:-1], *([own] if own else [])])
     if path.is_symlink():
-        return Submission(learner, path, None, "It is a symbolic link, which the grader does not follow.")
+        return Submission(learner, path, None, LINK)
     try:
         return Submission(learner, path, lab_of_file(path))
     except LabError as error:
         return Submission(learner, path, None, str(error))
 
 
+def _is_submission(name: str) -> bool:
+    """Return True for a name with the ending of an exercise, or with that of a lab and an ending that is a mistake."""
+    mistaken = name.lower().endswith((*OTHERS, *SUFFIXES)) and re.search(r"lab_\d\d", name, re.IGNORECASE)
+    return name.endswith(SUFFIXES) or bool(mistaken)
+
+
 def submissions(folder: Path) -> list[Submission]:
-    """Return the files of a folder with the ending of an exercise, and of the folders below it. Links and hidden folders are not followed."""
+    """Return the files of a folder that are exercises, or should be, and of the folders below it. Links and hidden folders are not followed."""
     found: list[Submission] = []
     for place, below, files in os.walk(folder):
         below[:] = sorted(name for name in below if not name.startswith(".") and name != "__pycache__")
-        for name in sorted(files):
-            if name.endswith(SUFFIXES):
-                found.append(_submission(folder, Path(place) / name))
+        links = [Path(place) / name for name in below if (Path(place) / name).is_symlink()]
+        found += [Submission(path.relative_to(folder).as_posix(), path, None, LINK) for path in links]
+        found += [_submission(folder, Path(place) / name) for name in sorted(files) if _is_submission(name)]
         if len(found) > MOST:
             raise LabError(f"{folder} has more than {MOST} exercises, which is too many to grade at once")
     if not found:
@@ -92,7 +101,8 @@ def _grade(one: Submission, limits: GradeLimits, stop: threading.Event) -> Submi
             raise LabError(one.problem)
         found = grade(one.lab, one.path, limits, stop)
     except LabError as error:
-        found = LabGrade(one.lab.number if one.lab else 0, "unreadable", str(error))
+        text = str(error).replace(str(one.path), one.path.name)  # The column `file` says in which folder it is.
+        found = LabGrade(one.lab.number if one.lab else 0, "unreadable", text)
     return SubmissionGrade(one, found, time.monotonic() - began)
 
 

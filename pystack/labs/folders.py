@@ -202,7 +202,7 @@ def lab_of(text: str) -> LabFolder:
 
 def lab_of_file(path: Path) -> LabFolder:
     """Return the lab to which a learner's file belongs, by its name. LabError if the name says none."""
-    match = _NAME.search(path.stem)
+    match = _NAME.search(path.stem.lower())  # Some systems do not keep capital letters apart.
     if match is None:
         raise LabError(f"{path.name} does not say to which lab it belongs: name it as `pystack lab start` does")
     return lab_of(str(int(match[1])))

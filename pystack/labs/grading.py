@@ -67,7 +67,7 @@ def grade(
     except OSError as error:
         raise LabError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise LabError(f"{path} is not a text in UTF-8") from None
+        raise LabError(f"{path} is not a text in UTF-8: save it again with this encoding") from None
     command = [sys.executable, "-P", "-m", "pystack.labs.child", str(lab.number), str(path.resolve())]
     command += [str(limits.cpu), str(limits.memory)]
     # The file gets none of the caller's environment, which may hold secrets.

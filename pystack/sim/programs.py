@@ -124,7 +124,7 @@ class Proc(Op):
             if not op.poll():
                 op.park(self._resume)
                 return
-        except OSError as error:
+        except (OSError, TypeError) as error:
             self._step(None, error)
             return
         self._step(op.value, None)
@@ -150,8 +150,10 @@ class Proc(Op):
                     op.park(self._resume)
                     return
                 value = op.value
-            except OSError as exc:
-                error = exc
+            except (OSError, TypeError) as exc:
+                error = exc  # An argument of a wrong type is the program's mistake, so its own line must be in the traceback.
+            except AttributeError as exc:
+                error = exc if isinstance(op, Op) else TypeError(_no_operation(op))
 
     def _end(self, value: Any, error: BaseException | None) -> None:
         self.value, self.error, self.done = value, error, True
@@ -159,6 +161,13 @@ class Proc(Op):
             resume()
         if error is not None and not self._joiners:
             raise error
+
+
+def _no_operation(what: Any) -> str:
+    """Say what is wrong with something that a program yields, and that is no `Op`."""
+    if isinstance(what, Generator):
+        return "`yield` waits for an operation, and this is another program: write `yield from`"
+    return f"`yield` waits for an operation, and this is {'None' if what is None else f'a {type(what).__name__}'}"
 
 
 def spawn(net: Scheduler, program: Program) -> Proc:

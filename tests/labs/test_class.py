@@ -97,6 +97,32 @@ def test_a_name_that_is_no_utf8_does_not_end_the_grading(tmp_path, out):
     assert rows[1]["file"] == r"zo\xeb_lab_17_nagle.py"
 
 
+def test_a_submission_that_cannot_be_graded_is_in_the_csv(tmp_path):
+    """A lecturer sees each file of a learner, whatever its ending is, and no path of the own machine."""
+    place = tmp_path / "class"
+    files = {
+        "anna/Lab_17_Nagle.py": SOLUTION,  # from a system that does not keep capital letters apart
+        "bert/lab_17_nagle.txt": SOLUTION,
+        "cleo/lab_17_nagle.ipynb": "{}",
+        "dora/notes.txt": "no exercise",
+        "emil/lab_17_nagle.svg": "a plot",
+    }
+    write(place, files)
+    (place / "fred").mkdir()
+    (place / "fred" / "lab_17_nagle.py").write_bytes(b"# gr\xfc\xdfe\n" + SOLUTION.encode())
+    (place / "gina").symlink_to("anna")
+    done = lab("grade", str(place), "--out", "grades.csv")
+    assert done.exit_code == 1
+    rows = list(csv.DictReader(Path("grades.csv").read_text().splitlines()))
+    assert [(row["learner"], row["verdict"], row["text"]) for row in rows] == [
+        ("anna", "right", ""),
+        ("bert", "unreadable", "lab_17_nagle.txt is no exercise of lab 17, whose files end with .py"),
+        ("cleo", "unreadable", "lab_17_nagle.ipynb is no exercise of lab 17, whose files end with .py"),
+        ("fred", "unreadable", "lab_17_nagle.py is not a text in UTF-8: save it again with this encoding"),
+        ("gina", "unreadable", "It is a symbolic link, which the grader does not follow."),
+    ]
+
+
 def test_the_csv_is_printed_and_status_0_says_that_each_file_has_a_grade(tmp_path):
     write(tmp_path, {"class/anna/lab_17_nagle.py": WRONG})
     done = lab("grade", "class")

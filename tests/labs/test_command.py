@@ -102,6 +102,14 @@ def test_a_learner_goes_back_to_a_question():
     assert "predicted  10 ms  (right)\n    measured   10 ms" in ran.output
 
 
+def test_a_learner_reads_what_a_prediction_needs_before_the_first_question():
+    """Some labs give a number in the question, and others where they say what to predict."""
+    ran = lab("run", "16", text="\n" * 20)
+    before = " ".join(ran.output.partition("How many errors come back?")[0].split())
+    assert "The sender forbids fragmentation, as TCP does." in before
+    assert "Its first timeout is after 230 ms" in before
+
+
 @pytest.mark.once
 def test_check_all_checks_the_labs_themselves(monkeypatch):
     some = tuple(one for one in folders.labs() if one.number in (12, 17))  # test_labs.py checks each lab

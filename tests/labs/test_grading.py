@@ -134,6 +134,93 @@ def test_the_exception_of_a_typical_mistake_gets_its_hint_and_another_one_its_li
     assert found.verdict == "error" and found.text.startswith("Your file raised ValueError in line 7: invalid literal")
 
 
+def solved(tmp_path, number, text):
+    path = tmp_path / f"answer{lab_of(number).suffix}"
+    path.write_text(text)
+    found = grade(lab_of(number), path)
+    return found.verdict, found.text
+
+
+@pytest.mark.parametrize(
+    ("number", "text", "says"),
+    [
+        (
+            "3",
+            "def trace(probe):\n    answer = yield probe(1)\n    return [answer[0]]\n",
+            "Your file raised TypeError in line 2: `yield` waits for an operation, and this is another program: write `yield from`",
+        ),
+        (
+            "37",
+            "def serve(sock, files):\n    head = yield sock.recv(9999)\n    yield sock.sendall('HTTP/1.1 200 OK')\n",
+            "Your file raised TypeError in line 3: ",
+        ),
+        (
+            "36",
+            "def upload(phone, photos, head):\n    yield [phone.lookup('shop.test')]\n",
+            "Your file raised TypeError in line 2: `yield` waits for an operation, and this is a list",
+        ),
+        (
+            "30",
+            "import struct\ndef frames(data):\n    return struct.unpack('>I', data[:3])\n",
+            "Your file raised struct.error in line 3: unpack requires a buffer of 4 bytes",
+        ),
+    ],
+)
+def test_a_mistake_that_python_finds_has_the_line_of_the_file(tmp_path, number, text, says):
+    verdict, found = solved(tmp_path, number, text)
+    assert verdict == "error" and found.startswith(says)
+
+
+@pytest.mark.parametrize(
+    ("number", "text", "name"),
+    [
+        ("17", "def send_request(client, header, body):\n    client.sendall(header + body)\n", "send_request"),
+        (
+            "19",
+            "def take(idle, port, connect):\n    return idle.pop(port) if port in idle else connect(port)\n\n\n"
+            "def give(idle, port, connection):\n    idle[port] = connection\n",
+            "take",
+        ),
+    ],
+)
+def test_a_function_without_a_yield_is_named(tmp_path, number, text, name):
+    words = f"`{name}` has no `yield`, so it cannot wait for anything. Keep the form of the starter file."
+    assert solved(tmp_path, number, text) == ("wrong", words)
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (
+            "10",
+            "def window(free, announced, capacity, mss):\n    grow = free - announced\n"
+            "    return free if grow >= mss or grow * 2 >= capacity else announced\n",
+        ),
+        (
+            "17",
+            "def send_request(c, h, b):\n    return both(c, h + b)\n\n\ndef both(c, data):\n    yield c.sendall(data)\n",
+        ),
+        (
+            "20",
+            "import hashlib\nimport hmac\n\n\ndef syn(secret, address, option, data):\n"
+            "    good = hmac.new(secret, address.encode(), hashlib.sha1).digest()[:8]\n"
+            "    return [data, None] if option == good else [b'', None if option is None else good]\n",
+        ),
+    ],
+)
+def test_a_right_answer_in_another_style_is_accepted(tmp_path, number, text):
+    assert solved(tmp_path, number, text) == ("right", "")
+
+
+def test_a_hint_that_fits_one_case_by_chance_is_not_given(tmp_path):
+    """The answer counts one more round for each long flight. In one case, that is what an answer gives which forgets the connection in all cases."""
+    text = (lab_of("15").path / "solution.py").read_text()
+    once = text.replace("    while left > 0:\n", "    if left > 0:\n")
+    assert once != text
+    words = "`round_trips('1.3', False, 9000, 2)` must give 5, and yours gives 4."
+    assert solved(tmp_path, "15", once) == ("wrong", words)
+
+
 def test_a_process_that_ends_has_no_result(tmp_path):
     found = graded(tmp_path, "import os\nos._exit(0)\n")
     assert found.verdict == "stopped" and "before the grader had a result" in found.text

@@ -57,6 +57,14 @@ def test_the_grader_accepts_the_solution(lab):
 
 
 @EACH_LAB
+def test_the_text_of_the_starter_file_fits_into_the_editor_and_on_paper(lab):
+    """The editor of the course and the handouts have room for about 100 characters, and longer lines of prose are cut into uneven pieces."""
+    text = lab.starter.read_text()
+    end = {".py": '\n"""', ".c": "*/", ".js": "\n'use strict'"}[lab.suffix]
+    assert max(map(len, text[: text.index(end)].splitlines())) <= 105
+
+
+@EACH_LAB
 def test_the_grader_refuses_the_starter_file(lab):
     skip_without(lab)
     found = grade(lab, lab.starter)

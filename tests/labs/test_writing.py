@@ -18,6 +18,7 @@ BLOCKS = dict(re.findall(r"^`(\w+\.\w+)`:\n\n```\w+\n(.*?)^```$", PAGE, re.M | r
 #: modules of single labs
 HELPERS = (
     "beside.py",
+    "dam.py",
     "database.py",
     "ends.py",
     "fairness.py",

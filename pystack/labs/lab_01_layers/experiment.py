@@ -90,7 +90,7 @@ VALUES = [
     LabValue("different", "How many TCP segments differ without Ethernet?", "none", 0, "segments"),
     LabValue("shorter", "How much shorter is each packet without Ethernet?", "14", 14, "bytes"),
     LabValue("third", "Three hosts on a switch: how many frames of a's byte for c does b get?", "0", 0, "frames"),
-    LabValue("router", "d is behind a router: how many of the two Ethernet addresses, of the two IP addresses, and of the TTL are others at d?", "2, 0, 1", [2, 0, 1], ""),
+    LabValue("router", "d is behind a router: how many of the two Ethernet addresses and of the two IP addresses are different at d, and by how much is the TTL lower?", "2, 0, 1", [2, 0, 1], ""),
 ]  # fmt: skip
 
 

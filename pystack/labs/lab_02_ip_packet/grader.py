@@ -15,7 +15,7 @@ HINTS = [
 WRONG = {
     "wrong_bytes.py": "Your offsets are in bytes. The field has 13 bits only, so it counts units of 8 bytes.",
     "wrong_rounding.py": "Your answers are right if the MTU leaves room for a multiple of 8 bytes. Otherwise, a fragment must be a bit shorter.",
-    "wrong_header.py": "You seem to forget the UDP header. For IP, its 8 bytes are data as all others.",
+    "wrong_header.py": "You seem to forget the UDP header. For IP, its 8 bytes are data like all others.",
     "wrong_each.py": "You seem to put a UDP header in each fragment. Only the first has one, because IP cuts what UDP has made.",
 }
 

@@ -83,14 +83,14 @@ def passes(size: int) -> bool:
 
 VALUES = [
     LabValue("rtt", "How long does a ping take?", "2 (5 + 10 + 20) ms", 2 * sum(DELAYS)),
-    LabValue("frame", "How many bytes has its frame?", "14 + 20 + 8 + 56", 98, "bytes"),
-    LabValue("ttl", "Which TTL has the request at B?", "64 - 2", 62, ""),
+    LabValue("frame", "How many bytes does its frame have?", "14 + 20 + 8 + 56", 98, "bytes"),
+    LabValue("ttl", "Which TTL does the request have at B?", "64 - 2", 62, ""),
     LabValue("hops", "Which three times does traceroute show?", "2 * 5, 2 * 15, 2 * 35", [10 * MS, 30 * MS, 70 * MS]),
     LabValue("last", "Three requests with a TTL of 3: how many does B answer?", "all: 3 links", 3, "replies"),
     LabValue("errors", "B gets 100 ICMP errors. How many packets does it send?", "none", 0, "packets"),
     LabValue("largest", "Which is the largest ping that passes unfragmented?", "1500 - 20 - 8", 1472, "bytes"),
-    HostValue("traced", "The real traceroute: which third byte has the address in each line?", "0, 1, 2", [0, 1, 2], "", needs="traceroute"),
-    HostValue("whole", "The real ping, 1,472 and 1,473 bytes, unfragmented: how many replies has each?", "1, 0", [1, 0], "replies", needs="ping"),
+    HostValue("traced", "The real traceroute: which third byte does the address in each line have?", "0, 1, 2", [0, 1, 2], "", needs="traceroute"),
+    HostValue("whole", "The real ping, 1,472 and 1,473 bytes, unfragmented: how many replies does each get?", "1, 0", [1, 0], "replies", needs="ping"),
 ]  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from pystack.labs.judging import compare, program
 from pystack.labs.lab_03_icmp.experiment import R1, run
+from pystack.labs.values import WrongAnswer
 from pystack.phy.match import is_icmp
 from pystack.testing.lab import MS
 from pystack.testing.routed import RoutedChain, ping
@@ -19,8 +20,10 @@ WRONG = {
     "wrong_silent.py": "You stop at the first hop without an answer. A router may be silent and forward all the same: append None, and go on.",
     "wrong_end.py": "You do not stop when the destination has answered. Look at the ICMP type of the answer.",
     "wrong_unreachable.py": "You go on after a router has said that the destination is unreachable. Nothing new can come after that.",
+    "wrong_endless.py": "You have sent 30 requests, and you send one more. If the destination is silent, the trace must end after 30 hops.",
     "wrong_routers.py": "The last line is missing. The hop that ends the trace belongs to the list, too.",
 }
+HOPS = 30
 ROUTERS = {
     "all answer": 3,
     "the second router is silent": 4,
@@ -46,9 +49,11 @@ def chain_of(case: str) -> tuple[RoutedChain, str]:
 def play(trace: Any, case: str) -> Any:
     """Run the learner's program in the network of a case."""
     chain, destination = chain_of(case)
-    sent = []
+    sent: list[int] = []
 
     def probe(ttl):
+        if len(sent) == HOPS:
+            raise WrongAnswer(WRONG["wrong_endless.py"])
         sent.append(ttl)
         answer = yield from ping(chain.a, destination, number=len(sent), ttl=ttl)
         return answer and (addr_text(answer[2]), answer[1])

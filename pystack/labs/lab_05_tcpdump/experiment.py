@@ -103,7 +103,7 @@ VALUES = [
     LabValue("server", "Data frames from the server?", "10,000 / 1,460, rounded up", 7, "frames", needs="cypcap"),
     LabValue(
         "sizes",
-        "How many bytes of data has the first of them, and the last?",
+        "How many bytes of data does the first of them have, and the last?",
         "1,460, 10,000 - 6 * 1,460",
         [1460, 1240],
         "bytes",

@@ -1,8 +1,9 @@
 """Lab 5: write filters in tcpdump's language.
 
-Each function returns an expression as a string. `tcp[13]` is the byte of the TCP header with the flags: 1 is FIN, 2 is SYN, 4 is RST, 8 is PSH and
-16 is ACK. `icmp[0]` is the type of an ICMP message: 8 and 0 are the request and the reply of a ping. `ip[2:2]` is the total length of the packet.
-The manual page pcap-filter(7) has the language.
+Each function returns an expression as a string. `tcp[13]` is the byte of the TCP header with
+the flags: 1 is FIN, 2 is SYN, 4 is RST, 8 is PSH and 16 is ACK. `icmp[0]` is the type of an
+ICMP message: 8 and 0 are the request and the reply of a ping. `ip[2:2]` is the total length of
+the packet. The manual page pcap-filter(7) has the language.
 """
 
 

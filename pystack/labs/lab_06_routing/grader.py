@@ -24,7 +24,8 @@ WRONG = {
     "wrong_first.py": "You take the first route that matches. The order of the table says nothing: look at all, and take the longest prefix.",
     "wrong_bytes.py": "Your answers are right if a prefix ends at a byte. Compare bits, because /12 and /17 exist, too.",
     "wrong_text.py": "You seem to compare text. As text, 10.1 is the beginning of 10.10, which is another network.",
-    "wrong_none.py": "If no route matches, there is no router: return -1. A default route is an entry as all others, and may be missing.",
+    "wrong_sorted.py": "You seem to compare the lengths of prefixes as text. As text, 8 comes after 16: turn them into numbers.",
+    "wrong_none.py": "If no route matches, there is no router: return -1. A default route is an entry like all others, and may be missing.",
 }
 
 

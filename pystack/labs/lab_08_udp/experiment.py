@@ -123,7 +123,7 @@ def arrive(loss: float = LOSS) -> int:
 
 
 VALUES = [
-    LabValue("receives", "Sends of 100, 200, 300 bytes: which sizes have the receives?", "as sent", SIZES, "bytes"),
+    LabValue("receives", "Sends of 100, 200, 300 bytes: which sizes do the receives have?", "as sent", SIZES, "bytes"),
     LabValue("refused", "When does the socket report a closed port?", "R", R),
     LabValue("share", "20 Mbit/s offered to 10 Mbit/s: which share arrives?", "10 / 20", 50, "%", 0.5),
     LabValue(

@@ -91,14 +91,14 @@ VALUES = [
     ),
     LabValue(
         "header",
-        "The TCP headers of the SYN and of data: how many bytes has each?",
+        "The TCP headers of the SYN and of data: how many bytes does each have?",
         "20 + 4 + 2 + 3 + 3, 20",
         [32, 20],
         "bytes",
     ),
     LabValue(
         "kinds",
-        "Which kinds of options has the SYN, the padding left out?",
+        "Which kinds of options does the SYN have, without the padding?",
         "MSS, window scale, SACK permitted",
         [2, 3, 4],
         "",

@@ -9,7 +9,7 @@ from pystack.phy.match import is_data
 from pystack.testing.lab import MS, pattern
 
 HINTS = [
-    "Run `pystack lab run 9`. Which number has the first byte of the stream, and what comes after 2**32 - 1?",
+    "Run `pystack lab run 9`. Which number does the first byte of the stream have, and what comes after 2**32 - 1?",
     "Calculate the place of each segment in the stream: (number - isn - 1) % 2**32. Sort by that.",
     "Go through the sorted segments. Stop at a place beyond the end of the stream, and cut off what the stream has already.",
 ]
@@ -17,6 +17,7 @@ WRONG = {
     "wrong_sort.py": "A connection whose numbers pass 0 comes out wrong. Compare differences modulo 2**32, and not the numbers.",
     "wrong_hole.py": "A segment is missing, and your stream goes on behind it. Nobody may read beyond a hole.",
     "wrong_twice.py": "Bytes are in your stream twice. A retransmission may bring what is there already, or a part of it.",
+    "wrong_begins.py": "Your stream ends where no segment begins, although one that begins earlier goes on there. Use the part of it that is new.",
     "wrong_syn.py": "Your stream is empty, or its first byte is wrong. The SYN has a number of its own, so the data begins at ISN + 1.",
 }
 SIZE = 20 * MSS + 100
@@ -47,7 +48,7 @@ def cases() -> dict[str, tuple[int, Segments, int]]:
         lost = [segment for number, segment in enumerate(arrived(isn, "nothing is lost"), 1) if number not in (4, 6)]
         found["segment 4 is missing" + where] = (isn, lost, 3 * MSS)
         data, near = pattern(3000), isn if isn == 1000 else WRAP - 1500
-        overlaps = [(at, data[at - 1 : at + 999]) for at in (1001, 1, 501, 2001, 1)]
+        overlaps = [(at, data[at - 1 : at + 999]) for at in (1501, 1, 501, 2001, 1)]
         found["segments overlap" + where] = (near, [((near + at) % WRAP, part) for at, part in overlaps], 3000)
     return found
 

@@ -37,6 +37,6 @@ def states(capacity: int, mss: int) -> list[tuple[int, int, int, int]]:
 def check(answer: ModuleType) -> None:
     """Raise WrongAnswer unless the exercise is solved."""
     cases: list[tuple[Any, ...]] = []
-    for capacity, mss in ((73, 15), (40, 15), (20, 15), (10, 15), (15, 15)):
+    for capacity, mss in ((73, 15), (40, 15), (20, 15), (10, 15), (16, 16)):  # even ones: a half is exact
         cases += dict.fromkeys(states(capacity, mss))
     compare(answer, "window", [*cases, (5000, 100, 7300, 1460), (1500, 100, 65_535, 1460)], right, WRONG, __package__)

@@ -118,7 +118,7 @@ VALUES = [
     LabValue("later", "CUBIC: which window after twice that time?", "W + 0.3 W", 130, "segments", 4),
     LabValue("fair", "Two senders with the same R: which index?", "1", 1, "", 0.05),
     LabValue("bbr", "BBR, and every 100th segment is lost: which share of the 10 Mbit/s does its data get?", "90 % to 100 %", 95, "%", 5),
-    LabValue("unfair", "R and 2 R: how many times more gets the first one?", "2 to 4", 3, "times", 1),
+    LabValue("unfair", "R and 2 R: how many times more does the first one get?", "2 to 4", 3, "times", 1),
 ]  # fmt: skip
 
 

@@ -15,7 +15,8 @@ from pystack_c.tcp.congestion import SIGNAL_RTO, CongestionControl, register
 
 R = 100 * MS
 ROUNDS = 26
-CASES = ("nothing is lost", "a segment is lost", "the link is down for a second")
+#: 350 ms are so long that there is one timeout, and no second one
+CASES = ("nothing is lost", "a segment is lost", "the link is down for 350 ms")
 HINTS = [
     "Run `pystack lab run 12` for growth, and read the explanation of lab 11 for losses. When does the window double, and when is it halved?",
     "`on_ack` has two cases: cwnd below ssthresh, or not. `on_loss` has two cases: a timeout, or not.",
@@ -26,6 +27,7 @@ WRONG = {
     "wrong_slow.py": "Your window begins to grow by one segment in a round at once. Below ssthresh, it grows by all that was acknowledged.",
     "wrong_count.py": "Your window grows by a half in each round of slow start. One acknowledgement is often for two segments: count the bytes in `acked`.",
     "wrong_one.py": "Your window falls to one segment although acknowledgements still arrive. Halve it, and use one segment after a timeout only.",
+    "wrong_ssthresh.py": "After a timeout, your slow start goes on up to the old window, at which segments were lost. Let it end at half of that.",
     "wrong_timeout.py": "After a timeout, your window is half of the old one. Nothing is on the way any more, so begin with one segment.",
 }
 _numbers = count()
@@ -70,7 +72,7 @@ def windows(module: ModuleType, case: str) -> list[float]:
         lab.link.ab.drop(400, match=is_data)
     elif case == CASES[2]:
         lab.net.after(S, lambda: lab.link.ab.set(loss=1.0))
-        lab.net.after(2 * S, lambda: lab.link.ab.set(loss=0.0))
+        lab.net.after(S + 350 * MS, lambda: lab.link.ab.set(loss=0.0))
     _, tcb = flow(lab)
     found = []
 

@@ -2,11 +2,13 @@
 
 All numbers are bytes. `cwnd` is the congestion window, and `mss` is a full segment.
 
-`on_ack` is called when `acked` new bytes are acknowledged, and returns the new window. Below `ssthresh`, the window grows by what was
-acknowledged (slow start). From there on, it grows by one segment in a round trip, so by mss * acked / cwnd (congestion avoidance).
+`on_ack` is called when `acked` new bytes are acknowledged, and returns the new window. Below
+`ssthresh`, the window grows by what was acknowledged (slow start). From there on, it grows by
+one segment in a round trip, so by mss * acked / cwnd (congestion avoidance).
 
-`on_loss` is called when a segment was lost. It returns the new window and the new ssthresh. If duplicate acknowledgements have shown the loss,
-both are half of the window, but at least two segments. If it was a timeout, the window is one segment, and ssthresh is as before.
+`on_loss` is called when a segment was lost. It returns the new window and the new ssthresh. If
+duplicate acknowledgements have shown the loss, both are half of the window, but at least two
+segments. If it was a timeout, ssthresh is the same half, and the window is one segment.
 """
 
 

@@ -1,7 +1,8 @@
 """Lab 12: predict how many round trips a download takes.
 
-Write `round_trips`. It returns the number of round trips from connect() to the last byte of an answer of `size` bytes, if nothing is
-lost. A full segment has `mss` bytes. The server may send `window` segments at first, and twice as many in each round after that.
+Write `round_trips`. It returns the number of round trips from connect() to the last byte of an
+answer of `size` bytes, if nothing is lost. A full segment has `mss` bytes. The server may send
+`window` segments at first, and twice as many in each round after that.
 """
 
 

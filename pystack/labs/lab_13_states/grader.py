@@ -5,6 +5,7 @@ from typing import Any
 
 from pystack.labs.judging import compare
 from pystack.labs.lab_13_states.scripts import SCRIPTS
+from pystack.labs.values import WrongAnswer
 
 HINTS = [
     "Run `pystack lab run 13`. Which states does the side that closes first go through, and which the other one?",
@@ -16,6 +17,8 @@ WRONG = {
     "wrong_passive.py": "The side that closes last has nothing to wait for: after the acknowledgement of its FIN, both sides are done.",
     "wrong_active.py": "The side that closes first must stay for a while. Its last acknowledgement may be lost, and the FIN may come again.",
     "wrong_open.py": "Both sides sent a SYN at the same time. A SYN says nothing about yours: wait for its acknowledgement.",
+    "wrong_wait.py": "A program closes before an answer to its SYN has come. Nobody knows of this connection yet, so it ends at once.",
+    "wrong_listener.py": "A reset came to a listener, and it is closed now. It has no connection that could be reset, or else anybody could end it with one segment.",
     "wrong_reset.py": "A reset came before the connection was established. It ends a connection in each state.",
 }
 CLOSES = ["close", "ACK", "FIN", "timeout"]
@@ -31,6 +34,7 @@ EVENTS = {
     ("the client closes its direction only", "a"): ["connect", "SYN-ACK", *CLOSES],
     ("the client closes its direction only", "b"): ["listen", "SYN", "ACK", "FIN", "close", "ACK"],
     ("the port is closed", "a"): ["connect", "RST"],
+    ("nothing comes from the server, and the client closes", "a"): ["connect", "close"],
     ("the client resets the connection", "b"): ["listen", "SYN", "ACK", "RST"],
 }
 
@@ -58,3 +62,5 @@ def check(answer: ModuleType) -> None:
         return f"If {script}, the states of the {side} for {', '.join(EVENTS[script, host])}"
 
     compare(answer, "next_state", list(EVENTS), right, WRONG, __package__, play, words)
+    if answer.next_state("LISTEN", "RST") != "LISTEN":
+        raise WrongAnswer(WRONG["wrong_listener.py"])

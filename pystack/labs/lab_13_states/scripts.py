@@ -106,18 +106,18 @@ def simultaneous_open() -> StateProbe:
     return states
 
 
-def given_up() -> StateProbe:
-    """The client resets the connection before the server has the last segment of the handshake."""
+def given_up(answered: bool = True) -> StateProbe:
+    """The client resets the connection before the server has the last segment of the handshake, or closes it if nothing was answered."""
     lab, states = watched()
     lab.listener()
     client = stream(lab.a)
-    lab.link.ab.drop(2)
+    lab.link.ab.drop(2 if answered else 1)
 
     def dial():
         yield client.connect(B, 80)
 
     lab.spawn(dial())
-    lab.net.at(2 * R, client.abort)
+    lab.net.at(2 * R, client.abort if answered else client.close)
     lab.net.run(until=lab.net.now + 100 * S)
     return states
 
@@ -187,5 +187,6 @@ SCRIPTS: dict[str, Callable[[], StateProbe]] = {
     "both close at the same time": simultaneous_close,
     "the client closes its direction only": half_close,
     "the port is closed": refused,
+    "nothing comes from the server, and the client closes": lambda: given_up(answered=False),
     "the client resets the connection": reset,
 }

@@ -1,4 +1,4 @@
-"""Lab 13: figure 5 as a table."""
+"""Lab 13: figure 5 as a table, and a reset ends each connection."""
 
 EDGES = {
     ("CLOSED", "listen"): "LISTEN",
@@ -25,4 +25,6 @@ EDGES = {
 
 def next_state(state, event):
     """Return the new state."""
-    return "CLOSED" if event == "RST" else EDGES.get((state, event), state)
+    if event == "RST" and state != "LISTEN":
+        return "CLOSED"
+    return EDGES.get((state, event), state)

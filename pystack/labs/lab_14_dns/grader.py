@@ -8,8 +8,9 @@ import dns.rcode
 import dns.rdatatype
 
 from pystack.dns.authority import Authority, Zone
-from pystack.labs.judging import compare, program
+from pystack.labs.judging import compare, program, shown
 from pystack.labs.lab_14_dns.zones import ADDRESSES, NEGATIVE, ZONES, build
+from pystack.labs.values import WrongAnswer
 from pystack.sim.programs import datagram, spawn
 from pystack.testing.lab import S, sleep
 
@@ -23,6 +24,7 @@ WRONG = {
     "wrong_root.py": "You begin at the root each time. The referral to a zone lives for a day, so keep it, and ask the zone's server at once.",
     "wrong_ever.py": "You use what has ended: a record was asked for after its life, and you did not ask again.",
     "wrong_alias.py": "You return a name. An alias has no address of its own: go on with the name that it gives.",
+    "wrong_zone.py": "You asked a server about a name that is not in its zone: myexample.test. ends with the text example.test., and is not in it. Compare whole labels.",
     "wrong_missing.py": "You ask again for a name that is missing, although you knew that. This answer has a life, too.",
 }
 #: (seconds of pause before it, name)
@@ -37,7 +39,12 @@ LOOKUPS = [
     (1, "zero"),
     (0, "zero"),
 ]
-LOOKUPS += [(1, "nothing"), (NEGATIVE, "nothing"), (1, "web")]
+LOOKUPS += [(1, "nothing"), (NEGATIVE, "nothing"), (1, "web"), (0, "my")]
+
+
+def full(name: str) -> str:
+    """Return the whole name. That of "my" is not in the zone `example.test.`, although it ends with this text."""
+    return "myexample.test." if name == "my" else f"{name}.example.test."
 
 
 def serve(net: Any, name: str) -> Any:
@@ -54,6 +61,8 @@ def serve(net: Any, name: str) -> Any:
 def reading(data: bytes) -> tuple[str, Any, int]:
     """Return what a message says, in the form of the exercise."""
     message = dns.message.from_wire(data)
+    if message.rcode() == dns.rcode.REFUSED:
+        raise WrongAnswer(WRONG["wrong_zone.py"])
     if message.rcode() == dns.rcode.NXDOMAIN:
         return "missing", None, NEGATIVE
     if message.answer:
@@ -74,6 +83,10 @@ def play(resolve: Any, count: int) -> tuple[Any, float]:
         spawn(net, serve(net, name))
 
     def ask(server, name):
+        if not isinstance(server, str):
+            raise WrongAnswer(
+                f"`ask` got {shown(server)} as the server. The value of a referral is a pair: the zone, and the server's address."
+            )
         sock.sendto(dns.message.make_query(name, "A").to_wire(), server, 53)
         return reading((yield sock.recvfrom()).data)
 
@@ -81,7 +94,7 @@ def play(resolve: Any, count: int) -> tuple[Any, float]:
         for pause, name in LOOKUPS[:count]:
             yield sleep(pause * S)
             began = net.now
-            found = yield from resolve(f"{name}.example.test.", ask, cache, lambda: net.now / S)
+            found = yield from resolve(full(name), ask, cache, lambda: net.now / S)
         return found, (net.now - began) / 1_000_000
 
     proc = spawn(net, look())
@@ -98,13 +111,14 @@ RIGHT = [
     *(("192.0.2.81", 40.0), ("192.0.2.81", 40.0)),  # zero: not kept
     *((None, 0.0), (None, 40.0)),  # nothing: kept, and after its life
     *(("192.0.2.80", 40.0),),  # web again
+    *((None, 40.0),),  # myexample: the server of `test.` knows
 ]
 
 
 def words(count: int) -> str:
     """Describe the last lookup."""
     at = sum(pause for pause, _ in LOOKUPS[:count])
-    return f"Lookup {count}, of {LOOKUPS[count - 1][1]}.example.test. after {at} s: the address and the time (ms)"
+    return f"Lookup {count}, of {full(LOOKUPS[count - 1][1])} after {at} s: the address and the time (ms)"
 
 
 def check(answer: ModuleType) -> None:

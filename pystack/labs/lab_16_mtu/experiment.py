@@ -109,10 +109,10 @@ VALUES = [
     LabValue("cost", "How much later is the transfer complete than on a path of 1,400?", "2 * 5 ms", 2 * LINK),
     LabValue("limited", "How many errors come if the router limits them?", "1", 1, "errors"),
     LabValue("second", "A second link with 1,300: which MTUs are named?", "1,400, 1,300", [1400, 1300], "bytes"),
-    LabValue("small", "The errors are lost: how long takes an upload of 1,000 bytes?", "30 + 15 ms", 9 * LINK),
+    LabValue("small", "The errors are lost: how long does an upload of 1,000 bytes take?", "30 + 15 ms", 9 * LINK),
     LabValue(
         "hanging",
-        "How often is the first full segment sent, and which errno comes?",
+        "How often is the first full segment sent, and which errno comes (110: timeout, 111: refused, 113: no route)?",
         "1 + 15, 110",
         [16, ETIMEDOUT],
         "",

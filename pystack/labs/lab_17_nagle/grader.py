@@ -3,7 +3,7 @@
 import contextlib
 from types import ModuleType
 
-from pystack.labs.judging import function
+from pystack.labs.judging import function, running
 from pystack.labs.lab_17_nagle.experiment import MS, SOL_TCP, TCP_CORK, D, R
 from pystack.labs.values import WrongAnswer
 from pystack.sim.scheduler import SimError
@@ -35,7 +35,7 @@ def check(answer: ModuleType) -> None:
     def ask():
         for header, body in requests:
             started = lab.net.now
-            yield from send(client, header, body)
+            yield from running(send(client, header, body), "send_request")
             yield client.recv_exactly(10)
             times.append(lab.net.now - started)
 

@@ -48,10 +48,10 @@ def one_byte(answer_after: int | None = None, **settings: Any) -> list[int]:
 
 VALUES = [
     LabValue("bulk", "1,000 full segments: how many pure ACKs?", "1,000 / 2", 500, "ACKs"),
-    LabValue("silent", "One byte, no answer: when has the client its ACK?", "R + D", R + D),
-    LabValue("answer", "The server answers 20 ms later: when has the client its ACK?", "R + 20 ms", R + D // 2),
+    LabValue("silent", "One byte, no answer: when does the client have its ACK?", "R + D", R + D),
+    LabValue("answer", "The server answers 20 ms later: when does the client have its ACK?", "R + 20 ms", R + D // 2),
     LabValue("answer ACKs", "How many pure ACKs are there in this case?", "0: the answer has it", 0, "ACKs"),
-    LabValue("late", "The server answers 1 ns after D: when has the client its ACK?", "R + D", R + D),
+    LabValue("late", "The server answers 1 ns after D: when does the client have its ACK?", "R + D", R + D),
     LabValue("late ACKs", "How many pure ACKs are there in this case?", "1", 1, "ACKs"),
     LabValue("slow", "How many of three kinds of stacks delay for 500 ms or more?", "none", 0, "stacks"),
 ]

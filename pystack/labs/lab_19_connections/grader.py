@@ -3,11 +3,11 @@
 from types import ModuleType
 from typing import Any
 
-from pystack.labs.judging import function
+from pystack.labs.judging import function, running
 from pystack.labs.lab_19_connections.experiment import TIMES, R, syns
 from pystack.labs.values import WrongAnswer
 from pystack.sim.programs import stream
-from pystack.testing.lab import B, Lab, S, lab_net
+from pystack.testing.lab import B, Lab, S, lab_net, sleep
 
 PORTS = (80, 5432)
 HINTS = [
@@ -19,6 +19,7 @@ HINTS = [
 WRONG = {
     "wrong_shared.py": "Two requests have the same connection",
     "wrong_port.py": "A request to port",
+    "wrong_one.py": "Three requests at a time",
     "wrong_closed.py": "`take` returned a connection that is closed",
 }
 
@@ -54,10 +55,10 @@ class Users:
         self.opened.append(sock)
         return sock
 
-    def user(self, name: int, port: int, count: int):
-        """Make `count` requests, one after the other."""
+    def user(self, name: int, port: int, count: int, pause: int = 0):
+        """Make `count` requests, one after the other, with a pause between."""
         for _ in range(count):
-            sock = yield from self.answer.take(self.idle, port, self.connect)
+            sock = yield from running(self.answer.take(self.idle, port, self.connect), "take")
             if id(sock) not in self.ports:
                 raise WrongAnswer("`take` must return a connection that `yield from connect(port)` has returned.")
             if self.ports[id(sock)] != port:
@@ -76,6 +77,7 @@ class Users:
                 raise WrongAnswer("`take` returned a connection that is closed. `give` must leave it open.") from None
             self.busy.remove(sock)
             self.answer.give(self.idle, port, sock)
+            yield sleep(pause)
 
 
 def check(answer: ModuleType) -> None:
@@ -95,7 +97,10 @@ def check(answer: ModuleType) -> None:
     for port in PORTS:
         users.lab.run(users.user(1, port, 2), limit=60 * S)
     users = Users(lab_net(R // 2), answer)
-    users.lab.run(*(users.user(number, port, 10) for port in PORTS for number in (1, 2, 3)), limit=60 * S)
+    # In the pauses, three connections to each port are idle.
+    users.lab.run(*(users.user(number, port, 10, R) for port in PORTS for number in (1, 2, 3)), limit=60 * S)
     opened = syns(users.lab)
     if opened != 6:
-        raise WrongAnswer(f"Three requests at a time to each of two ports opened {opened} connections, and need 6.")
+        raise WrongAnswer(
+            f"Three requests at a time to each of two ports opened {opened} connections, and need 6. Several may be idle: keep all of them."
+        )

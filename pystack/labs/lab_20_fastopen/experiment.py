@@ -94,7 +94,7 @@ VALUES = [
     LabValue("first", "The first request, which asks for a cookie: when is the answer there?", "2 R", 2 * R),
     LabValue("later", "The second and the third request: when?", "R, R", [R, R]),
     LabValue("forged", "A forged cookie, and the request after it: when?", "2 R, R", [2 * R, R]),
-    LabValue("forged bytes", "How many of 100 bytes reads the server with a forged cookie?", "100", 100, "bytes"),
+    LabValue("forged bytes", "A forged cookie: how many of the 100 bytes does the server read?", "100", 100, "bytes"),
     LabValue("repeated", "The SYN with data arrives twice: when is the answer there?", "R", R),
     LabValue("repeated SYNs", "How many bytes does each of these SYNs carry?", "100, 100", [100, 100], "bytes"),
     LabValue("repeated bytes", "How many bytes does the server's program get?", "100", 100, "bytes"),

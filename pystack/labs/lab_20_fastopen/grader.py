@@ -20,6 +20,8 @@ WRONG = {
     "wrong_any.py": "An invented cookie opens the door. Compare it with the one that this address has got.",
     "wrong_same.py": "A cookie of one client opens the door for another address. An attacker asks for one, and then writes any address into its SYNs.",
     "wrong_open.py": "An attacker can compute the cookie of any address. It must depend on the secret.",
+    "wrong_again.py": "A client with the right cookie gets an option, too. It has its cookie already, so the SYN-ACK needs none: return None.",
+    "wrong_table.py": "A client that asks twice gets two cookies. Keep no table: compute the cookie from the secret and the address, so that it is the same each time.",
     "wrong_silent.py": "A client with a wrong cookie gets no good one, so each of its requests takes 2 R for ever. The server may have a new secret.",
 }
 
@@ -30,9 +32,9 @@ def check(answer: ModuleType) -> None:
 
     def ask(address: str, option: bytes | None, secret: bytes = SECRETS[0]) -> Any:
         found = syn(secret, address, option, DATA)
-        if not isinstance(found, tuple) or len(found) != 2:
+        if not isinstance(found, list | tuple) or len(found) != 2:
             raise WrongAnswer(f"`syn` returned {shown(found)}, and should return two things: data and an option.")
-        return found
+        return tuple(found)
 
     data, option = ask(ALICE, None)
     if data or option is not None:
@@ -42,9 +44,17 @@ def check(answer: ModuleType) -> None:
         raise WrongAnswer(WRONG["wrong_early.py"])
     if not isinstance(cookie, bytes) or len(cookie) != 8:
         raise WrongAnswer(f"A client that asks gets {shown(cookie)} instead of a cookie of 8 bytes.")
+    if ask(ALICE, b"")[1] != cookie:
+        raise WrongAnswer(WRONG["wrong_table.py"])
     attacks(ask, cookie)
-    if ask(ALICE, cookie) != (DATA, None) or ask(ALICE, cookie) != (DATA, None):
-        raise WrongAnswer("A client comes back with the cookie that it has got, and its data do not reach the program.")
+    for _ in range(2):
+        data, option = ask(ALICE, cookie)
+        if data != DATA:
+            raise WrongAnswer(
+                "A client comes back with the cookie that it has got, and its data do not reach the program."
+            )
+        if option is not None:
+            raise WrongAnswer(WRONG["wrong_again.py"])
 
 
 def attacks(ask: Any, cookie: bytes) -> None:

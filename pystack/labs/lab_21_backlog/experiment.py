@@ -114,9 +114,11 @@ VALUES = [
     LabValue("time", "How long does each of these take?", "R", R),
     LabValue("sixth", "accept() is called once at 0.5 s: when is client 6 connected?", "1 s + R", S + R),
     LabValue("reset", "If the server resets instead: how many clients fail at once?", "3", 3, "clients"),
-    LabValue("flood", "256 SYNs, a queue of 128, SYN cookies: how long takes a real client?", "R", R),
-    LabValue("flood queue", "How many entries has the queue after it?", "128: it took no place", QUEUE, "entries"),
-    LabValue("flood scale", "Which window scale has its connection?", "0: it was forgotten", 0, ""),
+    LabValue("flood", "256 SYNs, a queue of 128, SYN cookies: how long does a real client take?", "R", R),
+    LabValue(
+        "flood queue", "How many entries does the queue have after it?", "128: it took no place", QUEUE, "entries"
+    ),
+    LabValue("flood scale", "Which window scale does its connection have?", "0: it was forgotten", 0, ""),
     LabValue(
         "nothing",
         "SYNs into nothing: when is each sent (7 of them)?",
@@ -126,7 +128,7 @@ VALUES = [
     ),
     LabValue(
         "shared",
-        "Two processes listen on one port with SO_REUSEPORT: how many of 200 connections has the first one?",
+        "Two processes listen on one port with SO_REUSEPORT: how many of 200 connections does the first one have?",
         "200 / 2",
         WORKERS // 2,
         "connections",

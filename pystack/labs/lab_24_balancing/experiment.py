@@ -143,7 +143,7 @@ L7: dict[str, Any] = {"needs": "h11 h2"}
 VALUES = [
     LabValue("l4", "Layer 4, one connection: requests of each backend?", "100, 0", [100, 0], "requests"),
     LabValue("l7", "Layer 7, one connection: requests of each backend?", "50, 50", [50, 50], "requests", **L7),
-    LabValue("ten", "Layer 4, ten connections: how many has each backend?", "5, 5", [5, 5], "connections"),
+    LabValue("ten", "Layer 4, ten connections: how many does each backend get?", "5, 5", [5, 5], "connections"),
     LabValue("dies l4", "A backend dies after 50. Layer 4: how many requests fail?", "50", 50, "requests"),
     LabValue("dies l7", "The same in layer 7: how many fail?", "0 or 1", 0.5, "requests", 0.5, **L7),
     LabValue("numbers l4", "Layer 4: does the backend see the client's sequence numbers? (1 is yes)", "1", 1, ""),

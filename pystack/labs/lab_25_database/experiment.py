@@ -116,7 +116,7 @@ VALUES = [
     LabValue("prohibited", "Reject with ICMP: when does it have its error?", "R", R, **NFT),
     LabValue("drop", "Drop: when does it have its error?", "its own limit", TIMEOUT, "s", **NFT),
     LabValue("syns", "Drop: when does it send its three SYNs?", "0, 1, 1 + 2", [0, S, 3 * S], "s", **NFT),
-    LabValue("loopback", "The database listens on 127.0.0.1 only: when has the client its error?", "R", R),
+    LabValue("loopback", "The database listens on 127.0.0.1 only: when does the client have its error?", "R", R),
     LabValue(
         "outlives",
         "A new rule drops, after one that accepts what is established. Does the open connection go on, does a new one open? (1 is yes)",
@@ -157,7 +157,7 @@ def measure(name: str) -> Any:
 CONTROLS = [
     LabControl(
         "The rule that drops comes before the one that accepts",
-        LabValue("order", "When has the allowed client its error?", "its own limit", TIMEOUT, "s", **NFT),
+        LabValue("order", "When does the allowed client have its error?", "its own limit", TIMEOUT, "s", **NFT),
     ),
     LabControl(
         "No rule accepts what is established",

@@ -58,4 +58,7 @@ def check(answer: ModuleType) -> None:
     if error == errno.ETIMEDOUT:
         raise WrongAnswer(WRONG["wrong_drop.py"])
     if (error, time) != (errno.ECONNREFUSED, R):
-        raise WrongAnswer(f"A stranger has the result {errno.errorcode.get(error, 'success')} after {time // MS} ms.")
+        result = errno.errorcode[error] if error else "a connection"
+        raise WrongAnswer(
+            f"A stranger has {result} after {time // MS} ms, and must have a reset (ECONNREFUSED) after {R // MS} ms."
+        )

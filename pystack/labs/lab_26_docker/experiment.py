@@ -121,7 +121,7 @@ def named(name: str, inside: bool = True) -> int:
 VALUES = [
     LabValue("ttl", "c1 asks c2: which TTL arrives?", "64: no router", 64, ""),
     LabValue("flooded", "How many frames does the bridge flood?", "1: the ARP request", 1, "frames"),
-    LabValue("fdb", "How many entries has its table then?", "2", 2, "entries"),
+    LabValue("fdb", "How many entries does its table have then?", "2", 2, "entries"),
     LabValue("outside", "c1 asks outside: last byte of the source, and TTL, on the wire?", "10, 64 - 1", [10, 63], ""),
     LabValue("published", "Asked by the published port: last byte of the address that c1 sees?", "the client's", 7, ""),
     LabValue("proxy", "The same with the user-space proxy: which last byte?", "the bridge's", 1, ""),

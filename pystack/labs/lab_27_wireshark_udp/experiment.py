@@ -80,7 +80,7 @@ VALUES = [
     LabValue("icmp", "`icmp.type == 3` at a: how many?", "1", 1, "frames", **NEEDS),
     LabValue("offender", "Which UDP port does the header in the error name?", "the closed one", CLOSED, "", **NEEDS),
     LabValue("quoted", "How many of the first 28 bytes of this datagram's packet are in the error?", "20 + 8", 28, "bytes"),
-    LabValue("interfaces", "How many interfaces has the capture?", "2", 2, "interfaces", **NEEDS),
+    LabValue("interfaces", "How many interfaces does the capture have?", "2", 2, "interfaces", **NEEDS),
     LabValue("dropped", "How many frames have a comment with the reason of a drop?", "1", 1, "frames", **NEEDS),
     LabValue("own", "Datagrams at a, errors at a, drops, as pystack reads them?", "11, 1, 1", [COUNT + 1, 1, 1], "frames"),
 ]  # fmt: skip

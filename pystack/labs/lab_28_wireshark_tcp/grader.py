@@ -14,6 +14,7 @@ HINTS = [
 ]
 WRONG = {
     "wrong_gap.py": "After a retransmission, new data count as retransmitted or old ones do not. Remember the highest end of all data, not that of the last segment.",
+    "wrong_first.py": "You look whether the first byte of a segment was sent before. Its boundaries may change: it is a retransmission if all of its bytes were sent.",
     "wrong_update.py": "The receiver has opened its window, and you count that as a duplicate. The number is the same, and the window is not.",
     "wrong_idle.py": "Everything is acknowledged, and the same acknowledgement comes again. Nothing is missing then: it answers a probe.",
     "wrong_sack.py": "A duplicate with SACK blocks has another window. It is one, because SACK blocks say that data have arrived behind a hole.",
@@ -40,6 +41,8 @@ CASES: list[list[tuple[str, int, int, int, bool]]] = [
     [data(0), data(10), data(20), ack(10), ack(10, 80, True), ack(10, 60, True), data(10), ack(30)],
     [data(0), data(10), data(20), ack(20), ack(10), ack(20), data(30), ack(40)],
     [data(0), ack(10, 0), ack(10, 0), ack(10, 50), data(10), ack(20, 0), ack(20, 100)],
+    [data(0), data(10), data(5), ack(20)],
+    [data(0), data(10), data(10, 20), ack(30)],
     [],
 ]
 

@@ -72,7 +72,7 @@ VALUES = [
     LabValue("streams", "With them: on which streams are the three requests?", "odd ones", STREAMS, "", **NEEDS),
     LabValue("magic", "In how many frames is the preface (`http2.magic`)?", "1", 1, "frames", **NEEDS),
     LabValue("settings", "How many frames agree to the other side's settings?", "1 each way", 2, "frames", **NEEDS),
-    LabValue("preface", "How many bytes has the preface?", "24", 24, "bytes", **OWN),
+    LabValue("preface", "How many bytes does the preface have?", "24", 24, "bytes", **OWN),
     LabValue("own", "On which streams are the requests, by pystack's own reading?", "odd ones", STREAMS, "", **OWN),
     LabValue("time", "When does the client have all three answers?", "TCP R + TLS R + R", 3 * R, **OWN),
     LabValue("stalled", "100,000 bytes, without WINDOW_UPDATE: how many arrive?", "2^16 - 1", WINDOW, "bytes", **OWN),

@@ -73,6 +73,10 @@ def play(learners: Any, batches: list[list[int]], size: int | None, fails: int |
                 if isinstance(command, dict)
                 else f"A command is a dict, and yours is {command!r:.60}."
             )
+        if not command.keys() & {"find", "getMore"}:
+            raise WrongAnswer(
+                f"A command has `find` or `getMore`, and yours is {command!r:.60}. `yield` sends a command, and `return` gives the documents."
+            )
         reply = serve(command, batches, size, len(sizes))
         if len(sizes) == fails:
             reply = {"ok": 0.0, "errmsg": "not primary"}

@@ -1,4 +1,4 @@
-"""A server sends an event each 100 ms, directly or through a proxy that buffers."""
+"""A server sends an event every 100 ms, directly or through a proxy that buffers."""
 
 from functools import cache, partial
 from pathlib import Path
@@ -187,6 +187,6 @@ def control(name: str) -> int:
 
 
 LOOKS = [
-    LabLook("An event in each 100 ms, as the client gets it", lambda: Run(), 'host == "server" and event.kind == "out" and event.fields.length == 200', "sequence", "server "),
+    LabLook("An event every 100 ms, as the client gets it", lambda: Run(), 'host == "server" and event.kind == "out" and event.fields.length == 200', "sequence", "server "),
     LabLook("By a proxy that holds 4 KiB", lambda: Run(4096), 'host == "proxy" and event.kind == "out" and event.fields.length > 1000', "sequence", "proxy "),
 ]  # fmt: skip

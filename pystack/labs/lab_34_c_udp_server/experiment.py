@@ -128,9 +128,9 @@ def sleep_for(time: int) -> Program:
 
 
 VALUES = [
-    LabValue("boundaries", "Datagrams of 10, 0 and 3,000 bytes are sent. Which sizes have the reads?", "as sent",
+    LabValue("boundaries", "Datagrams of 10, 0 and 3,000 bytes are sent. Which sizes do the reads have?", "as sent",
              [SMALL, 0, LARGE], "bytes"),
-    LabValue("short", "Datagrams of 3,000 and 10 bytes, and a buffer of 1,024 bytes: which sizes have the two reads?", "min(size, buffer)",
+    LabValue("short", "Datagrams of 3,000 and 10 bytes, and a buffer of 1,024 bytes: which sizes do the two reads have?", "min(size, buffer)",
              [BUFFER, SMALL], "bytes"),
     LabValue("packets", "In how many IP packets does the longest datagram travel?", "(65,507 + 8) / 1,480, rounded up", FRAGMENTS, "packets"),
     LabValue("lost", "One of these packets is lost. How many bytes arrive?", "none", 0, "bytes"),

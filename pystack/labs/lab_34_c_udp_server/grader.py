@@ -19,7 +19,7 @@ HINTS = [
 WRONG = {
     "wrong_order.c": "You seem to use the byte order of the machine. The length travels in network byte order: use htons().",
     "wrong_pieces.c": "You seem to send the answer with more than one call. Each call is a datagram of its own: put the whole answer into one buffer.",
-    "wrong_empty.c": "You seem to take a datagram without bytes for the end. UDP has no connection that could end: 0 is a length as others are.",
+    "wrong_empty.c": "You seem to take a datagram without bytes for the end. UDP has no connection that could end: 0 is a length like any other.",
     "wrong_text.c": "You seem to count the bytes up to the first zero byte, as strlen() does. The result of recvfrom() is the number of the bytes.",
     "wrong_buffer.c": "Your buffer seems to be too short. recvfrom() throws the rest of a datagram away: have room for the longest one (65,507 bytes).",
     "wrong_peer.c": "You seem to answer only one client. Each call of recvfrom() says from which address this datagram came, so do not connect().",

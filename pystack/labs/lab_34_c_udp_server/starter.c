@@ -1,12 +1,13 @@
 /* Lab 34: write a UDP server in C.
 
-   It listens on UDP port 7002. Each datagram is a message, and its answer is one datagram: the number of the message's bytes (2 bytes, in network
-   byte order), and then the bytes of the message in reverse order. A message may have any bytes and any length, also none. If its answer does not
-   fit into a datagram, which has at most 65,507 bytes, the message gets no answer.
+   It listens on UDP port 7002. Each datagram is a message, and its answer is one datagram: the
+   number of the message's bytes (2 bytes, in network byte order), and then the bytes of the
+   message in reverse order. A message may have any bytes and any length, also none. If its answer
+   does not fit into a datagram, which has at most 65,507 bytes, the message gets no answer.
 
-   Messages come from many clients. The answer goes to the one that has asked, and it comes from port 7002, because a client that has called
-   connect() gets nothing from other ports. No client ends the server.
-   Write what you want to see to stderr. */
+   Messages come from many clients. The answer goes to the one that has asked, and it comes from
+   port 7002, because a client that has called connect() gets nothing from other ports. No client
+   ends the server. Write what you want to see to stderr. */
 
 #include <arpa/inet.h>
 #include <stdio.h>

@@ -21,6 +21,7 @@ HINTS = [
 WRONG = {
     "wrong_burst.py": "Your queue drops packets of a short burst. A queue is there for bursts: drop only if packets have waited too long for a whole INTERVAL.",
     "wrong_forever.py": "Your queue goes on with its drops after it has become short. The first packet that has not waited too long ends them.",
+    "wrong_order.py": "Your queue sends a packet before one that came earlier. Keep their order: TCP takes a packet that is overtaken for a lost one.",
     "wrong_limit.py": "Your queue is short on a fast link, and too long on a slow one, because it counts packets. Look at the time for which they wait.",
     "wrong_last.py": "Your queue drops the last packet, and then a slow link has nothing to send. Do not drop if nothing waits behind the packet.",
     "wrong_constant.py": "If several senders share the link, one drop in each INTERVAL is not enough. As long as packets wait too long, drop more and more often.",
@@ -46,6 +47,7 @@ class LearnersQueue(Qdisc):
         self.queue = function(answer, "Aqm")()
         self.inside: dict[int, Packet] = {}
         self.waits: list[tuple[int, int]] = []
+        self.newest = 0  # when the packet that left last had come
 
     def enqueue(self, frame: bytes, now: int) -> bool:
         """See Qdisc."""
@@ -66,6 +68,9 @@ class LearnersQueue(Qdisc):
             raise WrongAnswer(
                 "`dequeue` must return None, or a packet that `enqueue` has got, and each one once at most."
             )
+        if known.since < self.newest:
+            raise WrongAnswer(WRONG["wrong_order.py"])
+        self.newest = known.since
         self.waits.append((now, now - known.since))
         return self.sent(known._frame)
 

@@ -80,7 +80,7 @@ VALUES = [
     HostValue("down", "curl gets 10,000,000 bytes: how many arrive, with the right SHA-256?", "all", SIZE, "bytes", needs="curl"),
     HostValue("up", "curl sends as many: how many arrive?", "all", SIZE, "bytes", needs="curl"),
     HostValue("continue", "How many times does the server say `100 Continue` to that?", "1: curl asks for it", 1, "", needs="curl"),
-    HostValue("status", "Which status has a file that is not there?", "404", 404, "", needs="curl"),
+    HostValue("status", "Which status does a file get that is not there?", "404", 404, "", needs="curl"),
 ]  # fmt: skip
 
 

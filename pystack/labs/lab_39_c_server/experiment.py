@@ -91,11 +91,11 @@ def second_client(forks: bool) -> int:
 
 
 VALUES = [
-    LabValue("pieces", "A message of 3,004 bytes is sent with one call. Which sizes have the reads?", "MSS, MSS, rest",
+    LabValue("pieces", "A message of 3,004 bytes is sent with one call. Which sizes do the reads have?", "MSS, MSS, rest",
              [MSS, MSS, SIZE - 2 * MSS], "bytes"),
-    LabValue("glued", "Three messages of 9 bytes are sent with one call. Which size has the read?", "3 * 9", [27], "bytes"),
+    LabValue("glued", "Three messages of 9 bytes are sent with one call. Which size does the read have?", "3 * 9", [27], "bytes"),
     LabValue("half", "The client closes its half. How many of 1,000 bytes that are sent later does it get?", "all", REST, "bytes"),
-    LabValue("serial", "One client after the other: when has the second one its answer?", "T + 2 R + wire", T + 2 * R, tolerance=MS),
+    LabValue("serial", "One client after the other: when does the second one have its answer?", "T + 2 R + wire", T + 2 * R, tolerance=MS),
 ]  # fmt: skip
 
 

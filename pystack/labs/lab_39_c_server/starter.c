@@ -1,11 +1,13 @@
 /* Lab 39: write a TCP server in C.
 
-   It listens on port 7000. A message is a length of 4 bytes, in network byte order, and then as many bytes. The answer to a message has the same
-   form, and the bytes of the message in reverse order. When a client has closed its half of the connection, the server sends it the number of
-   its messages (4 bytes, in network byte order), and closes the connection. A message of more than 1 MiB ends the connection without an answer.
+   It listens on port 7000. A message is a length of 4 bytes, in network byte order, and then as
+   many bytes. The answer to a message has the same form, and the bytes of the message in reverse
+   order. When a client has closed its half of the connection, the server sends it the number of
+   its messages (4 bytes, in network byte order), and closes the connection. A message of more than
+   1 MiB ends the connection without an answer.
 
-   Several clients may be connected at the same time, and none waits for another. Let at least 16 connections wait in the backlog.
-   Write what you want to see to stderr. */
+   Several clients may be connected at the same time, and none waits for another. Let at least 16
+   connections wait in the backlog. Write what you want to see to stderr. */
 
 #include <arpa/inet.h>
 #include <stdint.h>

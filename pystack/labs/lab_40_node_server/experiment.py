@@ -78,8 +78,8 @@ def gap(nodelay: bool) -> int:
 
 
 VALUES = [
-    LabValue("datagrams", "Three datagrams of 10, 20 and 30 bytes: which sizes have the reads?", "10, 20, 30", SIZES, "bytes"),
-    LabValue("stream", "The same three writes with TCP: which size has the read?", "10 + 20 + 30", [60], "bytes"),
+    LabValue("datagrams", "Three datagrams of 10, 20 and 30 bytes: which sizes do the reads have?", "10, 20, 30", SIZES, "bytes"),
+    LabValue("stream", "The same three writes with TCP: which size does the read have?", "10 + 20 + 30", [60], "bytes"),
     LabValue("gap", "How long after the first answer does the second one arrive?", "D + R", D + R),
 ]  # fmt: skip
 

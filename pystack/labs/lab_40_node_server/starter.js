@@ -1,11 +1,14 @@
 // Lab 40: write a UDP server and a TCP server with Node.js. Both use port 7001.
 //
-// UDP: the answer to a datagram is a datagram with what `lookUp` finds for its text, to the address and port it came from.
+// UDP: the answer to a datagram is a datagram with what `lookUp` finds for its text, to the
+// address and port it came from.
 //
-// TCP: a line ends with "\n". The answer to a line is what `lookUp` finds for it, and "\n". The answers are in the order of the lines. Each is sent at
-// once, also if the client has not yet acknowledged the one before. When a client has closed its half of the connection, the server sends the answers
-// that are still missing, then "BYE ", the number of the client's lines and "\n", and closes the connection. If a client resets its connection, the
-// server goes on with the others.
+// TCP: a line ends with "\n". The answer to a line is what `lookUp` finds for it, and "\n". The
+// answers are in the order of the lines. Each is sent at once, also if the client has not yet
+// acknowledged the one before. When a client has closed its half of the connection, the server
+// sends the answers that are still missing, then "BYE ", the number of the client's lines and
+// "\n", and closes the connection. If a client resets its connection, the server goes on with the
+// others.
 //
 // The text is UTF-8. Write what you want to see with console.log.
 'use strict';

@@ -65,7 +65,7 @@ def gives_up() -> int:
 
 
 def answered(pool: type[Pool]) -> int:
-    """Make 100 requests, one after the other, and let each tenth raise an exception. Returns how many are answered."""
+    """Make 100 requests, one after the other, and let every tenth one raise an exception. Returns how many are answered."""
     world = World(WORKERS, pool)
     results = []
 
@@ -107,7 +107,7 @@ VALUES = [
     LabValue("checked", "The pool looks before it uses a connection: when are the 4 answered?", "R + R + s", R + BOTH),
     LabValue("forgotten", "The firewall has forgotten the connections, and the pool looks: how many of 4 fail, after 5 s?", "4", WORKERS, "requests", **NFT),
     LabValue("tcp", "The application has no limit: when does TCP report an error?", "sum of min(2^i * (R + s / 8 + 200 ms), 120 s), i = 0..15", gives_up(), "s", **NFT),
-    LabValue("keepalive", "TCP probes the idle connections each 10 s: when are the 4 answered?", "R + s", BOTH, **NFT),
+    LabValue("keepalive", "TCP probes the idle connections every 10 s: when are the 4 answered?", "R + s", BOTH, **NFT),
     LabValue("leak", "A pool of 4 loses a place with each exception: how many of 100 requests are answered?", "4 * 9", 9 * WORKERS, "requests"),
     LabValue("twice", "An INSERT is executed, the connection breaks, the pool repeats it: how many rows?", "2", 2, "rows"),
 ]  # fmt: skip

@@ -137,7 +137,7 @@ QUIC_TIME = (R + ACK_DELAY) * 9 // 8 + R // 2
 ABOUT = 1_200_000  # ns; what QUIC measures as a round trip may have the 1 ms of an acknowledgement in it, or not
 QUIC: dict[str, Any] = {"needs": "aioquic"}
 VALUES = [
-    LabValue("tcp first", "TCP with TLS 1.3: when has a new client its first answer?", "R + R + R", 3 * R, needs="openssl"),
+    LabValue("tcp first", "TCP with TLS 1.3: when does a new client have its first answer?", "R + R + R", 3 * R, needs="openssl"),
     LabValue("quic first", "QUIC: when?", "R + R", 2 * R, **QUIC),
     LabValue("tcp lost", "TCP: after which time is message 20 there?", "R + R / 4 + R / 2", TCP_TIME),
     LabValue("tcp late", "TCP: how many messages are late?", "1 + 12", 1 + (TCP_TIME - R // 2 - 1) // GAP, "messages"),
@@ -145,7 +145,7 @@ VALUES = [
     LabValue("quic lost", "QUIC: after which time is message 20 there (within 1.2 ms)?", "9 / 8 * (R + 1 ms) + R / 2", QUIC_TIME, "ms", ABOUT, **QUIC),
     LabValue("quic late", "QUIC: how many messages are late?", "1 + 1", 1 + (QUIC_TIME - R // 2) // (STREAMS * GAP), "messages", **QUIC),
     LabValue("quic hit", "QUIC: in how many streams is one late?", "1", 1, "streams", **QUIC),
-    LabValue("quic short", "QUIC, a message each 2 ms: after which time is message 20 there?", "3 * 2 ms + R + 1 ms + R / 2", 3 * SHORT + R + ACK_DELAY + R // 2, **QUIC),
+    LabValue("quic short", "QUIC, a message every 2 ms: after which time is message 20 there?", "3 * 2 ms + R + 1 ms + R / 2", 3 * SHORT + R + ACK_DELAY + R // 2, **QUIC),
     LabValue("quic pair", "QUIC, messages of two streams in each packet: in how many streams is one late?", "2", 2, "streams", **QUIC),
     LabValue("quic last", "QUIC: after which time is message 59 there, if it is the lost one (within 1.2 ms)?", "R + 1 ms + 25 ms + R / 2", R + GRANULARITY + MAX_ACK_DELAY + R // 2, "ms", ABOUT, **QUIC),
 ]  # fmt: skip
