@@ -326,7 +326,7 @@ class TcpSettings(NetworkSettings):
         #: PRR sends a segment beyond the delivered data only on a safe ACK (RFC 9937). If this is off, it does so on
         #: every ACK (RFC 6937).
         #: Source: RFC 9937 6.2; Linux.
-        self.tcp_prr_safe = False
+        self.tcp_prr_safe = True
         #: The stack detects spurious timeouts.
         #: Source: RFC 5682; Linux tcp_frto.
         self.tcp_frto = True
