@@ -17,7 +17,7 @@ SOL_TCP, TCP_NODELAY = 6, 1
 
 def network() -> Lab:
     """Build the network: a client `a` and a server `b`, half a round trip apart each way. Nothing but order delays a message."""
-    return lab_net(R // 2, tcp_congestion="fixed", tcp_rack=False, tcp_tlp=False, tcp_prr=False)
+    return lab_net(R // 2, tcp_congestion="fixed", tcp_rack=False, tcp_tlp=False)
 
 
 def message(number: int) -> bytes:

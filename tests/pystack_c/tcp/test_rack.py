@@ -307,6 +307,18 @@ def test_recovery_begins_with_one_segment_even_if_the_rate_allows_none(make, saf
     assert conn.tcb.prr_out == MSS and conn.tcb.cwnd == conn.tcb.in_flight()
 
 
+def test_a_fixed_window_stays_during_a_recovery_and_after_it(make):
+    conn = sender(make, segments=20, size=20 * MSS, tcp_congestion="fixed(20)")
+    conn.peer.advance(RTT)
+    for n in range(2, 21):
+        sacked(conn, (1, n))
+        assert conn.tcb.cwnd == 20 * MSS
+    assert conn.tcb.ca_state == 3
+    conn.ack = conn.tcb.recover
+    conn.rx()
+    assert conn.tcb.ca_state == 0 and conn.tcb.cwnd == 20 * MSS
+
+
 def test_control_without_prr_it_waits_and_then_sends(make):
     conn = sender(make, segments=20, tcp_prr=False)
     conn.peer.advance(RTT)
