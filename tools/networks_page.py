@@ -109,7 +109,7 @@ High rates have a larger MTU, because a simulated second of 40 Gbit/s in frames 
 window above 1 GiB (40 Gbit/s at 1 s, for example), TCP cannot fill it (RFC 7323 2.2), so it is not in the table.
 
 CUBIC's window grows with time, not with round trips. If a round trip takes seconds, its time in the queue included, the window is back at
-its old size within one round trip, and the queue overflows at once. That is why CUBIC retransmits 9 to 15 % on the slowest paths. BBR's
+its old size within one round trip, and the queue overflows at once. That is why CUBIC retransmits 9 to 14 % on the slowest paths. BBR's
 smallest window is four segments ([congestion control](../howto/congestion.md)).
 
 ## Clean paths

@@ -54,6 +54,7 @@ PROFILES: dict[str, tuple[str, dict[str, object], dict[str, object]]] = {
             "tcp_ack_unsent": False,
             "tcp_linux_queue": True,
             "tcp_tlp_at_rto": True,
+            "tcp_prr_safe": True,
             "tcp_prr_ecn": True,
             "tcp_syn_ts_check": True,
             "tcp_window_start": 65535,

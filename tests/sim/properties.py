@@ -80,7 +80,7 @@ SETTINGS: dict[str, list[Any]] = {
     "tcp_push_bursts": [False],
     "tcp_ack_pushed": [False],
     "tcp_grow_delivered": [True],
-    "tcp_prr_safe": [False],
+    "tcp_prr_safe": [True],
     "tcp_prr_ecn": [True],
     "tcp_sack_whole": [True],
     "tcp_init_cwnd": [1, 2, 40],

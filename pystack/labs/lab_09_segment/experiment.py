@@ -68,10 +68,9 @@ def wrong_bit() -> list[int]:
 def two_lost(**settings: Any) -> tuple[int, list[int], list[int]]:
     """Lose segments 2 and 4 of 6. Returns the time (ns), the blocks of the last duplicate ACK, and the retransmitted segments.
 
-    The receiver acknowledges each segment at once, so that segment 3 does not carry the acknowledgement of segment 1. The
-    sender follows RFC 6675 alone: PRR begins a recovery with one segment if nearly everything has left the network.
+    The receiver acknowledges each segment at once, so that segment 3 does not carry the acknowledgement of segment 1.
     """
-    lab = network(server={"tcp_quickack_segs": 16}, tcp_prr=False, **settings)
+    lab = network(server={"tcp_quickack_segs": 16}, **settings)
     client, server = lab.connected()
     lab.link.ab.drop(2, 4, match=is_data)
     took = lab.upload(pattern(6 * MSS), client, server)

@@ -63,7 +63,7 @@ VALUES = [
     LabValue("all first", "All ten are lost, no probe: when is the first repeated?", "RTO = R + 200 ms", TIMEOUT),
     LabValue("all rounds", "How many are repeated in each of four rounds?", "1, 2, 4, the rest", [1, 2, 4, 3], "segments"),
     LabValue("all", "When is the answer complete then?", "RTO + 4 R", TIMEOUT + 4 * R),
-    LabValue("all probed", "All ten are lost, with a probe: when is it complete?", "2 R + 5 R", 7 * R),
+    LabValue("all probed", "All ten are lost, with a probe: when is it complete?", "2 R + 4 R", 6 * R),
 ]  # fmt: skip
 
 

@@ -125,9 +125,6 @@ class Fixed(CongestionControl):
         t: Tcb = tcb
         t.cwnd = self.segments * t.mss
         t.ssthresh = t.cwnd
-        # Without PRR, which would set cwnd during a recovery. An algorithm with its own recovery also paces itself, so
-        # PRR stays if this one is to be paced.
-        t.own_recovery = not t.core.config.tcp_pacing
 
 
 register(Fixed)

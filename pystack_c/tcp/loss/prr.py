@@ -8,9 +8,9 @@ def reduce_rate(tcb: Tcb, newly: int, safe: bool) -> None:
     """Set cwnd so that the sender sends in proportion to the delivered data, and cwnd ends at ssthresh (RFC 9937 6.2).
 
     `newly` is the number of bytes that this ACK delivers. `safe` is true if the ACK advances SND.UNA and shows no
-    further loss (SafeACK). An ACK that delivers nothing changes nothing.
+    further loss (SafeACK). With tcp_prr_safe, an ACK that delivers nothing changes nothing.
     """
-    if newly <= 0:
+    if newly <= 0 and tcb.core.config.tcp_prr_safe:
         return
     old = tcb.cwnd
     tcb.prr_delivered += newly
@@ -31,7 +31,7 @@ def reduce_rate(tcb: Tcb, newly: int, safe: bool) -> None:
             quota = limit
     if quota < 0:
         quota = 0
-    if tcb.prr_out == 0 and quota < tcb.mss:
+    if tcb.prr_out == 0 and quota < tcb.mss and tcb.core.config.tcp_prr_safe:
         # Force the fast retransmission with which recovery begins. (The RFC writes "SndCnt is 0", and Linux counts whole
         # segments: less than one lets nothing leave.)
         quota = tcb.mss

@@ -186,10 +186,11 @@ def enter_recovery(tcb: Tcb) -> None:
         tcb.prr_flight = 0
     # In CWR, the response to a mark in this window is in progress, and RFC 3168 6.1.2 allows one response per window.
     if tcb.prr_flight == 0:
-        # RecoverFS (RFC 9937 6.1): what was outstanding before this ACK, without what earlier ones SACKed. prr_delivered
-        # will not count those bytes.
-        sacked = tcb.rtxq.sacked_out if tcb.sack_ok else 0
-        tcb.prr_flight = max(seq_diff(tcb.snd_nxt, tcb.snd_una) - sacked + tcb.ack_delivered, 1)
+        tcb.prr_flight = max(seq_diff(tcb.snd_nxt, tcb.snd_una), 1)
+        if tcb.core.config.tcp_prr_safe and tcb.sack_ok:
+            # RecoverFS (RFC 9937 6.1): what was outstanding before this ACK, without what earlier ones SACKed, because
+            # prr_delivered will not count those bytes. RFC 6937 counted them.
+            tcb.prr_flight = max(tcb.prr_flight - tcb.rtxq.sacked_out + tcb.ack_delivered, 1)
     tcb.recover = tcb.snd_nxt
     tcb.partial_seen = False
     if tcb.sack_ok:
