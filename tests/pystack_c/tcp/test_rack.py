@@ -291,6 +291,9 @@ def test_below_ssthresh_only_a_safe_ack_sends_more_than_it_delivers(make, settin
 def test_an_ack_that_delivers_nothing_lets_nothing_leave(make):
     # RFC 9937 6.2: DeliveredData is 0
     conn, first = lossy_start(make, tcp_prr_safe=True)
+    conn.tcb.prr_delivered += (
+        2 * MSS
+    )  # as if more had been delivered than sent, which the next ACK that delivers may send
     cwnd, out = conn.tcb.cwnd, conn.tcb.prr_out
     again = sack_option((conn.ack - 10, conn.ack), (conn.ack + 14 * MSS, conn.ack + 17 * MSS))  # a D-SACK
     assert first and conn.rx(options=again) == []
