@@ -57,6 +57,7 @@ COMPILED = [
     "pystack_c/filter/nat.py",
     "pystack_c/filter/nft/view.py",
     "pystack_c/filter/nft/exprs.py",
+    "pystack_c/filter/nft/numgen.py",
     "pystack_c/filter/nft/sets.py",
     "pystack_c/filter/nft/statements.py",
     "pystack_c/filter/nft/chains.py",

@@ -20,7 +20,7 @@ from pystack.cli.main import COMMANDS, cli
 from pystack.demo import checks
 from pystack_c.config import FIELDS
 from tests.support.patience import PATIENCE, until
-from tools import against_linux, cli_docs, conformance, networks
+from tools import against_linux, cli_docs, conformance, networks_page
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -245,7 +245,7 @@ def test_control_a_name_that_is_gone_is_noticed():
 def test_the_generated_pages_have_the_words_of_the_tools():
     """(The figures and results of these pages take minutes; their words do not.)"""
     text = (DOCS / "explanation" / "networks.md").read_text()
-    words = [networks.HEAD, networks.TROUBLE_HEAD, networks.CHANGE_HEAD, networks.RACE_HEAD]
+    words = [networks_page.HEAD, networks_page.TROUBLE_HEAD, networks_page.CHANGE_HEAD, networks_page.RACE_HEAD]
     assert [word for word in words if word not in text] == []
     text = (DOCS / "explanation" / "against-linux.md").read_text()
     assert text.startswith(against_linux.HEAD.partition("(Linux")[0])

@@ -13,7 +13,13 @@ CORE = Path(__file__).parent.parent / "pystack_c"
 BLIND = ("tcp", "sockets", "services", "filter")
 SOURCES = sorted(path for room in BLIND for path in (CORE / room).rglob("*.py"))
 #: modules that read and write the fields of headers that a ruleset names (`ip saddr`), or compute as the kernel does (jhash)
-HEADERS = ("filter/nft/datatypes.py", "filter/nft/exprs.py", "filter/nft/mangle.py", "filter/nft/view.py")
+HEADERS = (
+    "filter/nft/datatypes.py",
+    "filter/nft/exprs.py",
+    "filter/nft/mangle.py",
+    "filter/nft/numgen.py",
+    "filter/nft/view.py",
+)
 #: modules and names that know a family
 MODULES = ("pystack_c.wire.ipv4", "pystack_c.wire.arp", "pystack_c.link.arp", "pystack_c.link.acd", "pystack_c.ingress")
 NAMES = ("v4", "v4_bits", "is_v4", "is_v6", "IPV4_HLEN")

@@ -1,23 +1,19 @@
 """`pystack lab`: the course. Predict, run, compare, change something, and be checked."""
 
-import contextlib
-import io
 import json
 import shutil
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from pystack.cli import labpages
+from pystack.cli import labgrades, labpages
+from pystack.cli.labstate import filled, one_lab, progress_file, remember
 from pystack.style import echo
 
 if TYPE_CHECKING:
     from pystack.labs.folders import LabFolder, LabResult
-    from pystack.labs.grading import LabGrade
-    from pystack.labs.progress import LabProgress
 
 EXAMPLES = """\b
 Examples:
@@ -48,38 +44,6 @@ def lab() -> None:
     """Work through the labs of the course: predict, run, compare, do the exercise, and have it checked."""
 
 
-def _lab(number: str) -> "LabFolder":
-    from pystack.labs.folders import lab_of
-
-    return lab_of(number)
-
-
-def _filled(text: str) -> str:
-    """Return a text of a page or of a grader in the terminal's width."""
-    from pystack.labs.text import fill, width
-
-    return fill(text, width())
-
-
-def _progress() -> "LabProgress":
-    from pystack.labs.progress import LabProgress
-
-    return LabProgress()
-
-
-def _remember(one: "LabFolder", **entry: Any) -> None:
-    """Keep something about a lab. Another terminal or the page of the course may have changed the file meanwhile, so it is read anew.
-
-    If it cannot be kept, a line says so, and the command goes on, because its result matters more.
-    """
-    progress = _progress()
-    progress.of(one).update(entry)
-    try:
-        progress.save()
-    except OSError as error:
-        echo(f"your progress is not saved: {progress.path}: {error.strerror}", err=True)
-
-
 @lab.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 def list_labs(as_json: bool) -> None:
@@ -91,7 +55,7 @@ def list_labs(as_json: bool) -> None:
     from pystack.labs.effort import minutes, needs
     from pystack.labs.folders import labs
 
-    progress = _progress()
+    progress = progress_file()
     rows: list[dict[str, Any]] = []
     for one in labs():
         entry = progress.of(one)
@@ -126,8 +90,8 @@ def show(number: str) -> None:
     """Show the page of lab N up to the explanation, which `run` prints at its end, and the network."""
     from pystack.sim.drawing import draw
 
-    one = _lab(number)
-    echo(_filled(one.before("Explanation")))
+    one = one_lab(number)
+    echo(filled(one.before("Explanation")))
     echo("\n## Network\n\n" + draw(one.network()).rstrip())
 
 
@@ -219,7 +183,7 @@ def run_lab(
     Files are written before that. A lab without a run to look at refuses these options, and says why. An empty answer skips a question, and `<` or `back`
     goes back to the one before. The exit status is 1 if a measured value is not what its formula says.
     """
-    one = _lab(number)
+    one = one_lab(number)
     if web and as_json:
         raise click.UsageError("--web shows a run to people, and --json prints results for programs: leave out one")
     if not (web or plot or write) and look is not None:
@@ -230,11 +194,11 @@ def run_lab(
         labpages.capture(one, write, chosen if look else None)
     if plot and chosen:
         labpages.draw(chosen, plot)
-    _progress()  # says now if the file is damaged
+    progress_file()  # says now if the file is damaged
     asks = not (no_predict or as_json)
     if asks:
         for heading in ("Question", "What to predict"):  # Both have numbers that a prediction needs.
-            echo(f"## {heading}\n\n{_filled(one.section(heading))}\n")
+            echo(f"## {heading}\n\n{filled(one.section(heading))}\n")
     predictions = _predict(one) if asks else {}
     results, controls = labpages.measured(one)
     every = [*results, *(result for _, result in controls)]
@@ -256,8 +220,8 @@ def run_lab(
             else "A measured value is not what its formula says"
         )
         echo("\n" + words + (f" ({skipped} skipped)." if skipped else "."))
-        echo("\n" + _filled(one.section("Explanation")))
-    _remember(one, run=True)
+        echo("\n" + filled(one.section("Explanation")))
+    remember(one, run=True)
     if serve and chosen:
         echo(f"\n{chosen.title}:")
         timeline, cursor, scenario = labpages.opened(chosen)
@@ -270,7 +234,7 @@ def run_lab(
 @click.argument("folder", metavar="[DIR]", default=".", type=click.Path(file_okay=False))
 def start(number: str, folder: str) -> None:
     """Copy the exercise of lab N to the folder DIR (by default this one). A file that exists stays as it is."""
-    one = _lab(number)
+    one = one_lab(number)
     target = Path(folder) / one.exercise
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists():
@@ -278,156 +242,31 @@ def start(number: str, folder: str) -> None:
     else:
         shutil.copyfile(one.starter, target)
         echo(f"{target} is yours now: change it, and then call `pystack lab check {one.number}`")
-    before = _progress().file(one)
-    _remember(one, file=str(target.resolve()))
+    before = progress_file().file(one)
+    remember(one, file=str(target.resolve()))
     if before and before.exists() and before.resolve() != target.resolve():
         echo(f"{before} was your file until now. It stays as it is, and `pystack lab check {before}` grades it.")
-    echo("\n" + _filled(one.section("Exercise")))
-
-
-def _chosen(what: str | None, progress: "LabProgress") -> "list[tuple[LabFolder, Path]]":
-    """Return the labs and files to grade."""
-    from pystack.labs.folders import SUFFIXES, LabError, lab_of, lab_of_file, labs
-
-    if what is None:
-        started = [(one, path) for one in labs() if (path := progress.file(one))]
-        if not started:
-            raise LabError("no exercise is started: call `pystack lab start N`")
-        return started
-    if what.endswith(SUFFIXES):
-        return [(lab_of_file(Path(what)), Path(what))]
-    one = lab_of(what)
-    path = progress.file(one)
-    if path is None:
-        raise LabError(f"the exercise of lab {one.number} is not started: call `pystack lab start {one.number}`")
-    return [(one, path)]
-
-
-def _graded(one: "LabFolder", path: Path) -> "LabGrade":
-    """Grade a file, and remember at once if it is right. A file that cannot be read has a grade, too, because others wait for theirs."""
-    from pystack.labs.folders import LabError
-    from pystack.labs.grading import LabGrade, grade
-
-    try:
-        result = grade(one, path)
-    except LabError as error:
-        return LabGrade(one.number, "unreadable", str(error))
-    if result.right:
-        _remember(one, solved=True)
-    return result
-
-
-def _say(result: "LabGrade") -> None:
-    """Print a grade for the learner."""
-    if result.output:
-        echo(f"Your file printed:\n{result.output.rstrip()[-2000:]}\n")
-    echo(f"lab {result.lab}: {result.verdict}")
-    if result.text:
-        echo(_filled(result.text))
-
-
-@lab.command()
-@click.argument("what", metavar="[N|FILE]", required=False)
-def watch(what: str | None) -> None:
-    """Grade your exercise of lab N, or the file FILE, or all that you have started, now and each time that you save it. Ctrl-C ends it.
-
-    This needs the extra `watch`.
-    """
-    from pystack.labs.watching import saves
-
-    chosen = {path: one for one, path in _chosen(what, _progress())}
-    waiting = saves(list(chosen))
-    try:
-        next(waiting, None)  # From here on, no save is missed.
-        for path in chosen:
-            if path.is_file():
-                _say(_graded(chosen[path], path))
-        while True:
-            echo("\nWaiting until you save. Ctrl-C ends this.")
-            saved = next(waiting, None)
-            if saved is None:
-                return
-            _say(_graded(chosen[saved], saved))
-    except KeyboardInterrupt:
-        return
-
-
-@lab.command()
-@click.argument("what", metavar="[N|FILE|all]", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print the grades as JSON.")
-@click.option("--junit", type=click.Path(dir_okay=False), help="Write the grades to this file, in JUnit's XML.")
-@click.option("--lab", "itself", is_flag=True, help="Check lab N itself, for those who write it, as `check all` does.")
-@click.option(
-    "--jobs",
-    type=click.IntRange(0, 64),
-    default=0,
-    help="How many labs `check all` checks at a time, or how many files of one lab.  [default: as many as there are processors]",
-)
-def check(what: str | None, as_json: bool, junit: str | None, itself: bool, jobs: int) -> None:
-    """Grade your exercise of lab N, or the file FILE, or all that you have started.
-
-    `check all` checks the labs themselves: each value and control, and each grader with the solution and with wrong answers. It says how long each lab
-    takes: by the clock, and of processors.
-
-    A file is graded in a process of its own, with limits of time and memory. The exit status is 1 if a file is not right.
-    """
-    from pystack.labs.checking import check_all
-    from pystack.labs.folders import LabError, labs
-
-    records: list[dict[str, Any]] = []
-    if what == "all" or itself:
-        for found in check_all(labs() if what in ("all", None) else [_lab(what)], jobs):
-            text = "; ".join(found.faults)
-            records.append(
-                {
-                    "lab": found.lab,
-                    "verdict": "wrong" if text else "right",
-                    "text": text,
-                    "skipped": found.skips(),
-                    "seconds": round(found.seconds, 3),
-                    "processor": round(found.processor, 3),
-                }
-            )
-            if not as_json:
-                skipped = f" ({found.skips()})" if found.skips() else ""
-                echo(f"lab {found.lab}: {text or 'right'}{skipped}, {found.seconds:.1f} s ({found.processor:.1f} s)")
-    else:
-        for one, path in _chosen(what, _progress()):
-            began = time.monotonic()
-            result = _graded(one, path)
-            if what is not None and result.verdict == "unreadable":
-                raise LabError(result.text)
-            seconds = round(time.monotonic() - began, 3)
-            records.append({**vars(result), "file": str(path), "seconds": seconds})
-            if not as_json:
-                _say(result)
-    if junit:
-        from pystack.labs.junit import write
-
-        write(Path(junit), records)
-    if as_json:
-        echo(json.dumps(records, indent=1))
-    click.get_current_context().exit(0 if all(record["verdict"] == "right" for record in records) else 1)
+    echo("\n" + filled(one.section("Exercise")))
 
 
 @lab.command()
 @click.argument("number", metavar="N")
 def hint(number: str) -> None:
     """Show one more of the three hints of lab N, after those that you have seen."""
-    one = _lab(number)
-    progress = _progress()
+    one = one_lab(number)
+    progress = progress_file()
     hints = one.hints()
     seen = min(progress.hints(one) + 1, len(hints))
     for index, text in enumerate(hints[:seen], 1):
-        echo(f"{index}/{len(hints)}  " + _filled(text).replace("\n", "\n     "))
-    _remember(one, hints=seen)
+        echo(f"{index}/{len(hints)}  " + filled(text).replace("\n", "\n     "))
+    remember(one, hints=seen)
 
 
 @lab.command()
 @click.argument("number", metavar="N")
 def solution(number: str) -> None:
     """Show a solution of the exercise of lab N."""
-    echo(_lab(number).solution.read_text(encoding="utf-8").rstrip())
+    echo(one_lab(number).solution.read_text(encoding="utf-8").rstrip())
 
 
 @lab.command()
@@ -435,13 +274,13 @@ def solution(number: str) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask before the progress of all labs is removed.")
 def reset(number: str | None, yes: bool) -> None:
     """Forget the progress of lab N, or of all labs. Your files stay where they are."""
-    progress = _progress()
+    progress = progress_file()
     if number is None:
         if not yes and sys.stdin.isatty():
             click.confirm("Forget the progress of all labs?", abort=True)
         progress.labs.clear()
     else:
-        progress.forget(_lab(number))
+        progress.forget(one_lab(number))
     progress.save()
 
 
@@ -452,7 +291,7 @@ def export(file: str | None, learner: str) -> None:
     """Write your progress in all labs as JSON to FILE, or print it. It has no paths of your machine."""
     from pystack.labs.folders import labs
 
-    progress = _progress()
+    progress = progress_file()
     text = json.dumps({"learner": learner, "labs": [progress.report(one) for one in labs()]}, indent=1)
     if file is None:
         echo(text)
@@ -461,42 +300,8 @@ def export(file: str | None, learner: str) -> None:
         echo(f"{file} has your progress")
 
 
-@lab.command("grade")
-@click.argument("folder", metavar="DIR", type=click.Path(exists=True, file_okay=False))
-@click.option("--out", type=click.Path(dir_okay=False), help="Write the CSV to this file instead of printing it.")
-@click.option(
-    "--bom", is_flag=True, help="Begin the file of --out with a byte order mark: Excel then reads it as UTF-8."
-)
-@click.option("--jobs", default=1, show_default=True, type=click.IntRange(1, 64), help="How many files at a time.")
-@click.option("--cpu", default=10, show_default=True, type=click.IntRange(1), help="Seconds of processor time a file.")
-@click.option("--wall", default=60, show_default=True, type=click.IntRange(1), help="Seconds of time a file.")
-@click.option("--memory", default=512, show_default=True, type=click.IntRange(64), help="MiB of memory a file.")
-def grade_folder(folder: str, out: str | None, bom: bool, jobs: int, cpu: int, wall: int, memory: int) -> None:
-    """Grade a folder of submissions into a CSV, for a lecturer.
-
-    The names of the files say the lab and the learner: anna/lab_17_nagle.py, or anna_lab_17_nagle.py. Each file is graded in a process of its own, with limits. The
-    exit status is 0 if each file was graded, whatever its grade is. The grader is no sandbox: grade files of people whom you do not trust in a container.
-    """
-    from pystack.labs.classroom import GradeTable, grade_all, submissions
-    from pystack.labs.grading import GradeLimits
-
-    if bom and not out:
-        raise click.UsageError("--bom is for a file: name it with --out")
-    place = Path(folder)
-    found = submissions(place)
-    unread = 0
-    with open(out, "w", encoding="utf-8", newline="") if out else contextlib.nullcontext(io.StringIO()) as file:
-        file.write("\ufeff" if bom else "")
-        table = GradeTable(file, place)
-        for one in grade_all(found, GradeLimits(cpu, wall, memory << 20), jobs):
-            table.write(one)
-            unread += one.grade.verdict == "unreadable"
-            if out:
-                echo(f"{one.submission.path.relative_to(place)}: {one.grade.verdict}")
-        if isinstance(file, io.StringIO):
-            echo(file.getvalue(), nl=False)
-    click.get_current_context().exit(1 if unread else 0)
-
-
+lab.add_command(labgrades.check)
+lab.add_command(labgrades.watch)
+lab.add_command(labgrades.grade_folder)
 lab.add_command(labpages.plot)
 lab.add_command(labpages.handout)

@@ -20,6 +20,7 @@ from pystack.dhcp import ClientSettings
 from pystack.dns import Servers, settings_of
 from pystack.dns import use as use_dns
 from pystack.sim.bridge import Bridge
+from pystack.sim.captures import Captures
 from pystack.sim.causes import Causes
 from pystack.sim.channel import Channel
 from pystack.sim.dhcp import SimAgent
@@ -28,16 +29,15 @@ from pystack.sim.hub import Hub, Signal
 from pystack.sim.link import Link
 from pystack.sim.middlebox import Report
 from pystack.sim.nodes import Node, SimHost, SimPort, Switch, Wire
-from pystack.sim.path import Tap
 from pystack.sim.profiles import link_profile
 from pystack.sim.qdisc import Qdisc
 from pystack.sim.qdisc import parse as parse_qdisc
 from pystack.sim.scheduler import Scheduler, SimError
 from pystack.sim.topology import Topology
 from pystack.sockets.resolve import Names
-from pystack.trace.annotate import FrameProbe, FrameRecord
+from pystack.trace.annotate import FrameProbe
 from pystack.trace.hosts import HostsCapture
-from pystack.trace.pcapng import LINKTYPE_ETHERNET, LINKTYPE_RAW, PcapngWriter
+from pystack.trace.pcapng import PcapngWriter
 from pystack.trace.recorder import HostRecorder, Recorder
 from pystack_c.config import Config
 from pystack_c.config import profile as config_profile
@@ -57,7 +57,7 @@ S = 1_000_000_000
 EPOCH = 1_767_225_600 * S
 
 
-class Network(Topology, Scheduler):
+class Network(Topology, Captures, Scheduler):
     """Hosts, switches and links in one virtual time. `seed` decides everything that is random.
 
     hosts  names that all hosts know, beside each other's: name -> address or addresses
@@ -375,45 +375,6 @@ class Network(Topology, Scheduler):
         found = find_host(self, host)
         return lambda: SimLoop(self, schedule, found)
 
-    # -- looking -----------------------------------------------------------------------------------------------------
-
-    def capture(self, out: "str | BinaryIO", *ports: SimPort) -> PcapngWriter:
-        """Write what passes these ports (all ports of all hosts, if none is named) to a pcapng file.
-
-        A port of the sender shows the frames as they were sent. A port of the receiver shows them as they arrived."""
-        writer = PcapngWriter.open(out) if isinstance(out, str) else PcapngWriter(out)
-        chosen = ports or [port for host in self.all_hosts() for port in host.ports]
-        for port in chosen:
-            linktype = LINKTYPE_ETHERNET if port.kind == C.LINK_ETHERNET else LINKTYPE_RAW
-            number = writer.interface(f"{port.node.name}:{port.name}", linktype)
-            port.taps.append(_capture_tap(writer, number))
-        self._writers.append(writer)
-        return writer
-
-    def watch(self, sink: Callable[[FrameRecord], None]) -> FrameProbe:
-        """Give each frame of each host to `sink`, with what the stack decided and why (see trace.annotate)."""
-        self.frame_probe = _TrueTimes(self, sink)
-        for host in self.hosts.values():
-            host.stack.probe = self.frame_probe
-        return self.frame_probe
-
-    def annotated_capture(self, out: "str | BinaryIO", *ports: SimPort) -> PcapngWriter:
-        """A capture of these ports (of all hosts, if none is named), with the names of the hosts, and comments that say what the stacks decided, drops included."""
-        writer = PcapngWriter.open(out) if isinstance(out, str) else PcapngWriter(out)
-        kernels = {
-            address: host.name
-            for host in self.kernels.values()
-            for address in host.addresses()
-            if not address.startswith("127.")
-        }
-        frames = HostsCapture(
-            writer, lambda: [host.stack for host in self.hosts.values()], kernels, lambda sink: _of_ports(sink, ports)
-        )
-        self.watch(frames)
-        self._ordered.append(frames)
-        self._writers.append(writer)
-        return writer
-
     def close(self) -> None:
         """Finish captures and the recording. Kill the programs on kernel hosts, and remove these hosts."""
         for host in self.kernels.values():
@@ -450,32 +411,6 @@ def recording(out: "str | BinaryIO | None") -> "Iterator[list[Recorder]]":
         yield made
     finally:
         _to_record.clear()
-
-
-class _TrueTimes(FrameProbe):
-    """A FrameProbe of all hosts: its events have the network's times, although a host's own clock may be wrong."""
-
-    def __init__(self, net: Network, sink: Callable[[FrameRecord], None]):
-        super().__init__(sink)
-        self.net = net
-
-    def event(self, event: Event) -> None:
-        """See FrameProbe."""
-        event.time = self.net.now
-        super().event(event)
-
-
-def _of_ports(sink: Callable[[FrameRecord], None], ports: Sequence[SimPort]) -> Callable[[FrameRecord], None]:
-    """Return a sink that passes on the frames of these ports, or all if there are none."""
-    chosen = {(port.node.name, port.name) for port in ports}
-    return lambda record: sink(record) if not chosen or (record.host, record.iface) in chosen else None
-
-
-def _capture_tap(writer: PcapngWriter, number: int) -> Tap:
-    def tap(time: int, direction: int, frame: bytes) -> None:
-        writer.packet(number, time, frame, direction)
-
-    return tap
 
 
 def _qdisc(given: Any) -> Qdisc | None:

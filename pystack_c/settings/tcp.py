@@ -323,8 +323,8 @@ class TcpSettings(NetworkSettings):
         #: Fast recovery reduces the rate in proportion to the data that is delivered.
         #: Source: RFC 9937 6 (PRR).
         self.tcp_prr = True
-        #: PRR sends a segment beyond the delivered data only on a safe ACK (RFC 9937). If this is off, it does so on
-        #: every ACK (RFC 6937).
+        #: PRR is that of RFC 9937, which sends a segment beyond the delivered data only on a safe ACK. If this is off,
+        #: PRR is that of RFC 6937, which does so on every ACK.
         #: Source: RFC 9937 6.2; Linux.
         self.tcp_prr_safe = False
         #: The stack detects spurious timeouts.

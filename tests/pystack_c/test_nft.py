@@ -12,7 +12,7 @@ from pystack.sim.network import MS, Network
 from pystack.trace.replay import replay
 from pystack_c.filter import hooks
 from pystack_c.filter.nft.errors import NftError
-from pystack_c.filter.nft.exprs import jhash
+from pystack_c.filter.nft.numgen import jhash
 from pystack_c.ingress import queued
 from tests.support.natbox import IN, OUT, Box, S, echo, ends, sums_right, tcp, udp
 

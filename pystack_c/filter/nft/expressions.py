@@ -7,6 +7,7 @@ from pystack_c.filter.nft import datatypes as t
 from pystack_c.filter.nft import exprs as e
 from pystack_c.filter.nft.datatypes import DataType
 from pystack_c.filter.nft.errors import NftError
+from pystack_c.filter.nft.numgen import Counting, Drawing, Hash
 
 Path = tuple[Any, ...]
 Typed = tuple[e.Expr, list[DataType]]
@@ -286,7 +287,7 @@ class ExpressionBuilder:
         offset = number(body.get("offset", 0), (*path, "offset"), 0, 0xFFFFFFFF - modulus + 1)
         if body["mode"] not in ("inc", "random"):
             raise NftError("the mode is inc or random", (*path, "mode"))
-        made = e.Counting(modulus, offset) if body["mode"] == "inc" else e.Drawing(modulus, offset)
+        made = Counting(modulus, offset) if body["mode"] == "inc" else Drawing(modulus, offset)
         return made, [t.integer(32)]
 
     def _jhash(self, body: Any, path: Path) -> Typed:
@@ -299,7 +300,7 @@ class ExpressionBuilder:
             raise NftError("a hash of names of interfaces is not supported", (*path, "expr"))
         if any(kind in (t.MARK, t.STATE) or kind.bits % 8 for kind in types):
             raise NftError("a hash of a value in the byte order of the machine is not supported", (*path, "expr"))
-        return e.Hash(inner, [kind.size for kind in types], modulus, seed, offset), [t.integer(32)]
+        return Hash(inner, [kind.size for kind in types], modulus, seed, offset), [t.integer(32)]
 
 
 _KNOWN = ("payload", "tcp option", "meta", "ct", "rt", "numgen", "jhash", "fib")

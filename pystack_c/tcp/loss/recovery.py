@@ -78,6 +78,7 @@ def overdue(tcb: Tcb) -> None:
     If this starts a recovery, PRR applies from its first segment (RFC 9937 6.1).
     """
     phase = tcb.ca_state
+    tcb.ack_delivered = 0
     find_losses(tcb)
     if tcb.ca_state == C.CA_RECOVERY and phase != C.CA_RECOVERY and tcb.core.config.tcp_prr and not tcb.own_recovery:
         # At least one segment was delivered, and set the timer.
@@ -186,6 +187,10 @@ def enter_recovery(tcb: Tcb) -> None:
     # In CWR, the response to a mark in this window is in progress, and RFC 3168 6.1.2 allows one response per window.
     if tcb.prr_flight == 0:
         tcb.prr_flight = max(seq_diff(tcb.snd_nxt, tcb.snd_una), 1)
+        if tcb.core.config.tcp_prr_safe and tcb.sack_ok:
+            # RecoverFS (RFC 9937 6.1): what was outstanding before this ACK, without what earlier ones SACKed, because
+            # prr_delivered will not count those bytes. RFC 6937 counted them.
+            tcb.prr_flight = max(tcb.prr_flight - tcb.rtxq.sacked_out + tcb.ack_delivered, 1)
     tcb.recover = tcb.snd_nxt
     tcb.partial_seen = False
     if tcb.sack_ok:

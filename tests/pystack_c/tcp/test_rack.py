@@ -262,6 +262,53 @@ def test_recovery_sends_in_proportion_to_what_arrives(make):
     assert conn.tcb.cwnd == 10 * MSS
 
 
+def test_the_rate_is_that_of_what_was_not_delivered_before_recovery(make):
+    # RFC 9937 6.1: RecoverFS has no bytes that earlier ACKs SACKed, because prr_delivered does not count them
+    conn = sender(make, segments=20, tcp_prr_safe=True)
+    conn.peer.advance(RTT)
+    assert [len(sacked(conn, (1, n))) for n in (2, 3)] == [1, 1]  # limited transmit
+    sacked(conn, (1, 4))
+    assert conn.tcb.ca_state == 3 and conn.tcb.prr_flight == 20 * MSS and conn.tcb.prr_delivered == MSS
+
+
+def lossy_start(make, **settings):
+    """A recovery in which 14 of 20 segments are lost, so that little is left in flight; the segments that it sends at once."""
+    conn = sender(make, segments=20, size=20 * MSS, **settings)
+    conn.peer.advance(RTT)
+    return conn, numbers(conn, sacked(conn, (14, 17)))
+
+
+@pytest.mark.parametrize(("settings", "more"), [({"tcp_prr_safe": True}, 0), ({}, 1)])
+def test_below_ssthresh_only_a_safe_ack_sends_more_than_it_delivers(make, settings, more):
+    # RFC 9937 6.2: PRR-CRB, and PRR-SSRB if SND.UNA advances without a further loss; RFC 6937 did not ask for that
+    conn, first = lossy_start(make, **settings)
+    assert first == [0, 1, 2, 3][: 3 + more]
+    assert len(numbers(conn, sacked(conn, (14, 18)))) == 1 + more
+    conn.has(MSS)
+    assert len(numbers(conn, conn.rx(options=sack_option((conn.ack + 13 * MSS, conn.ack + 17 * MSS))))) == 2
+
+
+def test_an_ack_that_delivers_nothing_lets_nothing_leave(make):
+    # RFC 9937 6.2: DeliveredData is 0
+    conn, first = lossy_start(make, tcp_prr_safe=True)
+    conn.tcb.prr_delivered += (
+        2 * MSS
+    )  # as if more had been delivered than sent, which the next ACK that delivers may send
+    cwnd, out = conn.tcb.cwnd, conn.tcb.prr_out
+    again = sack_option((conn.ack - 10, conn.ack), (conn.ack + 14 * MSS, conn.ack + 17 * MSS))  # a D-SACK
+    assert first and conn.rx(options=again) == []
+    assert (conn.tcb.cwnd, conn.tcb.prr_out) == (cwnd, out)
+
+
+def test_recovery_begins_with_one_segment_even_if_the_rate_allows_none(make):
+    # RFC 9937 6.2: the forced retransmission, here with the reordering timer, when less than a segment is allowed
+    conn = sender(make, segments=20, tcp_prr_safe=True)
+    conn.peer.advance(RTT)
+    sacked(conn, (1, 2))
+    assert numbers(conn, conn.peer.advance(RTT // 4)) == [0]
+    assert conn.tcb.prr_out == MSS and conn.tcb.cwnd == conn.tcb.in_flight()
+
+
 def test_control_without_prr_it_waits_and_then_sends(make):
     conn = sender(make, segments=20, tcp_prr=False)
     conn.peer.advance(RTT)
