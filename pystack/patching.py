@@ -18,7 +18,7 @@ import socket as _std
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from pystack import socket as _ours
@@ -86,6 +86,21 @@ def held() -> list[str]:
     return [name for name, count in _held.items() if count]
 
 
+class _Unbound(staticmethod):  # type: ignore[type-arg]
+    """A function that a class may have as an attribute without becoming its method, as a function of the standard library that is written in C.
+
+    pyftpdlib has `_poller = select.epoll` in a class, and others have `clock = time.monotonic`. They call it by an instance.
+    """
+
+    def __reduce__(self) -> str:
+        return str(self.__wrapped__.__qualname__)  # copied and pickled by its name, as a function is
+
+
+@functools.cache
+def _unbound(function: FunctionType) -> _Unbound:
+    return _Unbound(function)
+
+
 def _replace(wanted: list[Replacement], everywhere: _Pairs) -> list[tuple[str, str, Any, Any]]:
     """Put the replacements in place. Returns (module, name, original, replacement) of each; `everywhere` gets what to exchange."""
     done: list[tuple[str, str, Any, Any]] = []
@@ -94,6 +109,8 @@ def _replace(wanted: list[Replacement], everywhere: _Pairs) -> list[tuple[str, s
         if not hasattr(owner, name):
             continue  # another Python's
         original = getattr(owner, name)
+        if isinstance(value, FunctionType) and not isinstance(original, FunctionType) and ":" not in module:
+            value = _unbound(value)
         if original is value:
             continue
         setattr(owner, name, value)

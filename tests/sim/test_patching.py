@@ -1,7 +1,11 @@
 """pystack/patching.py: replacements act for code with a stack, and the originals return when the last use ends."""
 
+import copy
 import gc
 import importlib
+import os
+import pickle
+import select
 import socket
 import sys
 import threading
@@ -98,6 +102,29 @@ def test_names_that_modules_have_imported_are_replaced_and_put_back(tmp_path, mo
     finally:
         sys.modules.pop("imported_before", None)
         sys.modules.pop("imported_meanwhile", None)
+
+
+def test_a_class_may_have_a_replaced_function_as_an_attribute():
+    """As it may have the original, which is written in C. pyftpdlib waits by `self._poller()`, which is `select.epoll`."""
+    net = Network(seed=1)
+    a = net.host("a")
+
+    def look():
+        class Program:
+            clock, poller, random, read = time.monotonic, select.poll, os.urandom, os.read
+
+        program = Program()
+        time.sleep(3)
+        ends = os.pipe()
+        os.write(ends[1], b"x")
+        found = program.clock(), program.poller().poll(0), len(program.random(4)), program.read(ends[0], 1)
+        assert copy.deepcopy(time.monotonic) is pickle.loads(pickle.dumps(time.monotonic)) is time.monotonic
+        os.close(ends[0]), os.close(ends[1])
+        return Program, found
+
+    program, found = net.run({a: look})[a]
+    assert found == (3.0, [], 4, b"x")
+    assert program().clock() > 3  # it keeps the replacement, which does what the original does
 
 
 def test_a_live_stack_uses_the_same_group():
