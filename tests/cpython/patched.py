@@ -29,7 +29,9 @@ def child(name: str, kernel: bool, names: Collection[str]) -> int:
 
     import pystack
 
-    outcome.be_patient()
+    # One test of test_socketserver waits in vain, because a child process has no stack (left_out.py).
+    if not name.endswith("test_socketserver"):
+        outcome.be_patient()
     test.support.use_resources = RESOURCES + ["network"] * name.endswith("test_socketserver")  # type: ignore[attr-defined]
     core = None
     with contextlib.ExitStack() as undo:
