@@ -8,7 +8,7 @@ import copy
 import importlib
 import inspect
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -89,11 +89,17 @@ def hint_for(
     package: str, wrong: dict[str, str], name: str, cases: Sequence[tuple[Any, ...]], got: list[Any], play: Play = _call
 ) -> str:
     """Return the hint of the wrong answer that gives `got` in `cases`, or ""."""
+    return next((hint for _, hint in _alike(package, wrong, name, cases, got, play)), "")
+
+
+def _alike(
+    package: str, wrong: dict[str, str], name: str, cases: Sequence[tuple[Any, ...]], got: list[Any], play: Play
+) -> Iterator[tuple[ModuleType, str]]:
+    """Yield each wrong answer that gives `got` in `cases`, with its hint."""
     for file, hint in wrong.items():
         module = importlib.import_module(f"{package}.{file.removesuffix('.py')}")
         if all(_failing(module, name, case, play) == result for case, result in zip(cases, got)):
-            return hint
-    return ""
+            yield module, hint
 
 
 def second_hint(
@@ -110,12 +116,9 @@ def second_hint(
     One that fails in more than twice as many cases gives the same by chance: its hint would say that nothing is right.
     """
     failed = [number for number in range(len(cases)) if got[number] != expected[number]]
-    for file, hint in wrong.items():
-        module = importlib.import_module(f"{package}.{file.removesuffix('.py')}")
-        if all(_failing(module, name, cases[number], play) == got[number] for number in failed):
-            fails = sum(_failing(module, name, case, play) != right for case, right in zip(cases, expected))
-            if fails <= 2 * len(failed):
-                return hint
+    for module, hint in _alike(package, wrong, name, [cases[i] for i in failed], [got[i] for i in failed], play):
+        if sum(_failing(module, name, case, play) != right for case, right in zip(cases, expected)) <= 2 * len(failed):
+            return hint
     return ""
 
 

@@ -45,7 +45,7 @@ def completed(frame: "Frame") -> PutTogether | None:
         if (other.host, other.to, other.iface) != (frame.host, frame.to, frame.iface):
             continue
         packet = _piece(other)
-        if packet is not None and _key(packet) == _key(mine):
+        if packet is not None and key(packet) == key(mine):
             found.append((packet, index, _bytes(other, packet)))
     data = join([(packet.offset, packet.more, piece) for packet, _, piece in found])
     if (
@@ -94,7 +94,8 @@ def _bytes(frame: "Frame", packet: "IpPacket") -> bytes:
     return bytes(frame.data[packet.at : packet.end])
 
 
-def _key(packet: "IpPacket") -> tuple[object, ...]:
+def key(packet: "IpPacket") -> tuple[object, ...]:
+    """Return what all fragments of a packet have in common."""
     # Only the first fragment of IPv6 says reliably which protocol follows (RFC 8200 4.5).
     proto = packet.proto if packet.version == 4 else 0
     return packet.version, packet.source, packet.target, packet.ident, proto

@@ -179,6 +179,18 @@ http {{
 """
 
 
+def dumping(host, file):
+    """Start tcpdump on a kernel host, and wait until it captures.
+
+    With --immediate-mode the kernel's buffer has a slot of this size for each frame. With the default size there are eight slots.
+    """
+    words = ["-p", "--immediate-mode", "-s", "2000", "-U", "-Z", "root", "-i", "any", "-w", str(file), "tcp"]
+    tcpdump = host.popen(["tcpdump", *words], stderr=subprocess.PIPE, text=True)
+    while "listening on" not in host.wait_for(tcpdump.stderr.readline):
+        pass
+    return tcpdump
+
+
 def captured(tmp_path, lost=(), size=SIZE):
     """tcpdump's file of a curl that gets two files from nginx on one connection, and what the wire saw of nginx's segments with data."""
     (tmp_path / "file").write_bytes(bytes(size))
@@ -190,25 +202,7 @@ def captured(tmp_path, lost=(), size=SIZE):
         host.sysctl("ipv4.tcp_early_retrans", "0")  # no tail probes, which a busy machine could cause
         seen = lose(link.ba, lost)
         nginx = host.popen(["nginx", "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf")], stderr=subprocess.PIPE)
-        # With --immediate-mode the kernel's buffer has a slot of this size for each frame. With the default size there are eight slots.
-        dump = [
-            "tcpdump",
-            "-p",
-            "--immediate-mode",
-            "-s",
-            "2000",
-            "-U",
-            "-Z",
-            "root",
-            "-i",
-            "any",
-            "-w",
-            str(file),
-            "tcp",
-        ]
-        tcpdump = client.popen(dump, stderr=subprocess.PIPE, text=True)
-        while "listening on" not in client.wait_for(tcpdump.stderr.readline):
-            pass
+        tcpdump = dumping(client, file)
         twice = ["curl", "-sS", "-o", "/dev/null", "-o", "/dev/null", "--retry", "9", "--retry-connrefused", URL, URL]
         done = client.run(twice, capture_output=True, text=True, timeout=60)
         assert (done.returncode, done.stderr) == (0, "")
@@ -311,24 +305,7 @@ def written(tmp_path, size, every):
         dumps = []
         for place in (client, host):
             files.append(tmp_path / f"{place.name}.pcap")
-            words = [
-                "tcpdump",
-                "-p",
-                "--immediate-mode",
-                "-s",
-                "2000",
-                "-U",
-                "-Z",
-                "root",
-                "-i",
-                "any",
-                "-w",
-                str(files[-1]),
-                "tcp",
-            ]
-            dumps.append(place.popen(words, stderr=subprocess.PIPE, text=True))
-            while "listening on" not in place.wait_for(dumps[-1].stderr.readline):
-                pass
+            dumps.append(dumping(place, files[-1]))
         client.run([sys.executable, "-c", READS], timeout=60, check=True)
         host.wait(server, 20)
         net.run(net.now + 100 * MS)

@@ -53,7 +53,7 @@ def test_curl_is_refused_elsewhere(web):
 def test_wrk_has_no_errors(net):
     started = services.start("http:80", host=net.running.host)
     for options in ("", "-H Connection:\\ close"):
-        # An answer that takes 2 s is an error for wrk, unless it is told otherwise. On a busy machine, one may take that long.
+        # An answer that takes 2 s is an error for wrk, unless it is told otherwise. On a busy machine, an answer may take that long.
         command = ["wrk", "-c", "64", "-t", "2", "-d", "2", "--timeout", "30s"]
         command += [] if not options else ["-H", "Connection: close"]
         out = net.space.run([*command, "http://10.0.0.2/"], capture_output=True, text=True, timeout=60).stdout

@@ -102,7 +102,7 @@ def blocked(local, client, count, send=None):
     for thread in threads:
         thread.start()
     assert until(lambda: local.host.waiting)  # one of them, for room
-    time.sleep(0.2)  # the others come to the queue, or later: what they are told is the same
+    time.sleep(0.2)  # The others join the queue now, or later: they get the same answer.
     assert errors == []
     return threads, errors
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pystack_c.const as C
 from pystack.stepper.capture.packet import ACK, FIN, RST, SYN
 from pystack.stepper.explain.base import after
+from pystack.stepper.pieces import key
 from pystack.trace import headers
 
 if TYPE_CHECKING:
@@ -73,24 +74,24 @@ def answer(timeline: "CaptureTimeline", frame: "Frame") -> str:
 
 def _answered(timeline: "CaptureTimeline", frame: "Frame", asked: Key) -> str:
     frames = timeline.frames
+    unknown = asked[0] == "udp" and 53 not in asked[3:]  # Nothing says which datagram answers which.
     for index in range(frame.index + 1, min(frame.index + FRAMES, len(frames))):
         later = frames[index]
-        if question(later) == asked and not (asked[0] == "udp" and 53 not in asked[3:]):
+        if question(later) == asked and not unknown:
             return f"No answer had come when it was repeated in frame {later.number}, {after(later.time - frame.time)}."
         given = answers(later)
         if asked in given:
             does = "reports an error about" if given[0][0] == "error" else "answers"
-            if asked[0] == "udp" and does == "answers" and 53 not in asked[3:]:
+            if unknown and does == "answers":
                 return f"The next datagram of the other side is frame {later.number}, {after(later.time - frame.time)}."
             return f"Frame {later.number} {does} it, {after(later.time - frame.time)}."
-    if asked[0] == "udp" and 53 not in asked[3:]:
+    if unknown:
         return "The capture has no datagram back, and no error about it."
     return "The capture has no answer to it." if frame.index + FRAMES >= len(frames) else ""
 
 
 def _before(time: int) -> str:
-    text = after(time)
-    return text.replace(" later", " before")
+    return after(time).replace(" later", " before")
 
 
 def question(frame: "Frame") -> "Key | None":
@@ -173,9 +174,8 @@ def pieces(timeline: "CaptureTimeline", frame: "Frame") -> str:
     for index in range(max(frame.index - FRAMES, 0), min(frame.index + FRAMES, len(timeline.frames))):
         other = timeline.frames[index]
         its = headers.find(other.data, other.link, other.length)
-        if index != frame.index and its is not None and (its.offset or its.more):
-            if (its.source, its.target, its.ident, its.proto) == (mine.source, mine.target, mine.ident, mine.proto):
-                found.append(other.number)
+        if index != frame.index and its is not None and (its.offset or its.more) and key(its) == key(mine):
+            found.append(other.number)
     if not found:
         return "The capture has no other fragment of it, so it cannot be put together."
     listed = " and ".join([", ".join(map(str, found[:-1])), str(found[-1])] if found[1:] else [str(found[0])])

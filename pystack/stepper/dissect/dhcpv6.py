@@ -1,5 +1,7 @@
 """DHCPv6 (RFC 8415): the messages of clients, servers and relays, and the options that are common."""
 
+from typing import Any
+
 from pystack.stepper.dissect import layout as t
 from pystack.stepper.dissect.tree import Node
 
@@ -130,11 +132,11 @@ def _text(nodes: list[Node], kind: int) -> str:
 def _content(data: bytes, at: int, end: int, kind: int, left: list[int], depth: int) -> list[Node]:
     if at == end:
         return []
-    size = {IA_NA: 12, IA_PD: 12, IA_TA: 4, ADDRESS: 24, PREFIX: 25}.get(kind)
-    if size is not None and end - at >= size:
-        return [*t.read(_FIXED[kind], data, at, at + size), *_options(data, at + size, end, left, depth + 1)]
-    single = _SINGLE.get(kind)
-    if single is not None and end - at == (1 if kind == 7 else 2):
+    fixed, single = _FIXED.get(kind), _SINGLE.get(kind)
+    if fixed is not None and end - at >= _size(fixed):
+        stop = at + _size(fixed)
+        return [*t.read(fixed, data, at, stop), *_options(data, stop, end, left, depth + 1)]
+    if single is not None and end - at == _size(single):
         return t.read(single, data, at, end)
     if kind == RELAY and depth < MOST_NESTED:
         return dissect(data, at, end, depth + 1)
@@ -145,14 +147,20 @@ def _content(data: bytes, at: int, end: int, kind: int, left: list[int], depth: 
     if kind == REQUESTED and (end - at) % 2 == 0:
         return _numbers(data, at, end, left)
     if kind == DNS and (end - at) % 16 == 0:
-        places = range(at, min(end, at + 16 * MOST_OPTIONS), 16)
-        found = [
-            Node("DNS server", "dhcpv6.dns_server", place * 8, 128, int.from_bytes(data[place : place + 16], "big"), t.address6(int.from_bytes(data[place : place + 16], "big")))
-            for place in places
-        ]  # fmt: skip
+        found = [_server(data, place) for place in range(at, min(end, at + 16 * MOST_OPTIONS), 16)]
         rest = at + 16 * len(found)
         return [*found, t.raw(data, rest, end, "", "More")] if rest < end else found
     return [t.raw(data, at, end, "", "Data")]
+
+
+def _size(struct: Any) -> int:
+    """Return the size of a struct in bytes."""
+    return int(struct.sizeof()) // 8
+
+
+def _server(data: bytes, at: int) -> Node:
+    address = int.from_bytes(data[at : at + 16], "big")
+    return Node("DNS server", "dhcpv6.dns_server", at * 8, 128, address, t.address6(address))
 
 
 def _numbers(data: bytes, at: int, end: int, left: list[int]) -> list[Node]:

@@ -73,7 +73,7 @@ def arp(look: Look) -> Explanation:
 def _neighbour(look: Look, addr: str) -> Explanation:
     """Explain a change of an ARP entry's state."""
     old, new, host = look.entry.fields.get("old", ""), look.entry.fields.get("new", ""), look.host
-    if kind_is(look, "arp.in") or not new:
+    if look.entry.kind == "arp.in" or not new:
         return Explanation("arp", f"ARP message of {addr} at {host}: {look.named()}{look.section()}.")
     reason = look.named()
     asked = look.last("arp.in", host=host, reach=4)
@@ -82,11 +82,6 @@ def _neighbour(look: Look, addr: str) -> Explanation:
     came = "is new, in the state" if old == "NONE" else f"goes from {old} to"
     means = _ENTRY.get(new, "").format(host=host)
     return Explanation("arp", f"The ARP entry of {addr} on {host} {came} {new}: {reason}{look.section()}.", means)
-
-
-def kind_is(look: Look, *kinds: str) -> bool:
-    """Return True if the event is of one of these kinds."""
-    return str(look.entry.kind) in kinds
 
 
 def _asked_again(look: Look, reply: "Entry | None") -> str:

@@ -3,7 +3,6 @@
 from typing import Any
 
 from pystack.stepper.explain.base import Explanation, Look
-from pystack.stepper.records import Entry
 from pystack.symbols import option_name
 from pystack.trace.annotate import value_text
 
@@ -36,20 +35,13 @@ def call(look: Look) -> Explanation:
 def returned(look: Look) -> Explanation:
     """Explain the end of a call."""
     name = str(look.entry.fields["name"]).rpartition(":")[2]
-    began = _began(look)
+    began = look.last(
+        "call", host=look.host, reach=REACH
+    )  # A call of another host may be between the call and its end.
     if name in _WAITING and began is not None and began.fields.get("result") is None:
         text = f"The call {name}() has found nothing yet, so the program on {look.host} waits. It calls again when something is there."
         return Explanation("told", text)
     return Explanation("told", f"The call {name}() of the program on {look.host} is done.")
-
-
-def _began(look: Look) -> "Entry | None":
-    """Return the call that ends here: the last one of the host. A call of another host may be between them."""
-    for index in range(look.index - 1, max(look.index - REACH, -1), -1):
-        entry = look.timeline.events[index]
-        if entry.kind == "call" and entry.host == look.host:
-            return entry
-    return None
 
 
 def _failed(result: Any) -> str:

@@ -83,12 +83,10 @@ def recovery(look: Look) -> Explanation:
 def listener(look: Look) -> Explanation:
     """Explain a change of a listener's queue."""
     fields = look.entry.fields
-    if fields["queue"] == "syn":
-        what = f"{count_of(fields['length'], 'connection')} of this listener wait for the third segment of the handshake now (half-open)."
-    else:
-        what = f"{count_of(fields['length'], 'connection')} of this listener wait for accept() now."
-    what = what.replace("1 connection of this listener wait", "1 connection of this listener waits")
-    return Explanation("backlog", f"On {look.host}, {look.named()}{look.section()}. {what}")
+    count = fields["length"]
+    what = f"{count_of(count, 'connection')} of this listener {'waits' if count == 1 else 'wait'}"
+    until = "the third segment of the handshake now (half-open)" if fields["queue"] == "syn" else "accept() now"
+    return Explanation("backlog", f"On {look.host}, {look.named()}{look.section()}. {what} for {until}.")
 
 
 def tracked(look: Look) -> Explanation:

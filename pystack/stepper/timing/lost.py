@@ -45,9 +45,8 @@ class LostCopies:
         self.full = max(talk.largest[side], 1)
         mine = [place for place, one in enumerate(talk.seen) if one.side == side] if self.trip else []
         self.missing = self._missing(mine)
-        #: the next segment of the side with data, by place
-        self.following: dict[int, int] = {}
         with_data = [place for place in mine if talk.seen[place].length]
+        #: the next segment of the side with data, by place
         self.following = dict(zip(with_data, with_data[1:]))
         self.opened_again = sum(1 for place in mine if talk.seen[place].flags & SYN) > 1
 

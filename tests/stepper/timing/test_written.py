@@ -1,4 +1,4 @@
-"""A server that writes as it computes is told from one whose congestion window is full, at both ends of the connection."""
+"""Captures from both ends of a connection tell a server that writes as it computes from a server whose congestion window is full."""
 
 import pytest
 
